@@ -1,0 +1,60 @@
+# make run | test | check | bench | format | clean; each makes .venv where it is absent.
+#
+# PYTHON names the interpreter that .venv is made from (3.10 to 3.13), VENV another place
+# for it:  make run PYTHON=python3.12
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TOUR := build/tour
+BENCH ?=
+PYTEST ?=
+
+.PHONY: help run test check bench format clean
+
+help:
+	@echo "make run     the live window (without a display: a short tour as PNG files)"
+	@echo "make test    the tests              (PYTEST='-k pooling' passes options on)"
+	@echo "make check   ruff, mypy, import arrows"
+	@echo "make bench   the benchmarks         (BENCH='--only forward' passes options on)"
+	@echo "make format  lay the code out with ruff"
+	@echo "make clean   remove .venv, build/ and caches"
+
+# Each stamp is newer than the requirements it stands for, or they are installed anew.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+	    echo "The toolbox needs Python 3.10 to 3.13, and $(PYTHON) is $$($(PYTHON) -V 2>&1):" \
+	         "name another one, for example: make run PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	    echo "$(PYTHON) cannot make $(VENV): on Debian and Ubuntu, apt-get install" \
+	         "python3-venv mends that" >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/run.stamp: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/test.stamp: requirements-test.txt $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    -r requirements.txt -r requirements-test.txt
+	@touch $@
+
+run: $(VENV)/run.stamp
+	$(BIN)/python live_vis.py --run-or-tour $(TOUR)
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest $(PYTEST) tests
+
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/run.stamp
+	$(BIN)/python -m bench $(BENCH)
+
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
