@@ -1,0 +1,57 @@
+# Settings for SqueezeNet v1.0 (1000 ImageNet classes). First run models/squeezenet/fetch.sh.
+# Copy this file to settings_local.py, beside settings.py, and edit it there. What it sets takes
+# the place of the defaults in settings.py, which documents every setting.
+# %DVT_ROOT% stands for the folder that settings.py is in.
+
+# The bundled engine computes the network. A path here takes pycaffe from <path>/python.
+caffevis_caffe_root = None
+
+# The model. The mean is one value a channel, blue first.
+caffevis_deploy_prototxt = "%DVT_ROOT%/models/squeezenet/deploy.prototxt"
+caffevis_network_weights = "%DVT_ROOT%/models/squeezenet/squeezenet_v1.0.caffemodel"
+caffevis_data_mean = (104, 117, 123)
+
+# Class names: the layers whose units are classes, and the one whose values are probabilities.
+caffevis_labels = "%DVT_ROOT%/models/caffenet-yos/ilsvrc_2012_labels.txt"
+caffevis_label_layers = ("conv10", "pool10", "prob")
+caffevis_prob_layer = "prob"
+
+# Nobody has published images of this model's units.
+caffevis_jpgvis_layers = []
+
+# Words of the layers' names, and what the control pane shows of them: there are many layers.
+_SHORT = {
+    "fire": "f", "relu_expand": "re", "expand": "e", "concat": "c", "squeeze": "s",
+    "1x1_": "", "1x1": "",
+}
+
+
+def caffevis_layer_pretty_name_fn(name):
+    """Shorten a layer's name; the status pane has it in full."""
+    for word, short in _SHORT.items():
+        name = name.replace(word, short)
+    return name
+
+
+def caffevis_filter_layers(name):
+    """Say whether to leave a layer out: the copies that Caffe makes of shared blobs."""
+    return "_split_" in name
+
+
+# No pane for unit images, and a control pane with room for the many layers.
+_CONTROL_HEIGHT = 45
+window_panes = (
+    # row, column, height, width
+    ("input", (0, 0, 300, 300)),
+    ("caffevis_aux", (300, 0, 300, 300)),
+    ("caffevis_back", (600, 0, 300, 300)),
+    ("caffevis_status", (900, 0, 30, 1500)),
+    ("caffevis_control", (0, 300, _CONTROL_HEIGHT, 1200)),
+    ("caffevis_layers", (_CONTROL_HEIGHT, 300, 900 - _CONTROL_HEIGHT, 1200)),
+)
+caffevis_layers_aspect_ratio = 1200 / (900 - _CONTROL_HEIGHT)
+caffevis_control_line_spacing = 10
+
+# Window and fonts: 1.0 is their designed size.
+# global_scale = 1.0
+# global_font_size = 1.0
