@@ -1,0 +1,6 @@
+"""Benchmarks, printed by `make bench` (`python -m bench [--only NAME]`).
+
+One file a benchmark; each registers itself with `registry.benchmark`. Contenders run
+interleaved in one process and medians are compared, so that a busy machine slows all of
+them alike.
+"""

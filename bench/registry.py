@@ -1,0 +1,76 @@
+"""The table of benchmarks, filled by a decorator, and the tables they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Table:
+    """Medians of interleaved runs.
+
+    Attributes
+    ----------
+    title : str
+        What was run, and on what.
+    seconds : dict of str to float
+        Contender -> median seconds of one run.
+    reference : str or None
+        The contender that the others' ratios are taken against; None: no ratios.
+    limit_ms : float or None
+        Milliseconds that no contender should exceed, where there is such a goal.
+    notes : list of str
+        What a reader has to know, one sentence each.
+    """
+
+    title: str
+    seconds: dict[str, float]
+    reference: str | None = None
+    limit_ms: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Lay the table out in columns."""
+        width = max(len(name) for name in self.seconds)
+        head = f"  {'':{width}}  {'ms':>9}  {'per second':>10}"
+        lines = [self.title, head + (f"  speed / {self.reference}" if self.reference else "")]
+        for name, seconds in self.seconds.items():
+            line = f"  {name:{width}}  {seconds * 1e3:9.2f}  {1 / seconds:10.1f}"
+            if self.reference:
+                line += f"  {self.seconds[self.reference] / seconds:.2f}"
+            lines.append(line)
+        if self.limit_ms is not None:
+            slow = [n for n, s in self.seconds.items() if s * 1e3 > self.limit_ms]
+            verdict = f"missed by {', '.join(slow)}" if slow else "met"
+            lines.append(f"  goal of {self.limit_ms:g} ms: {verdict}")
+        return "\n".join(lines + [f"  {note}" for note in self.notes])
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A named benchmark: its one-line description and what runs it.
+
+    `run` takes the seconds it may spend on each table.
+    """
+
+    name: str
+    about: str
+    run: Callable[[float], list[Table]]
+
+
+BENCHMARKS: dict[str, Benchmark] = {}
+
+
+def benchmark(
+    name: str, about: str
+) -> Callable[[Callable[[float], list[Table]]], Callable[[float], list[Table]]]:
+    """Register the decorated function as the benchmark `name`."""
+
+    def register(run: Callable[[float], list[Table]]) -> Callable[[float], list[Table]]:
+        if name in BENCHMARKS:
+            raise ValueError(f"two benchmarks are called {name}")
+        BENCHMARKS[name] = Benchmark(name, about, run)
+        return run
+
+    return register
