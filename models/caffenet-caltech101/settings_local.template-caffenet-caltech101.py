@@ -4,9 +4,6 @@
 # the place of the defaults in settings.py, which documents every setting.
 # %DVT_ROOT% stands for the folder that settings.py is in.
 
-# The bundled engine computes the network. A path here takes pycaffe from <path>/python.
-caffevis_caffe_root = None
-
 # The model. The mean is one value a channel, blue first.
 caffevis_deploy_prototxt = "%DVT_ROOT%/models/caffenet-caltech101/deploy.prototxt"
 caffevis_network_weights = "%DVT_ROOT%/models/caffenet-caltech101/caffenet-caltech101.caffemodel"
@@ -22,6 +19,18 @@ def caffevis_layer_pretty_name_fn(name):
     """Shorten a layer's name for the control pane."""
     return name.replace("pool", "p").replace("norm", "n")
 
+
+# No pane for unit images: their column goes to the layers.
+window_panes = (
+    # row, column, height, width
+    ("input", (0, 0, 300, 300)),
+    ("caffevis_aux", (300, 0, 300, 300)),
+    ("caffevis_back", (600, 0, 300, 300)),
+    ("caffevis_status", (900, 0, 30, 1500)),
+    ("caffevis_control", (0, 300, 30, 1200)),
+    ("caffevis_layers", (30, 300, 870, 1200)),
+)
+caffevis_layers_aspect_ratio = 1200 / 870
 
 # Window and fonts: 1.0 is their designed size.
 # global_scale = 1.0

@@ -3,9 +3,6 @@
 # the place of the defaults in settings.py, which documents every setting.
 # %DVT_ROOT% stands for the folder that settings.py is in.
 
-# The bundled engine computes the network. A path here takes pycaffe from <path>/python.
-caffevis_caffe_root = None
-
 # The model.
 caffevis_deploy_prototxt = "%DVT_ROOT%/models/caffenet-yos/caffenet-yos-deploy.prototxt"
 caffevis_network_weights = "%DVT_ROOT%/models/caffenet-yos/caffenet-yos-weights"
