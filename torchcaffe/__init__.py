@@ -1,0 +1,63 @@
+"""Caffe nets on PyTorch, with pycaffe's interface: `import torchcaffe as caffe`."""
+
+from torchcaffe import io, proto
+from torchcaffe.blob import Blob
+from torchcaffe.classifier import Classifier
+from torchcaffe.device import (
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_random_seed,
+    set_threads,
+)
+from torchcaffe.errors import (
+    ArgumentError,
+    CaffeError,
+    DefinitionError,
+    FileError,
+    ShapeError,
+    UnknownNameError,
+)
+from torchcaffe.layers import LAYERS, layer
+from torchcaffe.layers.base import Layer as BaseLayer
+from torchcaffe.layers.python_layer import PythonLayer as Layer
+from torchcaffe.layers.python_layer import allow_python_layers
+from torchcaffe.net import Net
+from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
+from torchcaffe.rules import RULES
+
+__version__ = "1.0.0"
+
+
+def layer_type_list() -> list[str]:
+    """Return the names of all known layer types."""
+    return sorted(LAYERS)
+
+
+__all__ = [
+    "LAYERS",
+    "RULES",
+    "TEST",
+    "TRAIN",
+    "ArgumentError",
+    "BaseLayer",
+    "Blob",
+    "CaffeError",
+    "Classifier",
+    "DefinitionError",
+    "FileError",
+    "Layer",
+    "Net",
+    "ShapeError",
+    "UnknownNameError",
+    "allow_python_layers",
+    "io",
+    "layer",
+    "layer_type_list",
+    "proto",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_random_seed",
+    "set_threads",
+]

@@ -1,0 +1,202 @@
+"""Blobs: named N-dimensional float32 arrays with data and diff, as Caffe's.
+
+Inside the engine a blob is a tensor; outside it is a writable NumPy array. On the CPU the
+array *is* the tensor's memory, and as long as somebody holds such an array later passes
+write into that memory, so that the array stays live as in Caffe; while nobody does, a pass
+may just put a new tensor in its place. On other devices the array is a host copy that is
+carried back when the engine next needs it, like Caffe's synchronised memory.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchcaffe import device
+from torchcaffe.errors import ShapeError
+
+Shape = tuple[int, ...]
+MAX_BLOB_BYTES = 4 << 30
+
+
+def checked_shape(shape: Sequence[int], what: str) -> Shape:
+    """Return `shape` as a tuple; refuse negative sizes and more memory than the limit."""
+    out = tuple(int(size) for size in shape)
+    if len(out) > 32 or any(size < 0 for size in out):
+        raise ShapeError(f"{what} would have the shape {out}; sizes of 0 or more are accepted")
+    if 4 * math.prod(out) > MAX_BLOB_BYTES:
+        raise ShapeError(
+            f"{what} would have the shape {out} and take {4 * math.prod(out) / 2**30:.1f} GiB; "
+            f"at most {MAX_BLOB_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blob.MAX_BLOB_BYTES)"
+        )
+    return out
+
+
+class Memory:
+    """One tensor that may be shared by blobs, with the NumPy arrays given out of it."""
+
+    __slots__ = ("_given", "_host", "_make", "_tensor", "shape")
+
+    def __init__(self, shape: Shape, make: Callable[[Shape], Tensor] | None = None) -> None:
+        self.shape = shape
+        self._tensor: Tensor | None = None
+        self._make = make
+        self._given: weakref.ref[Tensor] | None = None
+        self._host: np.ndarray | None = None
+
+    def tensor(self) -> Tensor:
+        """Return the tensor, made (by the filler, or as zeros) when first asked for."""
+        if self._tensor is None:
+            made = self._make(self.shape) if self._make else torch.zeros(self.shape)
+            self._tensor = made.to(device.current())
+        if self._host is not None:
+            self._tensor.copy_(torch.from_numpy(self._host))
+            self._host = None
+        return self._tensor
+
+    def is_untouched(self) -> bool:
+        """Return whether nothing was ever written here (so it reads as zeros)."""
+        return self._tensor is None and self._make is None
+
+    def is_held(self) -> bool:
+        """Return whether an array given out of this memory is still in somebody's hands."""
+        return self._given is not None and self._given() is not None
+
+    def put(self, value: Tensor) -> None:
+        """Take `value` as the new content; write into the old memory if it is held."""
+        if self.is_held() and self._tensor is not None and self._tensor.shape == value.shape:
+            self._tensor.copy_(value)
+        else:
+            self._tensor, self._given = value, None
+        self._make, self._host = None, None
+
+    def array(self) -> np.ndarray:
+        """Return the content as a writable, C-contiguous float32 array."""
+        tensor = self.tensor()
+        if tensor.device.type != "cpu":
+            self._host = tensor.detach().cpu().numpy()
+            return self._host
+        if not tensor.is_contiguous():
+            self._tensor = tensor = tensor.contiguous()
+        alias = self._given() if self._given is not None else None
+        if alias is None:
+            alias = tensor.detach()
+            self._given = weakref.ref(alias)
+        return alias.numpy()
+
+
+class Blob:
+    """Data and diff of one shape.
+
+    Attributes
+    ----------
+    data, diff : numpy.ndarray
+        Writable float32 arrays of `shape`; on the CPU views of the engine's own memory.
+    """
+
+    def __init__(
+        self, shape: Sequence[int] = (), make: Callable[[Shape], Tensor] | None = None
+    ) -> None:
+        dims = checked_shape(shape, "a blob")
+        self._data = Memory(dims, make)
+        self._diff = Memory(dims)
+
+    # ------------------------------------------------------------ as pycaffe
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values."""
+        return self._data.array()
+
+    @property
+    def diff(self) -> np.ndarray:
+        """The gradient of whatever went backward last."""
+        return self._diff.array()
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of all axes."""
+        return self._data.shape
+
+    @property
+    def count(self) -> int:
+        """The number of values."""
+        return math.prod(self.shape)
+
+    def _legacy(self, axis: int) -> int:
+        if len(self.shape) > 4:
+            raise ShapeError(f"a blob of {len(self.shape)} axes has no num/channels/height/width")
+        return self.shape[axis] if axis < len(self.shape) else 1
+
+    num = property(lambda self: self._legacy(0), doc="The size of axis 0.")
+    channels = property(lambda self: self._legacy(1), doc="The size of axis 1.")
+    height = property(lambda self: self._legacy(2), doc="The size of axis 2.")
+    width = property(lambda self: self._legacy(3), doc="The size of axis 3.")
+
+    def reshape(self, *shape: int) -> None:
+        """Change the shape; values are kept where the count stays the same."""
+        dims = checked_shape(shape, "a blob")
+        if dims == self.shape:
+            return
+        same = math.prod(dims) == self.count and not self._data.is_untouched()
+        old = self._data.tensor() if same else None
+        self._data, self._diff = Memory(dims), Memory(dims)
+        if old is not None:
+            self._data.put(old.reshape(dims))
+
+    # ------------------------------------------------------------ for the engine
+
+    @property
+    def tensor(self) -> Tensor:
+        """The data as the engine's tensor."""
+        return self._data.tensor()
+
+    @property
+    def diff_tensor(self) -> Tensor:
+        """The diff as the engine's tensor."""
+        return self._diff.tensor()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the engine keeps the data."""
+        return device.current()
+
+    def has_diff(self) -> bool:
+        """Return whether a diff was ever set (else it reads as zeros)."""
+        return not self._diff.is_untouched()
+
+    def is_held(self) -> bool:
+        """Return whether somebody holds a NumPy view of the data."""
+        return self._data.is_held()
+
+    def set_tensor(self, value: Tensor) -> None:
+        """Take a pass's output; a new shape is taken over."""
+        if tuple(value.shape) != self.shape:
+            self._data, self._diff = Memory(tuple(value.shape)), Memory(tuple(value.shape))
+        self._data.put(value)
+
+    def set_diff(self, value: Tensor) -> None:
+        """Take a diff of the data's shape."""
+        self._diff.put(value if tuple(value.shape) == self.shape else value.reshape(self.shape))
+
+    def clear_diff(self) -> None:
+        """Set the diff to zero."""
+        if self._diff.is_held():
+            self._diff.tensor().zero_()
+        else:
+            self._diff = Memory(self.shape)
+
+    def add_to_diff(self, value: Tensor) -> None:
+        """Accumulate, as Caffe does with the diffs of parameters."""
+        self.set_diff(self.diff_tensor + value if self.has_diff() else value)
+
+    def share_data(self, other: Blob) -> None:
+        """Use the other blob's data from now on (the diff stays its own)."""
+        if self.shape != other.shape:
+            self._diff = Memory(other.shape)
+        self._data = other._data

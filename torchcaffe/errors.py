@@ -1,0 +1,42 @@
+"""Exceptions: each also is the kind of exception that pycaffe raises in its place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CaffeError(Exception):
+    """Base of every error of this package; its text is one sentence for the user."""
+
+
+class FileError(CaffeError, RuntimeError):
+    """A file is missing, unreadable, or not what it should be."""
+
+
+class DefinitionError(CaffeError, ValueError):
+    """The net's definition (prototxt) cannot be built."""
+
+
+class ShapeError(CaffeError, ValueError):
+    """An array, a blob or a parameter has a shape that does not fit."""
+
+
+class ArgumentError(CaffeError, ValueError):
+    """An argument of a call does not fit the net."""
+
+
+class UnknownNameError(CaffeError, KeyError):
+    """A layer or blob of that name does not exist."""
+
+    def __str__(self) -> str:
+        """Return the sentence (KeyError would quote it)."""
+        return str(self.args[0]) if self.args else ""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
+    """Build the error for a name that is not among `known`, naming the nearest."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:40])}"
+    return UnknownNameError(f"there is no {kind} {name!r} in this net; {hint}")

@@ -1,0 +1,99 @@
+"""From a net's definition to the list of layers that is built: filtering and splits."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from torchcaffe.errors import DefinitionError
+from torchcaffe.proto.caffe_pb2 import LayerParameter, NetParameter, NetState, NetStateRule, Phase
+
+
+def _meets(state: NetState, rule: NetStateRule) -> bool:
+    return (
+        (not rule.HasField("phase") or rule.phase == state.phase)
+        and (not rule.HasField("min_level") or state.level >= rule.min_level)
+        and (not rule.HasField("max_level") or state.level <= rule.max_level)
+        and all(stage in state.stage for stage in rule.stage)
+        and all(stage not in state.stage for stage in rule.not_stage)
+    )
+
+
+def filter_layers(net: NetParameter, state: NetState) -> list[LayerParameter]:
+    """Return the layers that phase, level and stages of `state` include."""
+    kept = []
+    for layer in net.layer:
+        if layer.include and layer.exclude:
+            raise DefinitionError(
+                f"layer {layer.name!r} has include and exclude rules; write one kind only"
+            )
+        if layer.include:
+            wanted = any(_meets(state, rule) for rule in layer.include)
+        else:
+            wanted = not any(_meets(state, rule) for rule in layer.exclude)
+        if wanted:
+            kept.append(layer)
+    if not kept:
+        raise DefinitionError(
+            f"no layer is left for phase {Phase.Name(state.phase)}, level {state.level}, "
+            f"stages {list(state.stage)}; look at the include and exclude rules"
+        )
+    return kept
+
+
+def split_name(layer: str, blob: str, index: int) -> str:
+    """Return the name of the split of a layer's top `index`, as Caffe names it."""
+    return f"{blob}_{layer}_{index}_split"
+
+
+Place = tuple[int, int]  # layer number, top or bottom number
+
+
+def _consumers(layers: list[LayerParameter]) -> tuple[dict[Place, Place], Counter[Place]]:
+    """Return where each bottom comes from, and how often each top is used."""
+    newest: dict[str, Place] = {}
+    source: dict[Place, Place] = {}
+    uses: Counter[Place] = Counter()
+    for i, layer in enumerate(layers):
+        for j, bottom in enumerate(layer.bottom):
+            if bottom not in newest:
+                raise DefinitionError(
+                    f"layer {layer.name!r} ({layer.type}) has the unknown bottom {bottom!r}; "
+                    f"blobs before it: {', '.join(newest) or 'none'}"
+                )
+            source[i, j] = newest[bottom]
+            uses[newest[bottom]] += 1
+        for j, top in enumerate(layer.top):
+            if top in newest and top not in layer.bottom:
+                raise DefinitionError(
+                    f"layer {layer.name!r} ({layer.type}) makes the top {top!r}, which layer "
+                    f"{layers[newest[top][0]].name!r} made already; give it another name"
+                )
+            newest[top] = (i, j)
+    return source, uses
+
+
+def insert_splits(layers: Iterable[LayerParameter]) -> list[LayerParameter]:
+    """Return the layers with a Split behind every top that several bottoms use.
+
+    Names are Caffe's: layer and blobs `<blob>_<layer>_<top>_split[_<k>]`.
+    """
+    layers = [LayerParameter.FromString(layer.SerializeToString()) for layer in layers]
+    source, uses = _consumers(layers)
+    taken: dict[Place, int] = defaultdict(int)
+    out = []
+    for i, layer in enumerate(layers):
+        for j, bottom in enumerate(layer.bottom):
+            place = source[i, j]
+            if uses[place] > 1:
+                name = split_name(layers[place[0]].name, bottom, place[1])
+                layer.bottom[j] = f"{name}_{taken[place]}"
+                taken[place] += 1
+        out.append(layer)
+        for j, top in enumerate(layer.top):
+            if uses[i, j] > 1:
+                name = split_name(layer.name, top, j)
+                split = LayerParameter(name=name, type="Split", bottom=[top])
+                split.top.extend(f"{name}_{k}" for k in range(uses[i, j]))
+                out.append(split)
+    return out

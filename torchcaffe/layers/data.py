@@ -1,0 +1,156 @@
+"""Layers that begin a net: inputs, dummy data, parameters, and those that need files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from torchcaffe import device
+from torchcaffe.blob import Shape, checked_shape
+from torchcaffe.errors import DefinitionError
+from torchcaffe.fillers import make_filler
+from torchcaffe.layers.base import Layer, layer
+from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
+
+
+class _Source(Layer):
+    """A layer without bottoms."""
+
+    bottoms = (0, 0)
+    tops = (1, None)
+    is_input = False
+
+    def _check(self, shapes: list[Shape]) -> list[Shape]:
+        return [
+            checked_shape(s, f"layer {self.name!r}: top {top!r}")
+            for s, top in zip(shapes, self.param.top, strict=True)
+        ]
+
+
+@layer("Input")
+class Input(_Source):
+    """Blobs that are filled by hand: the net's inputs."""
+
+    is_input = True
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        given = [tuple(shape.dim) for shape in self.param.input_param.shape]
+        count = len(self.param.top)
+        if not given:
+            return [()] * count
+        if len(given) not in (1, count):
+            raise self.error(f"{len(given)} shapes for {count} tops; none, one or {count}")
+        return self._check(given * count if len(given) == 1 else given)
+
+    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
+        return []  # whatever the user put there stays
+
+
+@layer("MemoryData")
+class MemoryData(_Source):
+    """Images and labels of a fixed shape, filled by hand as an Input layer's are."""
+
+    is_input = True
+    tops = (2, 2)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        p = self.param.memory_data_param
+        images = (p.batch_size, p.channels, p.height, p.width)
+        if min(images) < 1:
+            raise self.error("batch_size, channels, height and width must be 1 or more")
+        return self._check([images, (p.batch_size,)])
+
+    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
+        return []
+
+
+@layer("DummyData")
+class DummyData(_Source):
+    """Blobs of given shapes and fillers; constant ones are filled once."""
+
+    def setup(self, shapes: list[Shape]) -> None:
+        p, count = self.param.dummy_data_param, len(self.param.top)
+        if len(p.data_filler) not in (0, 1, count):
+            raise self.error(f"{len(p.data_filler)} fillers for {count} tops; none, one or {count}")
+        messages = list(p.data_filler) or [FillerParameter(type="constant", value=0.0)]
+        messages = messages * count if len(messages) == 1 else messages
+        self._fill: list[Callable[[Shape], Tensor]] = [make_filler(m, self.name) for m in messages]
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        p, count = self.param.dummy_data_param, len(self.param.top)
+        given = [tuple(shape.dim) for shape in p.shape]
+        if not given:
+            columns = [list(getattr(p, n)) for n in ("num", "channels", "height", "width")]
+            if len({len(c) for c in columns}) != 1:
+                raise self.error("num, channels, height and width must be given equally often")
+            given = [tuple(row) for row in zip(*columns, strict=True)]
+        if len(given) not in (1, count):
+            raise self.error(f"{len(given)} shapes for {count} tops; one or {count} are accepted")
+        self._shapes = self._check(given * count if len(given) == 1 else given)
+        return self._shapes
+
+    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
+        pairs = zip(self._fill, self._shapes, strict=True)
+        return [fill(shape).to(device.current()) for fill, shape in pairs]
+
+
+@layer("Parameter")
+class Parameter(_Source):
+    """A learned blob as a top."""
+
+    tops = (1, 1)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        shape = tuple(self.param.parameter_param.shape.dim)
+        self.add_param(shape, FillerParameter(type="constant", value=0.0))
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return [self.blobs[0].shape]
+
+    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
+        return [params[0].clone()]
+
+    def param_diffs(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> list[Tensor | None]:
+        return [top_diffs[0]]
+
+
+@layer("Data", "ImageData", "HDF5Data", "WindowData", "AnnotatedData")
+class FileData(_Source):
+    """Training data from files: no shape is known, so it is refused with the way out."""
+
+    def __init__(self, param: LayerParameter, phase: int = TEST) -> None:
+        super().__init__(param, phase)
+        size = param.transform_param.crop_size or 227
+        images = f"dim: 1 dim: 3 dim: {size} dim: {size}"
+        lines = [
+            f'layer {{ name: "{top}" type: "Input" top: "{top}" '
+            f"input_param {{ shape {{ {'dim: 1' if i else images} }} }} }}"
+            for i, top in enumerate(param.top)
+        ]
+        raise DefinitionError(
+            f"layer {param.name!r} ({param.type}) reads training data from files and has no "
+            f"shape here; put in its place, with your input's size: {' '.join(lines)}"
+        )
+
+
+@layer("HDF5Output")
+class HDF5Output(Layer):
+    """Writes files while training; here it uses up its bottoms and writes nothing."""
+
+    bottoms = (1, None)
+    tops = (0, 0)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return []
+
+    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
+        return []
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> list[Tensor | None]:
+        return [torch.zeros_like(bottom) for bottom in bottoms]

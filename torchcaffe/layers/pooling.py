@@ -1,0 +1,190 @@
+"""Pooling with Caffe's own rounding and windows."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchcaffe.blob import Shape
+from torchcaffe.layers.base import Layer, Span, layer, spatial
+from torchcaffe.proto.caffe_pb2 import TRAIN, LayerParameter, PoolingParameter
+
+LOWEST = -3.4028234663852886e38  # what Caffe's maximum of an empty window is
+
+
+def pooled_size(size: int, kernel: int, stride: int, pad: int, *, floor: bool) -> int:
+    """Return Caffe's output size: rounded up, without windows that start in the padding."""
+    steps = (size + 2 * pad - kernel) / stride
+    out = (math.floor(steps) if floor else math.ceil(steps)) + 1
+    if pad and (out - 1) * stride >= size + pad:
+        out -= 1
+    return out
+
+
+@layer("Pooling")
+class Pooling(Layer):
+    """Maximum, average or stochastic pooling over windows of the last two axes.
+
+    Max pooling's optional second top is the mask: the flat position of the maximum.
+    """
+
+    tops = (1, 2)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        p: PoolingParameter = self.param.pooling_param
+        self.method = p.pool
+        self.is_global = p.global_pooling
+        if len(self.param.top) > 1 and self.method != PoolingParameter.MAX:
+            raise self.error("a second top (the mask) exists for max pooling only")
+        if self.is_global:
+            self.kernel, self.stride, self.pad = (1, 1), (1, 1), (0, 0)
+            return
+        if not (p.HasField("kernel_size") or (p.HasField("kernel_h") and p.HasField("kernel_w"))):
+            raise self.error("pooling_param needs kernel_size, or kernel_h and kernel_w")
+        self.kernel = spatial(p, "kernel_size", 2, 0, self)
+        self.pad = spatial(p, "pad", 2, 0, self)
+        self.stride = spatial(p, "stride", 2, 1, self)
+        if min(self.kernel) < 1 or min(self.stride) < 1:
+            raise self.error(f"kernel {self.kernel} and stride {self.stride} must be 1 or more")
+        if any(pad >= kernel for pad, kernel in zip(self.pad, self.kernel, strict=True)):
+            raise self.error(f"pad {self.pad} must be smaller than the kernel {self.kernel}")
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        self.need_axes(shapes[0], 4, 4)
+        n, channels, *sizes = shapes[0]
+        if self.is_global:
+            self.kernel = (sizes[0], sizes[1])
+        floor = self.param.pooling_param.round_mode == PoolingParameter.FLOOR
+        rows = zip(sizes, self.kernel, self.stride, self.pad, strict=True)
+        out = [pooled_size(s, k, st, p, floor=floor) for s, k, st, p in rows]
+        if min(out) < 1:
+            raise self.shape_error(
+                f"a window of {self.kernel} does not fit into its bottom of shape {shapes[0]}"
+            )
+        self.size = (out[0], out[1])
+        return [(n, channels, *self.size)] * len(self.param.top)
+
+    def _overhang(self, x: Tensor) -> tuple[int, int]:
+        """Return how far the last windows reach past the bottom and its own padding."""
+        reach = [
+            (out - 1) * stride + kernel - size - 2 * pad
+            for out, stride, kernel, size, pad in zip(
+                self.size, self.stride, self.kernel, x.shape[2:], self.pad, strict=True
+            )
+        ]
+        return reach[0], reach[1]
+
+    def _max(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the maxima and their flat positions in the bottom."""
+        over = self._overhang(x)
+        if over == (0, 0):
+            return torch.ops.aten.max_pool2d_with_indices(x, self.kernel, self.stride, self.pad)
+        windows = zip(self.size, self.stride, self.pad, x.shape[2:], strict=True)
+        if all((out - 1) * stride < size + pad for out, stride, pad, size in windows):
+            top = torch.ops.aten.max_pool2d_with_indices(x, self.kernel, self.stride, self.pad, 1, True)
+            if tuple(top[0].shape[2:]) == self.size:
+                return top
+        return self._max_padded(x, over)
+
+    def _max_padded(self, x: Tensor, over: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Do the same where PyTorch's own rounding differs: pad by hand."""
+        (ph, pw), (height, width) = self.pad, x.shape[2:]
+        wide = F.pad(x, (pw, pw + max(over[1], 0), ph, ph + max(over[0], 0)), value=LOWEST)
+        top, at = torch.ops.aten.max_pool2d_with_indices(wide, self.kernel, self.stride)
+        rows = torch.div(at, wide.shape[3], rounding_mode="floor") - ph
+        columns = at % wide.shape[3] - pw
+        return top, rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+
+    def _average(self, x: Tensor) -> Tensor:
+        """Divide by the window clipped to the padded bottom, as Caffe does."""
+        over = self._overhang(x)
+        if max(over) <= 0:
+            return F.avg_pool2d(x, self.kernel, self.stride, self.pad)
+        ph, pw = self.pad
+        edge = (0, max(over[1], 0), 0, max(over[0], 0))
+        sums = F.avg_pool2d(
+            F.pad(F.pad(x, (pw, pw, ph, ph)), edge), self.kernel, self.stride, divisor_override=1
+        )
+        ones = F.pad(x.new_ones(1, 1, x.shape[2] + 2 * ph, x.shape[3] + 2 * pw), edge)
+        return sums / F.avg_pool2d(ones, self.kernel, self.stride, divisor_override=1)
+
+    def _stochastic(self, x: Tensor) -> Tensor:
+        """Draw one value a window with its own weight; when testing, take their mean."""
+        over = self._overhang(x)
+        wide = F.pad(x, (0, max(over[1], 0), 0, max(over[0], 0)))
+        windows = F.unfold(wide, self.kernel, stride=self.stride)
+        windows = windows.reshape(*x.shape[:2], math.prod(self.kernel), -1)
+        total = windows.sum(2)
+        if self.phase == TRAIN:
+            threshold = torch.rand_like(total) * total
+            pick = (windows.cumsum(2) < threshold.unsqueeze(2)).sum(2, keepdim=True)
+            out = windows.gather(2, pick.clamp_max(windows.shape[2] - 1)).squeeze(2)
+        else:
+            out = windows.square().sum(2) / total.clamp_min(1.1754943508222875e-38)
+        return out.reshape(*x.shape[:2], *self.size)
+
+    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
+        (x,) = bottoms
+        if self.method == PoolingParameter.MAX:
+            top, self._at = self._max(x)
+            return [top, self._at.float()][: len(self.param.top)]
+        if self.method == PoolingParameter.AVE:
+            return [self._average(x)]
+        return [self._stochastic(x)]
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> list[Tensor | None]:
+        if self.method != PoolingParameter.MAX:
+            return super().backward(top_diffs, bottoms, tops)
+        n, channels = bottoms[0].shape[:2]
+        out = torch.zeros_like(bottoms[0], memory_format=torch.contiguous_format)
+        at = self._at.reshape(n, channels, -1)
+        out.view(n, channels, -1).scatter_add_(2, at, top_diffs[0].reshape(n, channels, -1))
+        return [out]
+
+    def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
+        if self.is_global:
+            return None
+        start = span[0] * self.stride[axis] - self.pad[axis]
+        return start, span[1] * self.stride[axis] - self.pad[axis] + self.kernel[axis] - 1
+
+
+@layer("SPP")
+class SPP(Layer):
+    """Spatial pyramid: poolings into 1, 2x2, 4x4, ... bins, flattened and joined."""
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        self.need_axes(shapes[0], 4, 4)
+        height = self.param.spp_param.pyramid_height
+        if not 1 <= height <= 10:
+            raise self.error(f"pyramid_height is {height}; 1 to 10 is accepted")
+        n, channels, *sizes = shapes[0]
+        self._levels = [self._level(sizes, channels, 2**level) for level in range(height)]
+        bins = sum(math.prod(pool.size) for pool in self._levels)
+        return [(n, channels * bins)]
+
+    def _level(self, sizes: list[int], channels: int, bins: int) -> Pooling:
+        param = LayerParameter(name=self.name, type="Pooling", top=["y"])
+        kernel = [math.ceil(size / bins) for size in sizes]
+        pad = [(k * bins - size + 1) // 2 for k, size in zip(kernel, sizes, strict=True)]
+        p = param.pooling_param
+        p.kernel_h, p.kernel_w = kernel
+        p.stride_h, p.stride_w = kernel
+        p.pad_h, p.pad_w = pad
+        p.pool = self.param.spp_param.pool
+        pooling = Pooling(param, self.phase)
+        shape = (1, channels, sizes[0], sizes[1])
+        pooling.setup([shape])
+        pooling.reshape([shape])
+        return pooling
+
+    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
+        parts = [pool.compute(bottoms, [])[0].flatten(1) for pool in self._levels]
+        return [torch.cat(parts, 1)]
+
+    def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
+        return None

@@ -1,0 +1,386 @@
+"""The net: layers in order, blobs by name, and the passes through them."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchcaffe import weights as weight_files
+from torchcaffe.blob import Blob, Shape
+from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeError, unknown_name
+from torchcaffe.graph import filter_layers, insert_splits
+from torchcaffe.layers import Layer, create
+from torchcaffe.passes import Passes
+from torchcaffe.proto.caffe_pb2 import TEST, TRAIN, LayerParameter, NetParameter, NetState, ParamSpec
+from torchcaffe.proto.text import read_text
+from torchcaffe.proto.upgrade import upgrade
+from torchcaffe.rules import BACKPROP, Rule
+
+NO_GRAD = torch.no_grad()
+
+
+class Node:
+    """A layer in its place in the net, with its bottom and top blobs."""
+
+    def __init__(self, layer: Layer, bottoms: list[Blob], tops: list[Blob]) -> None:
+        self.layer, self.bottoms, self.tops = layer, bottoms, tops
+        self.seen: list[Shape] = []
+        self.saved: list[Tensor] | None = None
+        param = layer.param
+        self.in_place = bool(tops) and bool(bottoms) and tops[0] is bottoms[0]
+        self.learns = [True] * len(layer.blobs)
+        for i, spec in enumerate(param.param[: len(layer.blobs)]):
+            self.learns[i] = spec.lr_mult != 0
+        self.is_aliased = False  # run in place on memory that a view above it shares
+
+    def inputs(self) -> list[Tensor]:
+        """Return the bottoms' values as the layer saw them."""
+        return self.saved if self.saved is not None else [blob.tensor for blob in self.bottoms]
+
+    def reshape(self) -> None:
+        """Bring the tops to the shapes that the bottoms' now give."""
+        shapes = [blob.shape for blob in self.bottoms]
+        if shapes == self.seen or getattr(self.layer, "is_input", False):
+            return
+        for blob, shape in zip(self.tops, self.layer.reshape(shapes), strict=True):
+            blob.reshape(*shape)
+        self.seen = shapes
+
+    def forward(self) -> None:
+        """Compute the tops."""
+        self.reshape()
+        inputs = [blob.tensor for blob in self.bottoms]
+        if self.in_place:
+            self._forward_in_place(inputs)
+            return
+        for blob, value in zip(self.tops, self.layer.forward(inputs), strict=False):
+            blob.set_tensor(value)
+        if self.layer.type == "Split":
+            for blob in self.tops:
+                blob.share_data(self.bottoms[0])
+
+    def _forward_in_place(self, inputs: list[Tensor]) -> None:
+        shared = self.is_aliased or self.bottoms[0].is_held()
+        if self.layer.saves_input:
+            self.saved = [inputs[0].clone() if shared else inputs[0], *inputs[1:]]
+        elif self.layer.forward_in_place(inputs[0]) is not None:
+            return
+        values = self.layer.forward(inputs)
+        if shared:
+            inputs[0].copy_(values[0])
+        else:
+            self.tops[0].set_tensor(values[0])
+        for blob, value in zip(self.tops[1:], values[1:], strict=True):
+            blob.set_tensor(value)
+
+
+class Net(Passes):
+    """A Caffe net with pycaffe's interface.
+
+    Net(prototxt, phase), Net(prototxt, weights, phase) or
+    Net(prototxt, phase, level=0, stages=None, weights=None), as pycaffe.
+
+    Attributes
+    ----------
+    blobs : OrderedDict of str to Blob
+        Every blob, splits included, in the order of the layers.
+    params : OrderedDict of str to list of Blob
+        The parameters of the layers that have any.
+    layers : list of Layer
+        Every layer, `type` and `blobs` at each; `layer_dict` is the same by name.
+    inputs, outputs : list of str
+        Names of the blobs that come from Input layers, and of those nobody uses.
+    blob_loss_weights : OrderedDict of str to float
+        What each blob counts in the loss.
+    """
+
+    def __init__(
+        self,
+        network_file: str | Path,
+        *args: Any,
+        phase: int | None = None,
+        level: int = 0,
+        stages: Sequence[str] | None = None,
+        weights: str | Path | None = None,
+    ) -> None:
+        phase, weights = _constructor_arguments(args, phase, weights)
+        param = upgrade(read_text(network_file, NetParameter()), str(network_file))
+        state = NetState(phase=phase, level=level, stage=list(stages or []))
+        try:
+            self._build(param, state)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, CaffeError):
+                raise
+            raise DefinitionError(f"{network_file} can't be built: {error}") from error
+        if weights is not None:
+            self.copy_from(weights)
+
+    @classmethod
+    def from_param(cls, param: NetParameter, phase: int = TEST) -> Net:
+        """Build a net from a NetParameter message (which is not changed)."""
+        net = cls.__new__(cls)
+        copy = NetParameter.FromString(param.SerializeToString())
+        net._build(upgrade(copy, param.name or "the net"), NetState(phase=phase))
+        return net
+
+    # ------------------------------------------------------------ building
+
+    def _build(self, param: NetParameter, state: NetState) -> None:
+        self.name = param.name
+        self.phase = state.phase
+        self.blobs: OrderedDict[str, Blob] = OrderedDict()
+        self.layer_dict: OrderedDict[str, Layer] = OrderedDict()
+        self.params: OrderedDict[str, list[Blob]] = OrderedDict()
+        self.blob_loss_weights: OrderedDict[str, float] = OrderedDict()
+        self.top_names: OrderedDict[str, list[str]] = OrderedDict()
+        self.bottom_names: OrderedDict[str, list[str]] = OrderedDict()
+        self.inputs: list[str] = []
+        self._nodes: list[Node] = []
+        self._shared: dict[str, Blob] = {}
+        self._aliased: set[int] = set()
+        for layer_param in insert_splits(filter_layers(param, state)):
+            self._append(layer_param)
+        used = {name for names in self.bottom_names.values() for name in names}
+        self.outputs = [name for name in self.blobs if name not in used]
+        # a blob that an in-place layer ends on is used by nobody after it
+        self.outputs += [
+            name for name in self.blobs if name in used and self._ends_in_place(name)
+        ]
+        self.outputs.sort(key=list(self.blobs).index)
+
+    def _ends_in_place(self, name: str) -> bool:
+        """Return whether the last layer that uses the blob also makes it."""
+        last = [n for n, bottoms in self.bottom_names.items() if name in bottoms][-1]
+        return name in self.top_names[last]
+
+    def _append(self, param: LayerParameter) -> None:
+        if param.name in self.layer_dict:
+            raise DefinitionError(f"two layers have the name {param.name!r}; give each its own")
+        layer = create(param, self.phase)
+        bottoms = [self.blobs[name] for name in param.bottom]
+        shapes = [blob.shape for blob in bottoms]
+        layer.setup(shapes)
+        self._share_params(layer)
+        tops = layer.reshape(shapes)
+        if len(tops) != len(param.top):
+            raise DefinitionError(
+                f"layer {param.name!r} ({param.type}) makes {len(tops)} tops, "
+                f"the definition names {len(param.top)}"
+            )
+        top_blobs = []
+        for name, shape in zip(param.top, tops, strict=True):
+            in_place = name in param.bottom
+            blob = self.blobs[name] if in_place else Blob(shape)
+            if in_place and blob.shape != tuple(shape):
+                raise ShapeError(
+                    f"layer {param.name!r} ({param.type}) changes the shape {blob.shape} to "
+                    f"{tuple(shape)} in place; give its top another name"
+                )
+            self.blobs[name] = blob
+            top_blobs.append(blob)
+        self._register(layer, bottoms, top_blobs)
+        self._nodes[-1].seen = shapes
+
+    def _register(self, layer: Layer, bottoms: list[Blob], tops: list[Blob]) -> None:
+        param, node = layer.param, Node(layer, bottoms, tops)
+        node.is_aliased = node.in_place and id(tops[0]) in self._aliased
+        if layer.shares_memory:
+            self._aliased.update(map(id, tops))
+        self._nodes.append(node)
+        self.layer_dict[param.name] = layer
+        self.top_names[param.name] = list(param.top)
+        self.bottom_names[param.name] = list(param.bottom)
+        if getattr(layer, "is_input", False):
+            self.inputs += list(param.top)
+        if layer.blobs or layer.type == "Python":
+            self.params[param.name] = layer.blobs
+        for i, name in enumerate(param.top):
+            default = layer.default_loss_weight if i == 0 else 0.0
+            weight = param.loss_weight[i] if i < len(param.loss_weight) else default
+            self.blob_loss_weights[name] = weight
+            if weight:
+                tops[i].set_diff(torch.full(tops[i].shape, weight))
+
+    def _share_params(self, layer: Layer) -> None:
+        """Use one blob for parameters of one name (`param { name: ... }`)."""
+        for i, spec in enumerate(layer.param.param[: len(layer.blobs)]):
+            if not spec.name:
+                continue
+            owner = self._shared.setdefault(spec.name, layer.blobs[i])
+            own = layer.blobs[i]
+            loose = spec.share_mode == ParamSpec.PERMISSIVE
+            if owner.shape != own.shape and not (loose and owner.count == own.count):
+                raise ShapeError(
+                    f"layer {layer.name!r} shares the parameter {spec.name!r} of shape "
+                    f"{owner.shape}, but needs {own.shape}"
+                )
+            if owner.shape == own.shape:
+                layer.blobs[i] = owner
+            else:
+                layer.blobs[i] = Blob(own.shape, lambda shape, o=owner: o.tensor.view(shape))
+
+    # ------------------------------------------------------------ looking up
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Every layer in order."""
+        return [node.layer for node in self._nodes]
+
+    @property
+    def _layer_names(self) -> list[str]:
+        return list(self.layer_dict)
+
+    @property
+    def _blob_names(self) -> list[str]:
+        return list(self.blobs)
+
+    def _index(self, layer: str) -> int:
+        for i, name in enumerate(self.layer_dict):
+            if name == layer:
+                return i
+        raise unknown_name("layer", layer, self.layer_dict)
+
+    # ------------------------------------------------------------ passes by number
+
+    @NO_GRAD
+    def _forward(self, start: int, end: int) -> float:
+        """Run layers `start` to `end` (both included); return the loss."""
+        self._check_range(start, end)
+        for node in self._nodes[start : end + 1]:
+            node.forward()
+        return sum(
+            weight * float(self.blobs[name].tensor.sum())
+            for name, weight in self.blob_loss_weights.items()
+            if weight
+        )
+
+    @NO_GRAD
+    def _backward(self, start: int, end: int, rule: Rule = BACKPROP, params: bool = True) -> None:
+        """Run layers `start` down to `end` (both included) on the diffs in their tops."""
+        self._check_range(end, start)
+        for node in reversed(self._nodes[end : start + 1]):
+            self._node_backward(node, rule, params=params)
+
+    def _check_range(self, low: int, high: int) -> None:
+        if not 0 <= low <= high < len(self._nodes):
+            raise ArgumentError(
+                f"layers {low} to {high} do not exist or are in the wrong order; "
+                f"this net has layers 0 to {len(self._nodes) - 1}"
+            )
+
+    def _node_backward(self, node: Node, rule: Rule, *, params: bool) -> None:
+        if not node.bottoms and not (params and node.layer.blobs):
+            return
+        inputs = node.inputs()
+        tops = [blob.tensor for blob in node.tops]
+        top_diffs = [blob.diff_tensor for blob in node.tops]
+        if params and any(node.learns):
+            news = node.layer.param_diffs(top_diffs, inputs, tops)
+            for blob, new, learns in zip(node.layer.blobs, news, node.learns, strict=True):
+                if new is not None and learns:
+                    blob.add_to_diff(new)
+        if not node.bottoms:
+            return
+        diffs = rule.bottom_diffs(node.layer, top_diffs, inputs, tops)
+        for blob, diff in zip(node.bottoms, diffs, strict=True):
+            if diff is not None:
+                blob.set_diff(diff)
+
+    @NO_GRAD
+    def _backward_alone(self, blob: Blob, start: int, rule: Rule) -> None:
+        """Go down from one blob's diff with every other diff zero, on its ancestors only."""
+        for other in self.blobs.values():
+            if other is not blob:
+                other.clear_diff()
+        reached = {id(blob)}
+        for node in reversed(self._nodes[: start + 1]):
+            if any(id(top) in reached for top in node.tops):
+                self._node_backward(node, rule, params=False)
+                reached.update(map(id, node.bottoms))
+
+    # ------------------------------------------------------------ parameters
+
+    def reshape(self) -> None:
+        """Bring every blob to the shape that the inputs' shapes now give."""
+        for node in self._nodes:
+            node.reshape()
+
+    def copy_from(self, path: str | Path) -> None:
+        """Load weights from a .caffemodel or .h5 file, matched by layer name.
+
+        Raises
+        ------
+        FileError
+            The file is missing or damaged.
+        ShapeError
+            A stored parameter has another shape; the sentence names layer and shapes.
+        """
+        missing = weight_files.load(self.params, path)
+        if missing:
+            warnings.warn(
+                f"{path} has no weights for layer(s) {', '.join(missing)}; "
+                "they keep their filler's values",
+                stacklevel=2,
+            )
+
+    load_hdf5 = copy_from
+
+    def share_with(self, other: Net) -> None:
+        """Use the other net's parameters where layer names are the same."""
+        for name, blobs in self.params.items():
+            for own, theirs in zip(blobs, other.params.get(name, []), strict=False):
+                if own.shape != theirs.shape:
+                    raise ShapeError(
+                        f"layer {name!r} can't share parameters of shapes "
+                        f"{own.shape} and {theirs.shape}"
+                    )
+                own.share_data(theirs)
+
+    def save(self, path: str | Path) -> None:
+        """Write a binary caffemodel (float32, bit for bit)."""
+        weight_files.save_caffemodel(self.name, self._stored_layers(), path)
+
+    def save_hdf5(self, path: str | Path, diffs: bool = False) -> None:
+        """Write weights, and diffs if asked for, in Caffe's HDF5 form."""
+        weight_files.save_hdf5(self.params, path, diffs=diffs)
+
+    def _stored_layers(self) -> Iterator[tuple[LayerParameter, list[Blob]]]:
+        for node in self._nodes:
+            yield node.layer.param, node.layer.blobs
+
+    def clear_param_diffs(self) -> None:
+        """Set the diffs of all parameters to zero."""
+        for blobs in self.params.values():
+            for blob in blobs:
+                blob.clear_diff()
+
+    def zero(self) -> None:
+        """Set data and diff of all blobs to zero (the deconv fork's call)."""
+        for blob in self.blobs.values():
+            blob.set_tensor(torch.zeros_like(blob.tensor))
+            blob.clear_diff()
+
+
+def _constructor_arguments(
+    args: tuple[Any, ...], phase: int | None, weights: str | Path | None
+) -> tuple[int, str | Path | None]:
+    """Sort pycaffe's positional forms: (phase), (weights, phase)."""
+    for value in args:
+        if isinstance(value, str | Path) and weights is None:
+            weights = value
+        elif isinstance(value, int) and value in (TRAIN, TEST) and phase is None:
+            phase = value
+        else:
+            raise ArgumentError(
+                "Net takes (prototxt, phase), (prototxt, weights, phase) or "
+                "(prototxt, phase, weights=...), with phase torchcaffe.TRAIN or torchcaffe.TEST"
+            )
+    if phase not in (TRAIN, TEST):
+        raise ArgumentError("Net needs a phase: torchcaffe.TRAIN or torchcaffe.TEST")
+    return phase, weights

@@ -1,0 +1,76 @@
+"""How a diff goes down through a layer: backprop, deconvnet, guided backprop.
+
+One rule is one small class; `RULES` is what command lines offer and tests iterate.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from torchcaffe.layers import Layer
+
+RULES: dict[str, Rule] = {}
+
+
+class Rule:
+    """Ordinary backpropagation: every layer's own derivative."""
+
+    name: ClassVar[str] = "backprop"
+
+    def __init_subclass__(cls) -> None:
+        RULES[cls.name] = cls()
+
+    def bottom_diffs(
+        self, layer: Layer, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> list[Tensor | None]:
+        """Return the bottoms' diffs of `layer` for its tops' diffs."""
+        return layer.backward(top_diffs, bottoms, tops)
+
+
+RULES[Rule.name] = Rule()
+
+
+def _ignores_lrn(layer: Layer) -> bool:
+    return layer.type == "LRN" and layer.param.lrn_param.deconv_ignore
+
+
+class Deconv(Rule):
+    """The deconvnet of Zeiler and Fergus (2013): a ReLU clips the diff below zero.
+
+    The forward sign and a negative slope are ignored; LRN uses its derivative, or, with
+    `deconv_ignore`, hands the diff on; all other layers use their derivative.
+    """
+
+    name = "deconv"
+
+    def bottom_diffs(
+        self, layer: Layer, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> list[Tensor | None]:
+        """Return the bottoms' diffs of the deconvnet pass."""
+        if layer.type == "ReLU":
+            return [torch.relu(top_diffs[0])]
+        if _ignores_lrn(layer):
+            return [top_diffs[0]]
+        return super().bottom_diffs(layer, top_diffs, bottoms, tops)
+
+
+class Guided(Rule):
+    """Guided backprop (Springenberg et al. 2014): both rules at once at each ReLU."""
+
+    name = "guided"
+
+    def bottom_diffs(
+        self, layer: Layer, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> list[Tensor | None]:
+        """Return the bottoms' diffs of guided backprop."""
+        if layer.type == "ReLU":
+            top_diffs = [torch.relu(top_diffs[0])]
+        elif _ignores_lrn(layer):
+            return [top_diffs[0]]
+        return super().bottom_diffs(layer, top_diffs, bottoms, tops)
+
+
+BACKPROP, DECONV, GUIDED = RULES["backprop"], RULES["deconv"], RULES["guided"]

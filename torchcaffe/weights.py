@@ -1,0 +1,120 @@
+"""Parameters from and to files: caffemodel (binary protobuf) and HDF5."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from torchcaffe.blob import Blob
+from torchcaffe.errors import FileError, ShapeError
+from torchcaffe.proto.caffe_pb2 import LayerParameter
+from torchcaffe.proto.wire import StoredLayer, read_caffemodel, write_caffemodel
+
+Params = Mapping[str, list[Blob]]
+
+
+def is_hdf5(path: str | Path) -> bool:
+    """Return whether the name says HDF5, as Caffe decides."""
+    return str(path).endswith((".h5", ".hdf5"))
+
+
+def load(params: Params, path: str | Path) -> list[str]:
+    """Fill `params` from a file; return the layers it has no weights for."""
+    stored = _read_hdf5(path) if is_hdf5(path) else read_caffemodel(path)
+    by_name = {layer.name: layer.blobs for layer in stored if layer.blobs}
+    for name, blobs in params.items():
+        if name in by_name:
+            _fill(name, blobs, by_name[name], path)
+    missing = [name for name, blobs in params.items() if blobs and name not in by_name]
+    if params and len(missing) == len([b for b in params.values() if b]):
+        raise FileError(
+            f"{path} has weights for none of this net's layers (it has {', '.join(by_name)}); "
+            "give the weights that belong to this prototxt"
+        )
+    return missing
+
+
+def _same_shape(own: tuple[int, ...], stored: tuple[int, ...]) -> bool:
+    """Compare shapes; legacy files pad them with ones in front."""
+
+    def bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+        while shape and shape[0] == 1:
+            shape = shape[1:]
+        return shape
+
+    return own == stored or bare(own) == bare(stored)
+
+
+def _fill(name: str, blobs: list[Blob], stored: list[np.ndarray], path: str | Path) -> None:
+    if len(blobs) != len(stored):
+        raise ShapeError(
+            f"layer {name!r} has {len(blobs)} parameter(s), {path} holds {len(stored)} for it; "
+            "prototxt and weights do not belong together"
+        )
+    for i, (blob, array) in enumerate(zip(blobs, stored, strict=True)):
+        if not _same_shape(blob.shape, array.shape):
+            raise ShapeError(
+                f"layer {name!r}: parameter {i} has the shape {array.shape} in {path}, "
+                f"expected is {blob.shape}; prototxt and weights do not belong together"
+            )
+        values = np.array(array.reshape(blob.shape), np.float32, order="C")
+        blob.set_tensor(torch.from_numpy(values).to(blob.device))
+
+
+def save_caffemodel(
+    name: str, layers: Iterable[tuple[LayerParameter, list[Blob]]], path: str | Path
+) -> None:
+    """Write a caffemodel beside `path` and rename it there."""
+    arrays = ((param, [blob.data for blob in blobs]) for param, blobs in layers)
+    _replace(path, lambda beside: write_caffemodel(name, arrays, beside))
+
+
+def _replace(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a file beside `path`, then rename it: never half a file."""
+    beside = Path(f"{path}.tmp.{os.getpid()}")
+    try:
+        write(beside)
+        os.replace(beside, path)
+    except OSError as error:
+        raise FileError(f"could not write {path}: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _read_hdf5(path: str | Path) -> list[StoredLayer]:
+    import h5py  # only here: the bundled model needs no HDF5
+
+    found: dict[str, dict[int, np.ndarray]] = {}
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):  # <layer>/<i>; a layer's name may hold slashes
+            layer, _, number = name.rpartition("/")
+            found.setdefault(layer, {})[int(number)] = np.array(item, np.float32)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file["data"].visititems(visit)
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise FileError(
+            f"could not open file {path}: it is not HDF5 weights of Caffe ({error})"
+        ) from error
+    return [StoredLayer(name, [blobs[i] for i in sorted(blobs)]) for name, blobs in found.items()]
+
+
+def save_hdf5(params: Params, path: str | Path, *, diffs: bool) -> None:
+    """Write Caffe's HDF5 form: /data/<layer>/<i>, and /diff/<layer>/<i>."""
+    import h5py
+
+    def write(beside: Path) -> None:
+        with h5py.File(beside, "w") as file:
+            for part in ("data", "diff")[: 1 + diffs]:
+                for name, blobs in params.items():
+                    group = file.require_group(part).create_group(name)
+                    for i, blob in enumerate(blobs):
+                        group.create_dataset(str(i), data=getattr(blob, part))
+
+    _replace(path, write)
