@@ -1,0 +1,149 @@
+"""What an app is: keys, panes and a life of its own inside the window.
+
+`settings.installed_apps` lists apps as (module, class). The loop gives each of
+them the frames and the keys it has bound, and draws what it wants drawn.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from toolbox.bindings import Binding, Bindings
+from toolbox.config import Settings, SettingsError
+from toolbox.frame import Frame
+from toolbox.images import Image
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a pane is to show.
+
+    Parameters
+    ----------
+    pane : str
+        The pane's name.
+    inputs : hashable
+        All that the picture depends on. While it stays equal, the pane is not
+        drawn again.
+    draw : callable
+        Draws `inputs` into the pane's part of the buffer (uint8, RGB), and
+        changes nothing else. It must paint the pane's whole area.
+    """
+
+    pane: str
+    inputs: Hashable
+    draw: Callable[[Image, Any], None]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one kind of work took last, for the debug level."""
+
+    name: str
+    milliseconds: float
+
+
+class App(Protocol):
+    """What the loop needs of an app. All methods run in the main thread."""
+
+    heading: ClassVar[str]
+    """Heading of the app's keys in the help overlay."""
+
+    bindings: ClassVar[Sequence[Binding[Any]]]
+    """The app's keys; actions map the app's own state."""
+
+    pane_names: ClassVar[Sequence[str]]
+    """Panes it can draw."""
+
+    def start(self) -> None:
+        """Start threads."""
+
+    def handle(self, row: Binding[Any]) -> None:
+        """Do what one of the app's own rows says."""
+
+    def set_frame(self, frame: Frame) -> None:
+        """Take the newest frame; older ones not yet processed are dropped."""
+
+    def update(self) -> None:
+        """Take finished work and ask for the next, without waiting."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the work under way, at most this long."""
+
+    def settled(self) -> bool:
+        """Whether everything asked for is there to be drawn."""
+
+    def shown_frame(self) -> Frame | None:
+        """Return the frame that the app's panes show, None before the first."""
+
+    def status(self) -> str:
+        """Return the app's part of the status line."""
+
+    def message(self) -> str:
+        """Return what went wrong last, empty when all is well."""
+
+    def timings(self) -> Sequence[Timing]:
+        """Return how long its work took."""
+
+    def frames_done(self) -> int:
+        """Count the frames processed so far."""
+
+    def drawings(self) -> Sequence[Drawing]:
+        """Say what each of its panes is to show now."""
+
+    def close(self) -> bool:
+        """Join every thread within 2 s; False where one did not end."""
+
+
+AppClass = Callable[[Settings], App]
+
+
+def load_apps(settings: Settings) -> list[Any]:
+    """Import the classes of `settings.installed_apps`.
+
+    Parameters
+    ----------
+    settings : Settings
+        With `installed_apps`.
+
+    Returns
+    -------
+    list of App classes
+        In the order of the setting.
+
+    Raises
+    ------
+    SettingsError
+        A module or class is missing.
+    """
+    classes = []
+    for module_name, class_name in settings.installed_apps:
+        try:
+            classes.append(getattr(importlib.import_module(module_name), class_name))
+        except (ImportError, AttributeError) as error:
+            raise SettingsError(
+                f"installed_apps: {class_name} of {module_name} cannot be loaded: {error}."
+            ) from error
+    return classes
+
+
+def configured_apps() -> list[Any]:
+    """Import the apps that the user's settings install, for tools without a window."""
+    settings: Settings = importlib.import_module("settings").load()
+    return load_apps(settings)
+
+
+def all_bindings(core: Sequence[Binding[Any]], apps: Sequence[Any]) -> Bindings:
+    """Put the window's own keys and those of all apps together."""
+    return Bindings([("Window", core), *((app.heading, app.bindings) for app in apps)])
+
+
+def bound_keys(apps: Sequence[Any]) -> dict[str, str]:
+    """Return the action's tag for every key that the window or an app has bound."""
+    from toolbox.core import CORE_BINDINGS
+
+    rows = all_bindings(CORE_BINDINGS, apps)
+    return {key: f"{row.tag} ({row.help})" for row in rows for key in row.keys}

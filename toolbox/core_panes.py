@@ -1,0 +1,141 @@
+"""What the window itself draws: input, status line, help and debug overlays.
+
+Each function draws its inputs into a canvas and changes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from toolbox.bindings import Bindings
+from toolbox.config import Settings
+from toolbox.frame import Frame
+from toolbox.images import Colour, Image, draw_fitted, to_colour
+from toolbox.panes import Layout
+from toolbox.text import Style, draw_text, shorten
+
+HELP_DARKNESS = 0.22  # how much of the picture shines through behind the help
+
+
+def style_from(settings: Settings, prefix: str, colour: str = "clr", thick: str = "thick") -> Style:
+    """Collect a text style from the settings `<prefix>_face`, `_fsize`, `_<colour>`, `_<thick>`."""
+    return Style(
+        face=getattr(settings, f"{prefix}_face"),
+        size=getattr(settings, f"{prefix}_fsize") * settings.global_scale,
+        colour=to_colour(getattr(settings, f"{prefix}_{colour}")),
+        thickness=getattr(settings, f"{prefix}_{thick}"),
+    )
+
+
+def place_from(settings: Settings, name: str) -> tuple[int, int]:
+    """Read a place setting as x and y, scaled with the window."""
+    row, column = getattr(settings, name)
+    return round(column * settings.global_scale), round(row * settings.global_scale)
+
+
+@dataclass(frozen=True)
+class InputView:
+    """The frame to show, None before the first."""
+
+    frame: Frame | None
+    background: Colour
+
+
+def draw_input(canvas: Image, view: InputView) -> None:
+    """Draw the frame that the other panes belong to."""
+    canvas[:] = view.background
+    if view.frame is not None:
+        draw_fitted(canvas, view.frame.image)
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """The status line's text and how to draw it."""
+
+    text: str
+    style: Style
+    place: tuple[int, int]
+    background: Colour
+
+
+def draw_status(canvas: Image, view: StatusView) -> None:
+    """Draw the status line, cut off with dots where it is too long."""
+    canvas[:] = view.background
+    x, y = view.place
+    text = shorten(view.text, view.style, canvas.shape[1] - x)
+    draw_text(canvas, text, view.style, x, y)
+
+
+def draw_help(buffer: Image, bindings: Bindings, settings: Settings) -> None:
+    """Draw the help overlay over the whole window, from the bindings' rows.
+
+    Parameters
+    ----------
+    buffer : ndarray of uint8, shape (h, w, 3)
+        A copy of the window's buffer; changed in place.
+    bindings : Bindings
+        All rows, with a heading for each section.
+    settings : Settings
+        `help_...`: place, font, colour. The text shrinks where it would not fit.
+    """
+    height, width = buffer.shape[:2]
+    row, column, rows, columns = settings.help_pane_loc
+    top, left = int(row * height), int(column * width)
+    canvas = buffer[top : top + int(rows * height), left : left + int(columns * width)]
+    canvas[:] = (canvas * HELP_DARKNESS).astype(np.uint8)
+    x, y = place_from(settings, "help_loc")
+    lines = _help_lines(bindings)
+    style, step = _fit_help(lines, canvas, style_from(settings, "help"), settings)
+    tab = x + max(style.width(keys) for keys, _ in lines if keys) + style.width("mm")
+    for index, (keys, text) in enumerate(lines):
+        baseline = y + index * step
+        if keys:
+            draw_text(canvas, keys, style, x, baseline)
+            draw_text(canvas, shorten(text, style, canvas.shape[1] - tab), style, tab, baseline)
+        else:
+            draw_text(canvas, text, replace(style, thickness=style.thickness + 1), x, baseline)
+
+
+def _help_lines(bindings: Bindings) -> list[tuple[str, str]]:
+    """List keys and help for each row; a heading has no keys."""
+    lines: list[tuple[str, str]] = []
+    for heading, rows in bindings.sections:
+        lines.append(("", heading))
+        lines += [(row.label(), row.help) for row in rows]
+    return lines
+
+
+def _fit_help(
+    lines: Sequence[tuple[str, str]], canvas: Image, style: Style, settings: Settings
+) -> tuple[Style, int]:
+    """Choose the largest size at which all lines fit, and the step between lines."""
+    spacing = settings.help_line_spacing * settings.global_scale
+    step = style.height() + spacing
+    room = (canvas.shape[0] - place_from(settings, "help_loc")[1]) / max(1, len(lines))
+    shrink = min(1.0, room / step)
+    return replace(style, size=style.size * shrink), max(1, int(step * shrink))
+
+
+def draw_debug(buffer: Image, layout: Layout, times: dict[str, float], style: Style) -> None:
+    """Draw each pane's border and name, with the milliseconds its last drawing took.
+
+    Parameters
+    ----------
+    buffer : ndarray of uint8, shape (h, w, 3)
+        A copy of the window's buffer; changed in place.
+    layout : Layout
+        The panes.
+    times : dict of str to float
+        Milliseconds by pane; panes without an entry show only their name.
+    style : Style
+        Of the names; its colour is the borders' too.
+    """
+    for pane in layout.panes.values():
+        canvas = pane.of(buffer)
+        canvas[0], canvas[-1], canvas[:, 0], canvas[:, -1] = (style.colour,) * 4
+        text = pane.name + (f" {times[pane.name]:.1f} ms" if pane.name in times else "")
+        room = pane.width - 8
+        draw_text(canvas, shorten(text, style, room), style, 4, pane.height - 6)

@@ -1,0 +1,27 @@
+"""One picture on its way from a source to the network and the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture of a source; two frames are equal only if they are the same one.
+
+    Parameters
+    ----------
+    id : int
+        Counts up with each frame of a run, so "newer" and "same" can be told.
+    image : ndarray of uint8, shape (side, side, 3)
+        Square, RGB, 0 to 255.
+    name : str
+        File name, or what the camera is called, for the status line.
+    """
+
+    id: int
+    image: npt.NDArray[np.uint8]
+    name: str

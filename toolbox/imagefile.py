@@ -1,0 +1,132 @@
+"""Reading and writing picture files, with one clear sentence for what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from toolbox.images import Image, to_rgb8
+
+WRITABLE = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+class ImageError(Exception):
+    """A picture file that cannot be read or written; the message is one sentence."""
+
+
+@contextlib.contextmanager
+def opencv_quiet() -> Iterator[None]:
+    """Keep OpenCV from printing its own warnings about a file or camera we report on."""
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+
+
+def read_image(path: str | Path) -> Image:
+    """Read a picture file of any kind that OpenCV decodes.
+
+    Grey, palette, transparent (on white), 16-bit and float pictures all become
+    8-bit RGB, and a photo is turned the way up that its EXIF data says.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; spaces and any letters are fine.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+        RGB, 0 to 255.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, unreadable, or no picture.
+    """
+    name = Path(path).name
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise ImageError(f"{name} cannot be read: {reason}") from error
+    if data.size == 0:
+        raise ImageError(f"{name} cannot be read: the file is empty")
+    try:
+        with opencv_quiet():
+            pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            if pixels is not None and not _has_alpha(pixels):
+                # The unchanged flag leaves EXIF's rotation out; this one applies it.
+                pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        if pixels is None:
+            raise ImageError(f"{name} cannot be read: it is not a picture OpenCV can decode")
+        return to_rgb8(pixels)
+    except (cv2.error, ValueError, MemoryError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "it is damaged or too large"
+        raise ImageError(f"{name} cannot be read: {reason}") from error
+
+
+def _has_alpha(pixels: np.ndarray) -> bool:
+    return pixels.ndim == 3 and pixels.shape[2] in (2, 4)
+
+
+def check_writable(path: str | Path) -> None:
+    """Make sure early that a picture can be written there.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the picture is to go.
+
+    Raises
+    ------
+    ImageError
+        The ending names no known format, or the folder is missing.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITABLE:
+        raise ImageError(
+            f"{path} cannot be written: its ending must be one of {' '.join(WRITABLE)}"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ImageError(f"{path} cannot be written: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise ImageError(f"{path} cannot be written: it is a folder")
+
+
+def write_image(path: str | Path, image: Image) -> None:
+    """Write a picture beside its place and rename it, so it is whole or not there.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its ending chooses the format.
+    image : ndarray of uint8, shape (h, w, 3)
+        RGB.
+
+    Raises
+    ------
+    ImageError
+        The format is unknown or the file system refuses.
+    """
+    path = Path(path)
+    check_writable(path)
+    done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise ImageError(f"{path} cannot be written: OpenCV cannot encode {path.suffix}")
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(data.tobytes())
+        os.replace(beside, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        reason = (error.strerror or type(error).__name__).lower()
+        raise ImageError(f"{path} cannot be written: {reason}") from error

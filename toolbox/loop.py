@@ -1,0 +1,309 @@
+"""The main loop: keys in, frames to the apps, changed panes onto the screen.
+
+`Loop` knows neither window nor script; `run_live` and `run_script` drive it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from toolbox.app import App, Drawing, all_bindings
+from toolbox.config import Settings
+from toolbox.core import CAMERA, CORE_BINDINGS, CoreState
+from toolbox.core_panes import (
+    InputView,
+    StatusView,
+    draw_debug,
+    draw_help,
+    draw_input,
+    draw_status,
+    place_from,
+    style_from,
+)
+from toolbox.frame import Frame
+from toolbox.images import Image, to_colour
+from toolbox.inputs import Inputs
+from toolbox.keys import decode
+from toolbox.panes import make_layout
+from toolbox.screen import Screen
+from toolbox.window import Window
+
+CORE_PANES = ("input", "caffevis_status")
+# Panes of other versions: their files load, the panes stay empty.
+FOREIGN_PANES = ("caffevis_jpgvis", "caffevis_buttons", "caffevis_upconv")
+IDLE_WAIT_MS = 10
+POLL_EVERY_SECONDS = 0.004
+FPS_SECONDS = 2.0
+
+
+class LoopError(Exception):
+    """A scripted run that does not come to rest; one sentence."""
+
+
+def still_clock() -> float:
+    """Return always the same time, so that scripted runs show no timings."""
+    return 0.0
+
+
+class Loop:
+    """The window's state, its apps and inputs, and the screen they are drawn on.
+
+    Parameters
+    ----------
+    settings : Settings
+        All settings.
+    apps : sequence of App
+        Started and closed by the loop.
+    inputs : Inputs
+        Closed by the loop.
+    clock : callable
+        Seconds, for frame rates and timings.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        apps: Sequence[App],
+        inputs: Inputs,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.settings = settings
+        self.apps = tuple(apps)
+        self.inputs = inputs
+        self.bindings = all_bindings(CORE_BINDINGS, self.apps)
+        self.state = CoreState(stretch=settings.static_file_stretch_mode)
+        known = {*CORE_PANES, *FOREIGN_PANES, *(n for app in self.apps for n in app.pane_names)}
+        layout = make_layout(settings.window_panes, known, settings.global_scale)
+        self.background = to_colour(settings.window_background)
+        self.screen = Screen(layout, self.background, clock)
+        self._clock = clock
+        self._newest: Frame | None = None
+        self._overlay: tuple[object, ...] | None = None
+        self._done: deque[tuple[float, int]] = deque()
+        for app in self.apps:
+            app.start()
+
+    def press(self, key: str) -> None:
+        """Do what a key is bound to; keys without a binding do nothing.
+
+        Parameters
+        ----------
+        key : str
+            A label of `toolbox.keys`.
+        """
+        row = self.bindings.get(key)
+        if row is None:
+            return
+        if row in CORE_BINDINGS:
+            self.state = row.action(self.state)
+            return
+        for app in self.apps:
+            if row in app.bindings:
+                app.handle(row)
+
+    def step(self, between: Callable[[], None] = lambda: None) -> bool:
+        """Pass frames and results on, and draw what they changed.
+
+        Parameters
+        ----------
+        between : callable
+            Called after each pane drawn.
+
+        Returns
+        -------
+        bool
+            Whether the picture changed.
+        """
+        self.state = self.inputs.follow(self.state)
+        frame = self.inputs.take()
+        self._newest = frame or self._newest
+        for app in self.apps:
+            if frame is not None:
+                app.set_frame(frame)
+            app.update()
+        self._count_frames()
+        drawings = [*self._core_drawings(), *(d for app in self.apps for d in app.drawings())]
+        changed = self.screen.draw(drawings, between)
+        overlay = (self.state.help, self.state.debug)
+        changed = changed or overlay != self._overlay
+        self._overlay = overlay
+        return changed
+
+    def picture(self) -> Image:
+        """Return the window's picture, with the overlays that are on (RGB)."""
+        debug = self.state.debug == 2 or self.settings.debug_window_panes
+        if not debug and not self.state.help:
+            return self.screen.buffer
+        buffer = self.screen.buffer.copy()
+        if debug:
+            style = style_from(self.settings, "caffevis_label")
+            times = self.screen.times if self.state.debug == 2 else {}
+            draw_debug(buffer, self.screen.layout, times, style.with_colour((255, 200, 60)))
+        if self.state.help:
+            draw_help(buffer, self.bindings, self.settings)
+        return buffer
+
+    def settled(self) -> bool:
+        """Whether every input and app has done all that was asked."""
+        return self.inputs.settled() and all(app.settled() for app in self.apps)
+
+    def close(self) -> bool:
+        """Join every thread; False where one did not end in time."""
+        closed = [app.close() for app in self.apps]
+        return self.inputs.close() and all(closed)
+
+    def _core_drawings(self) -> list[Drawing]:
+        shown = self.apps[0].shown_frame() if self.apps else self._newest
+        status = StatusView(
+            text=" | ".join(self._status_parts()),
+            style=style_from(self.settings, "caffevis_status"),
+            place=place_from(self.settings, "caffevis_status_loc"),
+            background=self.background,
+        )
+        return [
+            Drawing("input", InputView(shown, self.background), draw_input),
+            Drawing("caffevis_status", status, draw_status),
+        ]
+
+    def _status_parts(self) -> Iterable[str]:
+        yield from (app.status() for app in self.apps)
+        rate = self._rate()
+        if rate >= 0.05:
+            yield f"FPS: {rate:.1f}"
+        if self.state.mode == CAMERA:
+            yield "camera"
+        if self.state.frozen:
+            yield "frozen"
+        messages = [self.inputs.message, *(app.message() for app in self.apps)]
+        yield from (message for message in messages if message)
+        if self.state.debug:
+            yield f"debug {self.state.debug}: {self._timing_text()}"
+
+    def _timing_text(self) -> str:
+        timings = [timing for app in self.apps for timing in app.timings()]
+        text = [f"{timing.name} {timing.milliseconds:.1f} ms" for timing in timings]
+        # Without the status line's own time, which would change with every drawing of it.
+        drawn = sum(t for pane, t in self.screen.times.items() if pane != "caffevis_status")
+        return ", ".join([*text, f"draw {drawn:.1f} ms"])
+
+    def _count_frames(self) -> None:
+        """Remember when frames were done, for the rate over the last seconds."""
+        now, done = self._clock(), sum(app.frames_done() for app in self.apps[:1])
+        if not self._done or done != self._done[-1][1]:
+            self._done.append((now, done))
+        while len(self._done) > 1 and now - self._done[0][0] > FPS_SECONDS:
+            self._done.popleft()
+
+    def _rate(self) -> float:
+        """Frames a second over the last seconds, 0 while nothing moves."""
+        if len(self._done) < 3:
+            return 0.0
+        (begun, first), (ended, last) = self._done[0], self._done[-1]
+        return (last - first) / (ended - begun) if ended > begun else 0.0
+
+
+class KeyQueue:
+    """Collects keys from a window, also while panes are being drawn.
+
+    Parameters
+    ----------
+    window : Window
+        Where keys are pressed.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._keys: deque[str] = deque()
+        self._polled = time.perf_counter()
+
+    def poll(self, milliseconds: int) -> None:
+        """Wait for keys and keep them."""
+        labels = [decode(code) for code in self._window.poll_codes(milliseconds)]
+        self._keys.extend(label for label in labels if label is not None)
+        self._polled = time.perf_counter()
+
+    def poll_if_due(self) -> None:
+        """Poll where the last time is so long ago that two keys could fall together."""
+        if time.perf_counter() - self._polled > POLL_EVERY_SECONDS:
+            self.poll(1)
+
+    def take(self) -> Iterable[str]:
+        """Take the keys collected so far, in order."""
+        while self._keys:
+            yield self._keys.popleft()
+
+
+def run_live(loop: Loop, window: Window) -> None:
+    """Run until the user quits or closes the window.
+
+    Parameters
+    ----------
+    loop : Loop
+        Closed by the caller.
+    window : Window
+        Closed by the caller.
+    """
+    keys = KeyQueue(window)
+    busy_wait = loop.settings.main_loop_sleep_ms
+    loop.step()
+    window.show(loop.picture())
+    while not loop.state.quit:
+        waiting = loop.inputs.moving or not loop.settled()
+        keys.poll(busy_wait if waiting else max(busy_wait, IDLE_WAIT_MS))
+        if not window.is_open():
+            return
+        for key in keys.take():
+            loop.press(key)
+        if loop.step(keys.poll_if_due):
+            window.show(loop.picture())
+
+
+def settle(loop: Loop, seconds: float) -> None:
+    """Step until everything asked for is computed and drawn.
+
+    Parameters
+    ----------
+    loop : Loop
+        Driven by a script.
+    seconds : float
+        How long that may take.
+
+    Raises
+    ------
+    LoopError
+        It took longer.
+    """
+    deadline = time.monotonic() + seconds
+    while loop.step() or not loop.settled():
+        if time.monotonic() > deadline:
+            raise LoopError(f"The picture had not settled after {seconds:g} seconds.")
+        for app in loop.apps:
+            app.wait(0.002)
+
+
+def run_script(loop: Loop, keys: Iterable[str], seconds: float = 300.0) -> Image:
+    """Press keys one after the other, each after the picture has settled.
+
+    Parameters
+    ----------
+    loop : Loop
+        Made with `still_clock`, so that the picture is the same every time.
+    keys : iterable of str
+        Labels of `toolbox.keys`.
+    seconds : float
+        How long each may take.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        The window's picture after the last key, RGB.
+    """
+    settle(loop, seconds)
+    for key in keys:
+        loop.press(key)
+        if loop.state.quit:
+            break
+        settle(loop, seconds)
+    return loop.picture()

@@ -1,0 +1,167 @@
+"""Moving pictures: a camera or a video, read in a thread that keeps only the latest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from toolbox.imagefile import opencv_quiet
+from toolbox.images import Image, to_rgb8
+
+_FAILURES_ALLOWED = 10  # cameras drop single frames while they adjust
+
+
+class MovingError(Exception):
+    """A camera or video that cannot be opened or has stopped; one sentence."""
+
+
+class Capture(Protocol):
+    """What is used of `cv2.VideoCapture`."""
+
+    def isOpened(self) -> bool:
+        """Whether frames can be read."""
+
+    def read(self) -> tuple[bool, np.ndarray]:
+        """Read the next frame, BGR."""
+
+    def get(self, property_id: int) -> float:
+        """Return a property such as the frame rate."""
+
+    def set(self, property_id: int, value: float) -> bool:
+        """Change a property such as the position."""
+
+    def release(self) -> None:
+        """Close the device."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to open.
+
+    Parameters
+    ----------
+    device : int or str
+        A camera's index, a URL, or a video file's path.
+    label : str
+        What the status line calls it.
+    loops : bool
+        True for a video file: it is played at its own speed, over and over.
+    pause : float
+        Seconds to wait after each frame of a camera.
+    single : bool
+        Read only the first frame, so that a scripted run sees the same picture
+        every time.
+    """
+
+    device: int | str
+    label: str
+    loops: bool = False
+    pause: float = 0.0
+    single: bool = False
+
+
+class MovingSource:
+    """Reads frames in its own thread; `latest` gives the newest one once.
+
+    Parameters
+    ----------
+    spec : Spec
+        What to open. Opening happens in the thread too, since it may take
+        seconds.
+    opener : callable
+        Makes a capture; `cv2.VideoCapture`, or a stand-in for tests.
+    """
+
+    def __init__(
+        self, spec: Spec, opener: Callable[[int | str], Capture] = cv2.VideoCapture
+    ) -> None:
+        self.spec = spec
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._latest: Image | None = None
+        self._error: str | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"source {spec.label}", daemon=True)
+        self._thread.start()
+
+    def latest(self) -> Image | None:
+        """Take the newest picture not yet taken.
+
+        Returns
+        -------
+        ndarray of uint8, shape (h, w, 3), or None
+            RGB; None where there is nothing new.
+
+        Raises
+        ------
+        MovingError
+            The device could not be opened, or has stopped.
+        """
+        with self._lock:
+            image, self._latest = self._latest, None
+            error = self._error
+        if image is None and error is not None:
+            raise MovingError(error)
+        return image
+
+    def close(self, seconds: float = 1.5) -> bool:
+        """Stop reading; False where the device still blocks its (daemon) thread."""
+        self._closing.set()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        capture: Capture | None = None
+        try:
+            with opencv_quiet():
+                capture = self._opener(self.spec.device)
+                opened = capture.isOpened()
+            if not opened:
+                raise MovingError(f"{self.spec.label} could not be opened")
+            self._read_all(capture)
+        except (MovingError, cv2.error) as error:
+            sentence = str(error) if isinstance(error, MovingError) else None
+            with self._lock:
+                self._error = sentence or f"{self.spec.label} failed"
+        finally:
+            if capture is not None:
+                capture.release()
+
+    def _read_all(self, capture: Capture) -> None:
+        pause = self._pause(capture)
+        failures, due = 0, time.monotonic()
+        while not self._closing.is_set():
+            read, pixels = capture.read()
+            if read:
+                failures = 0
+                with self._lock:
+                    self._latest = to_rgb8(pixels)
+                if self.spec.single:
+                    return
+            else:
+                failures += 1
+                if failures > _FAILURES_ALLOWED:
+                    raise MovingError(f"{self.spec.label} gives no more frames")
+                self._retry(capture)
+            due = max(due + pause, time.monotonic())
+            self._closing.wait(due - time.monotonic())
+
+    def _pause(self, capture: Capture) -> float:
+        """Return the seconds between frames: a video's own, or the camera's setting."""
+        if not self.spec.loops:
+            return self.spec.pause
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        return 1 / rate if 1 <= rate <= 240 else 0.04
+
+    def _retry(self, capture: Capture) -> None:
+        """Rewind a video at its end; give a camera a moment."""
+        if self.spec.loops:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        else:
+            self._closing.wait(0.02)

@@ -1,0 +1,166 @@
+"""Text in panes: styles from the settings, lines of coloured spans, wrapping."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+
+from toolbox.images import Colour, Image
+
+
+@dataclass(frozen=True)
+class Style:
+    """How text looks.
+
+    Parameters
+    ----------
+    face : int
+        A `cv2.FONT_...` constant.
+    size : float
+        OpenCV's font scale.
+    colour : (int, int, int)
+        RGB, 0 to 255.
+    thickness : int
+        Stroke width in pixels.
+    """
+
+    face: int
+    size: float
+    colour: Colour
+    thickness: int = 1
+
+    def with_colour(self, colour: Colour) -> Style:
+        """Return the same style in another colour."""
+        return replace(self, colour=colour)
+
+    def width(self, text: str) -> int:
+        """Measure a text in pixels."""
+        return int(cv2.getTextSize(text, self.face, self.size, self.thickness)[0][0])
+
+    def height(self) -> int:
+        """Height of a line in pixels, from the top of an `H` to below a `g`."""
+        (_, above), below = cv2.getTextSize("Hg", self.face, self.size, self.thickness)
+        return int(above + below)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of text in one style."""
+
+    text: str
+    style: Style
+
+
+def plain(text: str) -> str:
+    """Spell a text with the letters that OpenCV's fonts have (ASCII).
+
+    Accents are dropped, other letters become `?`, line breaks become spaces.
+    """
+    decomposed = unicodedata.normalize("NFKD", text)
+    kept = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    printable = "".join(letter if letter.isprintable() else " " for letter in kept)
+    return printable.encode("ascii", "replace").decode("ascii")
+
+
+def shorten(text: str, style: Style, room: int) -> str:
+    """Cut a text that is wider than the room, and end it in dots."""
+    text = plain(text)
+    if style.width(text) <= room:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if style.width(text[:middle].rstrip() + "...") <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + "..."
+
+
+def draw_text(canvas: Image, text: str, style: Style, x: int, y: int) -> int:
+    """Draw one line of text.
+
+    Parameters
+    ----------
+    canvas : ndarray of uint8, shape (h, w, 3)
+        Changed in place; what lies outside is cut off.
+    text : str
+        Any letters; see `plain`.
+    style : Style
+        Font, size, colour.
+    x, y : int
+        Left end of the baseline, in pixels.
+
+    Returns
+    -------
+    int
+        x after the text.
+    """
+    text = plain(text)
+    cv2.putText(
+        canvas, text, (x, y), style.face, style.size, style.colour, style.thickness, cv2.LINE_AA
+    )
+    return x + style.width(text)
+
+
+def draw_lines(canvas: Image, lines: Sequence[Sequence[Span]], x: int, y: int, spacing: int) -> int:
+    """Draw lines of spans one below the other.
+
+    Parameters
+    ----------
+    canvas : ndarray of uint8, shape (h, w, 3)
+        Changed in place.
+    lines : sequence of sequences of Span
+        The text; an empty line still takes its height.
+    x, y : int
+        Left end of the first baseline.
+    spacing : int
+        Pixels between lines, besides their height.
+
+    Returns
+    -------
+    int
+        The baseline after the last line.
+    """
+    height = 0
+    for line in lines:
+        at = x
+        for span in line:
+            at = draw_text(canvas, span.text, span.style, at, y)
+        height = max([span.style.height() for span in line], default=height)
+        y += height + spacing
+    return y
+
+
+def wrap_spans(spans: Sequence[Span], gap: int, room: int) -> list[list[tuple[int, Span]]]:
+    """Break a row of words into lines that fit a width.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        Words, kept whole.
+    gap : int
+        Pixels between words.
+    room : int
+        Width of a line in pixels.
+
+    Returns
+    -------
+    list of lists of (int, Span)
+        For each line its words with their x, counted from the line's start.
+    """
+    lines: list[list[tuple[int, Span]]] = [[]]
+    x = 0
+    for span in spans:
+        # Bold words must not push their neighbours about when the cursor moves,
+        # so every word takes the room of its widest form.
+        width = replace(span.style, thickness=2).width(plain(span.text))
+        if x and x + width > room:
+            lines.append([])
+            x = 0
+        lines[-1].append((x, span))
+        x += width + gap
+    return lines
