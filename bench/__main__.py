@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+import cv2
+import torch
+
 from bench import drawing, forward
 from bench.machine import describe
 from bench.registry import BENCHMARKS
@@ -21,7 +24,15 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=10.0, help="to spend on each table (default 10)"
     )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="of PyTorch and OpenCV (default: their own)"
+    )
     args = parser.parse_args()
+    if args.threads is not None and args.threads < 1:
+        parser.error("--threads takes a number from 1")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+        cv2.setNumThreads(args.threads)
     print(describe(), flush=True)
     for name in [args.only] if args.only else list(BENCHMARKS):
         for table in BENCHMARKS[name].run(args.seconds):

@@ -24,6 +24,9 @@ def describe() -> str:
     """Name machine, load, threads and versions, for the top of the report."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    lines = []
+    if load and os.getloadavg()[0] > 0.5:
+        lines = ["note      other work runs here: several threads that wait for one another suffer"]
     return "\n".join(
         [
             f"machine   {_processor()}, {os.cpu_count()} cores{load}, {gpu}",
@@ -31,5 +34,6 @@ def describe() -> str:
             f"PyTorch   {torch.__version__}, {torch.get_num_threads()} threads",
             f"OpenCV    {cv2.__version__}, {cv2.getNumThreads()} threads",
             f"numpy     {np.__version__}",
+            *lines,
         ]
     )
