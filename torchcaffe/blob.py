@@ -32,7 +32,7 @@ def checked_shape(shape: Sequence[int], what: str) -> Shape:
     if 4 * math.prod(out) > MAX_BLOB_BYTES:
         raise ShapeError(
             f"{what} would have the shape {out} and take {4 * math.prod(out) / 2**30:.1f} GiB; "
-            f"at most {MAX_BLOB_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blob.MAX_BLOB_BYTES)"
+            f"{MAX_BLOB_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blob.MAX_BLOB_BYTES)"
         )
     return out
 
@@ -194,6 +194,10 @@ class Blob:
     def add_to_diff(self, value: Tensor) -> None:
         """Accumulate, as Caffe does with the diffs of parameters."""
         self.set_diff(self.diff_tensor + value if self.has_diff() else value)
+
+    def viewed_as(self, shape: Shape) -> Blob:
+        """Return a blob of another shape whose values start as a view of this one's."""
+        return Blob(shape, lambda dims: self.tensor.view(dims))
 
     def share_data(self, other: Blob) -> None:
         """Use the other blob's data from now on (the diff stays its own)."""

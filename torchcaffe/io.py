@@ -61,10 +61,8 @@ def array_to_datum(arr: np.ndarray, label: int | None = None) -> caffe_pb2.Datum
 
 def datum_to_array(datum: caffe_pb2.Datum) -> np.ndarray:
     """Return the image (C, H, W) of a Datum message."""
-    if datum.data:
-        flat = np.frombuffer(datum.data, np.uint8)
-    else:
-        flat = np.array(datum.float_data, float)
+    raw = np.frombuffer(datum.data, np.uint8)
+    flat = raw if datum.data else np.array(datum.float_data, float)
     return flat.reshape(datum.channels, datum.height, datum.width)
 
 
@@ -110,11 +108,11 @@ def load_image(filename: str | Path, color: bool = True) -> np.ndarray:
     numpy.ndarray
         float32, (H, W, 3) RGB, or (H, W, 1) where `color` is False; 0 to 1.
     """
-    import skimage
-    import skimage.io
+    from skimage.io import imread
+    from skimage.util import img_as_float
 
     try:
-        image = skimage.img_as_float(skimage.io.imread(filename, as_gray=not color))
+        image = img_as_float(imread(filename, as_gray=not color))
     except (OSError, ValueError, SyntaxError) as error:
         raise FileError(f"could not read the image {filename}: {error}") from error
     image = image.astype(np.float32)
@@ -124,7 +122,9 @@ def load_image(filename: str | Path, color: bool = True) -> np.ndarray:
     return image[:, :, :3]
 
 
-def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
+def resize_image(
+    im: np.ndarray, new_dims: Sequence[int] | np.ndarray, interp_order: int = 1
+) -> np.ndarray:
     """Resize an image.
 
     Parameters
@@ -155,7 +155,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
     return np.asarray(out * (high - low) + low, np.float32)
 
 
-def oversample(images: Sequence[np.ndarray], crop_dims: Sequence[int]) -> np.ndarray:
+def oversample(images: Sequence[np.ndarray], crop_dims: Sequence[int] | np.ndarray) -> np.ndarray:
     """Cut the four corners and the centre of each image, and mirror all.
 
     Parameters

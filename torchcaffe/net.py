@@ -17,7 +17,15 @@ from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeE
 from torchcaffe.graph import filter_layers, insert_splits
 from torchcaffe.layers import Layer, create
 from torchcaffe.passes import Passes
-from torchcaffe.proto.caffe_pb2 import TEST, TRAIN, LayerParameter, NetParameter, NetState, ParamSpec
+from torchcaffe.proto.caffe_pb2 import (
+    TEST,
+    TRAIN,
+    LayerParameter,
+    NetParameter,
+    NetState,
+    ParamSpec,
+    Phase,
+)
 from torchcaffe.proto.text import read_text
 from torchcaffe.proto.upgrade import upgrade
 from torchcaffe.rules import BACKPROP, Rule
@@ -122,7 +130,7 @@ class Net(Passes):
             self.copy_from(weights)
 
     @classmethod
-    def from_param(cls, param: NetParameter, phase: int = TEST) -> Net:
+    def from_param(cls, param: NetParameter, phase: Phase = TEST) -> Net:
         """Build a net from a NetParameter message (which is not changed)."""
         net = cls.__new__(cls)
         copy = NetParameter.FromString(param.SerializeToString())
@@ -223,7 +231,7 @@ class Net(Passes):
             if owner.shape == own.shape:
                 layer.blobs[i] = owner
             else:
-                layer.blobs[i] = Blob(own.shape, lambda shape, o=owner: o.tensor.view(shape))
+                layer.blobs[i] = owner.viewed_as(own.shape)
 
     # ------------------------------------------------------------ looking up
 
@@ -369,7 +377,7 @@ class Net(Passes):
 
 def _constructor_arguments(
     args: tuple[Any, ...], phase: int | None, weights: str | Path | None
-) -> tuple[int, str | Path | None]:
+) -> tuple[Phase, str | Path | None]:
     """Sort pycaffe's positional forms: (phase), (weights, phase)."""
     for value in args:
         if isinstance(value, str | Path) and weights is None:
@@ -381,6 +389,6 @@ def _constructor_arguments(
                 "Net takes (prototxt, phase), (prototxt, weights, phase) or "
                 "(prototxt, phase, weights=...), with phase torchcaffe.TRAIN or torchcaffe.TEST"
             )
-    if phase not in (TRAIN, TEST):
+    if phase is None or phase not in (TRAIN, TEST):
         raise ArgumentError("Net needs a phase: torchcaffe.TRAIN or torchcaffe.TEST")
-    return phase, weights
+    return TRAIN if phase == TRAIN else TEST, weights

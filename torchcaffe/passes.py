@@ -168,7 +168,7 @@ class Passes:
         array = np.asarray(diff)
         if array.shape != blob.shape:
             raise ShapeError(
-                f"the diff for layer {layer!r} has the shape {array.shape}, expected is {blob.shape}"
+                f"the diff for layer {layer!r} has the shape {array.shape}, not {blob.shape}"
             )
         found = {name: self._blob(name) for name in [*self.inputs, *(diffs or [])]}
         blob.diff[...] = array
@@ -251,7 +251,7 @@ class Passes:
         count = len(next(iter(inputs.values()), ()))
         found: dict[str, list[np.ndarray]] = {}
         for batch in self._batch(inputs):
-            for name, value in self.forward(blobs, **batch).items():
+            for name, value in self.forward(blobs, None, None, **batch).items():
                 found.setdefault(name, []).append(value.copy())
         return {name: np.concatenate(parts)[:count] for name, parts in found.items()}
 
@@ -270,11 +270,11 @@ class Passes:
         count = len(next(iter(inputs.values()), ()))
         data: dict[str, list[np.ndarray]] = {}
         found: dict[str, list[np.ndarray]] = {}
-        top_batches = self._batch(tops) if tops else iter(lambda: {}, None)
+        top_batches = self._batch(tops) if tops else iter(dict, None)
         for batch, top in zip(self._batch(inputs), top_batches, strict=False):
-            for name, value in self.forward(blobs, **batch).items():
+            for name, value in self.forward(blobs, None, None, **batch).items():
                 data.setdefault(name, []).append(value.copy())
-            for name, value in self.backward(diffs, **top).items():
+            for name, value in self.backward(diffs, None, None, **top).items():
                 found.setdefault(name, []).append(value.copy())
 
         def join(parts: dict[str, list[np.ndarray]]) -> Arrays:

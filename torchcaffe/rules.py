@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from torchcaffe.layers import Layer
+from torchcaffe.layers.base import Diffs, Layer
 
 RULES: dict[str, Rule] = {}
 
@@ -25,7 +25,7 @@ class Rule:
 
     def bottom_diffs(
         self, layer: Layer, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         """Return the bottoms' diffs of `layer` for its tops' diffs."""
         return layer.backward(top_diffs, bottoms, tops)
 
@@ -48,7 +48,7 @@ class Deconv(Rule):
 
     def bottom_diffs(
         self, layer: Layer, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         """Return the bottoms' diffs of the deconvnet pass."""
         if layer.type == "ReLU":
             return [torch.relu(top_diffs[0])]
@@ -64,7 +64,7 @@ class Guided(Rule):
 
     def bottom_diffs(
         self, layer: Layer, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         """Return the bottoms' diffs of guided backprop."""
         if layer.type == "ReLU":
             top_diffs = [torch.relu(top_diffs[0])]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import torchcaffe as caffe
 
 CASES = sorted((Path(__file__).parent / "golden").glob("*.npz"))

@@ -16,6 +16,7 @@ from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
 LAYERS: dict[str, type[Layer]] = {}
 C = TypeVar("C", bound="type[Layer]")
 Span = tuple[int, int]
+Diffs = Sequence[Tensor | None]  # None: no diff goes there
 
 
 def layer(*types: str) -> Callable[[C], C]:
@@ -46,14 +47,14 @@ class Layer:
     shares_memory : bool
         Class attribute: tops are views of the bottoms, as with Caffe's ShareData.
     saves_input : bool
-        Class attribute: `backward` needs the input, also when run in place.
+        `backward` needs the input, also when run in place.
     """
 
     type: ClassVar[str] = ""
     bottoms: ClassVar[tuple[int, int | None]] = (1, 1)
     tops: ClassVar[tuple[int, int | None]] = (1, 1)
     shares_memory: ClassVar[bool] = False
-    saves_input: ClassVar[bool] = True
+    saves_input: bool = True
     default_loss_weight: ClassVar[float] = 0.0
 
     def __init__(self, param: LayerParameter, phase: int = TEST) -> None:
@@ -85,13 +86,13 @@ class Layer:
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         """Return the bottoms' diffs (None: this bottom has none, as a label)."""
         return self._derivative(top_diffs, bottoms, wrt_params=False)
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         """Return what this pass adds to the parameters' diffs."""
         return self._derivative(top_diffs, bottoms, wrt_params=True) if self.blobs else []
 
@@ -107,7 +108,7 @@ class Layer:
 
     def _derivative(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], *, wrt_params: bool
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         with torch.enable_grad():
             params = [blob.tensor.detach() for blob in self.blobs]
             inputs = [bottom.detach() for bottom in bottoms]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Layer, Span, layer, spatial
+from torchcaffe.layers.base import Diffs, Layer, Span, layer, spatial
 from torchcaffe.proto.caffe_pb2 import ConvolutionParameter
 
 
@@ -119,13 +119,13 @@ class _Weighted(_Sliding):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         pairs = zip(top_diffs, bottoms, strict=True)
         return [self._convolution_backward(d, x, [True, False, False])[0] for d, x in pairs]
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         sums: list[Tensor | None] = [None] * len(self.blobs)
         mask = [False, True, len(self.blobs) > 1]
         for diff, bottom in zip(top_diffs, bottoms, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torchcaffe import device
 from torchcaffe.blob import Shape, checked_shape
 from torchcaffe.errors import DefinitionError
 from torchcaffe.fillers import make_filler
-from torchcaffe.layers.base import Layer, layer
+from torchcaffe.layers.base import Diffs, Layer, layer
 from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
 
 
@@ -19,7 +20,7 @@ class _Source(Layer):
     """A layer without bottoms."""
 
     bottoms = (0, 0)
-    tops = (1, None)
+    tops: ClassVar[tuple[int, int | None]] = (1, None)
     is_input = False
 
     def _check(self, shapes: list[Shape]) -> list[Shape]:
@@ -114,7 +115,7 @@ class Parameter(_Source):
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         return [top_diffs[0]]
 
 
@@ -152,5 +153,5 @@ class HDF5Output(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         return [torch.zeros_like(bottom) for bottom in bottoms]

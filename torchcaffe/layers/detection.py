@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Layer, Span, layer
+from torchcaffe.layers.base import Diffs, Layer, Span, layer
 
 
 @layer("PriorBox")
@@ -83,7 +83,7 @@ class PriorBox(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         return [torch.zeros_like(bottom) for bottom in bottoms]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Layer, Span, layer
+from torchcaffe.layers.base import Diffs, Layer, Span, layer
 from torchcaffe.proto.caffe_pb2 import EltwiseParameter, FillerParameter
 
 
@@ -47,14 +47,14 @@ class InnerProduct(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         matrix = self._matrix([self.blobs[0].tensor])
         rows = top_diffs[0].reshape(-1, matrix.shape[0])
         return [(rows @ matrix).reshape(bottoms[0].shape)]
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         rows = top_diffs[0].reshape(-1, self.param.inner_product_param.num_output)
         inputs = bottoms[0].reshape(-1, self.length)
         weight = rows.t() @ inputs
@@ -83,7 +83,7 @@ class Embed(Layer):
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         index = bottoms[0].detach().long()
-        if index.numel() and not (0 <= int(index.min()) and int(index.max()) < len(params[0])):
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(params[0]):
             raise self.shape_error(f"its bottom holds indices outside 0 to {len(params[0]) - 1}")
         rows = params[0][index]
         return [rows + params[1] if len(params) > 1 else rows]
@@ -130,7 +130,7 @@ class Eltwise(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         (diff,) = top_diffs
         if self.operation == EltwiseParameter.SUM:
             return [diff * c if c != 1 else diff for c in self.coeff]
@@ -216,7 +216,7 @@ class Axpy(Layer):
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         factor, x, y = shapes
         if x != y or len(x) < 2 or factor[:2] != x[:2] or math.prod(factor[2:]) != 1:
-            raise self.shape_error(f"needs bottoms (N, C, 1, 1), x and y of one shape, not {shapes}")
+            raise self.shape_error(f"needs (N, C, 1, 1), x and y of one shape, not {shapes}")
         return [x]
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:

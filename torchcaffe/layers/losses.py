@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from torchcaffe.blob import Shape
 from torchcaffe.errors import CaffeError
-from torchcaffe.layers.base import Layer, layer
+from torchcaffe.layers.base import Diffs, Layer, layer
 from torchcaffe.proto.caffe_pb2 import HingeLossParameter, LossParameter
 
 TINY = 1e-20  # Caffe's kLOG_THRESHOLD
@@ -22,7 +23,7 @@ class _Loss(Layer):
 
     bottoms = (2, 2)
     default_loss_weight = 1.0
-    labels = (1,)  # which bottoms are labels
+    labels: ClassVar[tuple[int, ...]] = (1,)  # which bottoms are labels
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         if not shapes[0] or not shapes[1] or shapes[0][0] != shapes[1][0]:
@@ -31,25 +32,25 @@ class _Loss(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         diffs = super().backward(top_diffs, bottoms, tops)
         return [None if i in self.labels else diff for i, diff in enumerate(diffs)]
 
     def normalizer(self, count: int, outer: int, valid: Tensor | int, default: int) -> float:
         """Return what the sum of losses is divided by."""
         p = self.param.loss_param
-        mode = default
+        mode: int = default
         if p.HasField("normalization"):
             mode = p.normalization
         elif p.HasField("normalize"):
             mode = LossParameter.VALID if p.normalize else LossParameter.BATCH_SIZE
-        value = {
+        values: dict[int, float] = {
             LossParameter.FULL: float(count),
             LossParameter.VALID: float(valid),
             LossParameter.BATCH_SIZE: float(outer),
             LossParameter.NONE: 1.0,
-        }[mode]
-        return max(value, 1.0)
+        }
+        return max(values[mode], 1.0)
 
 
 def class_rows(x: Tensor, axis: int) -> Tensor:

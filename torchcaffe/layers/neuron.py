@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Layer, layer
+from torchcaffe.layers.base import Diffs, Layer, layer
 from torchcaffe.proto.caffe_pb2 import TRAIN, FillerParameter
 
 
@@ -35,7 +35,7 @@ class ReLU(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         if not self.slope:
             return [torch.ops.aten.threshold_backward(top_diffs[0], bottoms[0], 0)]
         return [torch.where(bottoms[0] > 0, top_diffs[0], top_diffs[0] * self.slope)]
@@ -89,7 +89,7 @@ class Dropout(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         if isinstance(self._factor, float) and self._factor == 1.0:
             return [top_diffs[0]]
         return [top_diffs[0] * self._factor]

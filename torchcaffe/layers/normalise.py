@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Layer, Span, layer
+from torchcaffe.layers.base import Diffs, Layer, Span, layer
 from torchcaffe.proto.caffe_pb2 import TRAIN, FillerParameter, LRNParameter
 
 
@@ -65,7 +65,7 @@ class LRN(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         if self.within:
             return super().backward(top_diffs, bottoms, tops)
         (x,), (diff,), scale = bottoms, top_diffs, self._kept
@@ -138,7 +138,7 @@ class BatchNorm(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         if not self.use_stored:
             return super().backward(top_diffs, bottoms, tops)
         _, variance = self._stored([blob.tensor for blob in self.blobs])
@@ -147,7 +147,7 @@ class BatchNorm(Layer):
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         return [None] * 3  # statistics are not learned
 
 
@@ -206,6 +206,6 @@ class Softmax(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         inner = (top_diffs[0] * tops[0]).sum(self.along, keepdim=True)
         return [(top_diffs[0] - inner) * tops[0]]

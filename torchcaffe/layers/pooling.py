@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Layer, Span, layer, spatial
-from torchcaffe.proto.caffe_pb2 import TRAIN, LayerParameter, PoolingParameter
+from torchcaffe.layers.base import Diffs, Layer, Span, layer, spatial
+from torchcaffe.proto.caffe_pb2 import TRAIN, LayerParameter, PoolingParameter, SPPParameter
 
 LOWEST = -3.4028234663852886e38  # what Caffe's maximum of an empty window is
 
@@ -40,17 +40,22 @@ class Pooling(Layer):
         if len(self.param.top) > 1 and self.method != PoolingParameter.MAX:
             raise self.error("a second top (the mask) exists for max pooling only")
         if self.is_global:
-            self.kernel, self.stride, self.pad = (1, 1), (1, 1), (0, 0)
+            self._set((1, 1), (1, 1), (0, 0))
             return
         if not (p.HasField("kernel_size") or (p.HasField("kernel_h") and p.HasField("kernel_w"))):
             raise self.error("pooling_param needs kernel_size, or kernel_h and kernel_w")
-        self.kernel = spatial(p, "kernel_size", 2, 0, self)
-        self.pad = spatial(p, "pad", 2, 0, self)
-        self.stride = spatial(p, "stride", 2, 1, self)
+        self._set(
+            spatial(p, "kernel_size", 2, 0, self),
+            spatial(p, "stride", 2, 1, self),
+            spatial(p, "pad", 2, 0, self),
+        )
         if min(self.kernel) < 1 or min(self.stride) < 1:
             raise self.error(f"kernel {self.kernel} and stride {self.stride} must be 1 or more")
         if any(pad >= kernel for pad, kernel in zip(self.pad, self.kernel, strict=True)):
             raise self.error(f"pad {self.pad} must be smaller than the kernel {self.kernel}")
+
+    def _set(self, kernel: Shape, stride: Shape, pad: Shape) -> None:
+        self.kernel, self.stride, self.pad = kernel, stride, pad
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         self.need_axes(shapes[0], 4, 4)
@@ -84,7 +89,8 @@ class Pooling(Layer):
             return torch.ops.aten.max_pool2d_with_indices(x, self.kernel, self.stride, self.pad)
         windows = zip(self.size, self.stride, self.pad, x.shape[2:], strict=True)
         if all((out - 1) * stride < size + pad for out, stride, pad, size in windows):
-            top = torch.ops.aten.max_pool2d_with_indices(x, self.kernel, self.stride, self.pad, 1, True)
+            geometry = (self.kernel, self.stride, self.pad)
+            top = torch.ops.aten.max_pool2d_with_indices(x, *geometry, 1, True)
             if tuple(top[0].shape[2:]) == self.size:
                 return top
         return self._max_padded(x, over)
@@ -137,7 +143,7 @@ class Pooling(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         if self.method != PoolingParameter.MAX:
             return super().backward(top_diffs, bottoms, tops)
         n, channels = bottoms[0].shape[:2]
@@ -175,7 +181,8 @@ class SPP(Layer):
         p.kernel_h, p.kernel_w = kernel
         p.stride_h, p.stride_w = kernel
         p.pad_h, p.pad_w = pad
-        p.pool = self.param.spp_param.pool
+        method = SPPParameter.PoolMethod.Name(self.param.spp_param.pool)
+        p.pool = PoolingParameter.PoolMethod.Value(method)
         pooling = Pooling(param, self.phase)
         shape = (1, channels, sizes[0], sizes[1])
         pooling.setup([shape])

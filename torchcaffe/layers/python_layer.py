@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from torchcaffe.blob import Blob, Shape
-from torchcaffe.layers.base import Layer, Span, layer
+from torchcaffe.layers.base import Diffs, Layer, Span, layer
 
 _allowed = True
 
@@ -111,7 +111,7 @@ class Python(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         for blob, value in zip(self._bottom, bottoms, strict=True):
             blob.set_tensor(value)
         for blob, value, diff in zip(self._top, tops, top_diffs, strict=True):
@@ -122,7 +122,7 @@ class Python(Layer):
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         return [None] * len(self.blobs)  # the user's backward writes them itself
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:

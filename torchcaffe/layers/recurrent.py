@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Layer, Span, layer
+from torchcaffe.layers.base import Diffs, Layer, Span, layer
 
 Step = tuple[Tensor, list[Tensor]]
 
@@ -56,7 +56,8 @@ class _Recurrent(Layer):
         state = (1, streams, p.num_output)
         if any(shape != state for shape in shapes[len(shapes) - self.exposed :]):
             raise self.shape_error(f"first states must have the shape {state}")
-        return [(steps, streams, p.num_output), *[state] * self.exposed][: len(self.param.top)]
+        tops: list[Shape] = [(steps, streams, p.num_output), *[state] * self.exposed]
+        return tops[: len(self.param.top)]
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         x, cont = bottoms[0].flatten(2), bottoms[1].detach()
@@ -80,7 +81,7 @@ class _Recurrent(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         diffs = super().backward(top_diffs, bottoms, tops)
         return [None if i == 1 else diff for i, diff in enumerate(diffs)]
 

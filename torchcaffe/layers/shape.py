@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Layer, Span, layer
+from torchcaffe.layers.base import Diffs, Layer, Span, layer
 from torchcaffe.proto.caffe_pb2 import ReductionParameter
 
 
@@ -36,7 +36,7 @@ class Concat(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         return list(torch.split(top_diffs[0], self.sizes, self.along))
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
@@ -92,7 +92,7 @@ class Split(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         total = top_diffs[0]
         for diff in top_diffs[1:]:
             total = total + diff
@@ -103,13 +103,14 @@ class _View(Layer):
     """A layer whose top is its bottom's memory with another shape."""
 
     shares_memory = True
+    top_shape: Shape
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [bottoms[0].reshape(self.top_shape)]
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         return [top_diffs[0].reshape(bottoms[0].shape)]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
@@ -139,7 +140,7 @@ class Reshape(_View):
         first = p.axis if p.axis >= 0 else len(bottom) + p.axis + 1
         stop = len(bottom) if p.num_axes == -1 else first + p.num_axes
         if not 0 <= first <= stop <= len(bottom):
-            raise self.error(f"axis {p.axis}, num_axes {p.num_axes} lie outside its bottom {bottom}")
+            raise self.error(f"axis {p.axis}, num_axes {p.num_axes}: outside its bottom {bottom}")
         dims = list(p.shape.dim)
         if dims.count(-1) > 1 or any(d < -1 for d in dims):
             raise self.error(f"shape {dims} may hold one -1, zeros and positive sizes")
@@ -396,5 +397,5 @@ class Silence(Layer):
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> list[Tensor | None]:
+    ) -> Diffs:
         return [torch.zeros_like(bottom) for bottom in bottoms]

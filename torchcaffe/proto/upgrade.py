@@ -48,7 +48,7 @@ def upgrade(net: caffe_pb2.NetParameter, source: str) -> caffe_pb2.NetParameter:
 def _upgrade_layer(old: V1, source: str) -> caffe_pb2.LayerParameter:
     if old.HasField("layer"):
         raise DefinitionError(
-            f"{source}: layer {old.layer.name!r} has the form of 2013 (V0: layers {{ layer {{ }} }}); "
+            f"{source}: layer {old.layer.name!r} has the form of 2013, layers {{ layer {{ }} }}; "
             "write it as layer { name: ... type: ... }"
         )
     new = caffe_pb2.LayerParameter(name=old.name, bottom=old.bottom, top=old.top)
