@@ -35,7 +35,7 @@ def save_checkpoint(file: Path, epoch: int, parts: dict[str, Any]) -> None:
         tensors = _momentum(part) if is_optimizer else part.state_dict()
         arrays |= {f"{name}/{key}": value.cpu().numpy() for key, value in tensors.items()}
     beside = file.with_suffix(".tmp.npz")
-    np.savez(beside, **arrays)
+    np.savez(beside, allow_pickle=False, **arrays)
     os.replace(beside, file)
 
 

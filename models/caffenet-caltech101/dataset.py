@@ -82,7 +82,9 @@ def load(root: Path, part: str, *, with_background: bool = False) -> Dataset:
     return Dataset(images, np.array(classes), paths)
 
 
-def _box(height: int, width: int, area: tuple[float, float], rng: np.random.RandomState):
+def _box(
+    height: int, width: int, area: tuple[float, float], rng: np.random.RandomState
+) -> tuple[int, int, int, int]:
     """Draw a crop box; half of them relative to the image stretched to a square."""
     share = rng.uniform(*area)
     aspect = np.exp(rng.uniform(-0.4, 0.4))
@@ -99,7 +101,7 @@ def random_crop(
     image: np.ndarray, size: int, area: tuple[float, float], rng: np.random.RandomState
 ) -> np.ndarray:
     """Cut a random box out of `image`, resize it to `size` x `size`, flip half of them."""
-    top, left, h, w = _box(*image.shape[:2], area, rng)
+    top, left, h, w = _box(image.shape[0], image.shape[1], area, rng)
     crop = image[top : top + h, left : left + w]
     shrinks = h * w > size * size
     crop = cv2.resize(

@@ -9,6 +9,7 @@ net has them, and every accuracy reported is the deployed net's.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -28,6 +29,15 @@ CONVOLUTIONS = {
     "conv5": (384, 256, 3, 1, 1, 2),
 }
 POOL_AFTER = ("conv1", "conv2")
+T = TypeVar("T", bound=nn.Module)
+
+
+def part(owner: nn.Module, name: str, kind: type[T]) -> T:
+    """Return a named part of a network, which is known to be of that kind."""
+    module = owner.get_submodule(name)
+    if not isinstance(module, kind):
+        raise TypeError(f"{name} is a {type(module).__name__}, not a {kind.__name__}")
+    return module
 
 
 def smooth_filters(shape: tuple[int, ...]) -> Tensor:
@@ -66,7 +76,8 @@ class Student(nn.Module):
             self.add_module(name, conv)
             self.add_module(f"bn_{name}", nn.BatchNorm2d(cout))
         with torch.no_grad():
-            self.conv1.weight.copy_(smooth_filters(tuple(self.conv1.weight.shape)))
+            first = part(self, "conv1", nn.Conv2d).weight
+            first.copy_(smooth_filters(tuple(first.shape)))
         self.hint = nn.Conv2d(256, TEACHER_CHANNELS, 1)
         width = 512 if dense else 256
         if dense:
@@ -80,7 +91,8 @@ class Student(nn.Module):
     def trunk(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) -> conv5 after its ReLU."""
         for name in CONVOLUTIONS:
-            x = F.relu(self.get_submodule(f"bn_{name}")(self.get_submodule(name)(x)))
+            x = part(self, name, nn.Conv2d)(x)
+            x = F.relu(part(self, f"bn_{name}", nn.BatchNorm2d)(x))
             if name in POOL_AFTER:
                 x = F.max_pool2d(x, 3, 2)
         return x
@@ -121,7 +133,7 @@ class Teacher(nn.Module):
         stride = 2 if name == "conv1" else 1
         pad = 1 if size == 3 or name == "conv_final" else 0
         conv = nn.Conv2d(weight.shape[1], weight.shape[0], size, stride, pad)
-        conv.weight.data, conv.bias.data = weight, bias
+        conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
         return conv
 
     @torch.no_grad()

@@ -13,15 +13,17 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from checkpoint import load_checkpoint, save_checkpoint
 from dataset import SPLIT_FILE, Dataset, batches, load, stretched, write_split
-from network import Student, Teacher, roughness
+from network import Student, Teacher, part, roughness
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -29,6 +31,8 @@ from tqdm import tqdm
 MEAN_BGR = (104.0, 117.0, 123.0)
 PIXEL_SCALE = 58.0
 TEMPERATURE = 3.0
+M = TypeVar("M", bound=nn.Module)
+Teach = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Normalise:
         self.device = device
 
     def __call__(self, images: np.ndarray, *, augment: bool) -> Tensor:
+        """Return the batch on the device, in channels-last memory."""
         x = torch.from_numpy(images).to(self.device).float()
         if augment:
             matrix, offset = self._colour_shift(len(x))
@@ -83,7 +88,9 @@ class Normalise:
         return matrix.to(self.device), offset.to(self.device)
 
 
-def loss_of(student: nn.Module, x: Tensor, classes: Tensor, teach, stage: Stage):
+def loss_of(
+    student: nn.Module, x: Tensor, classes: Tensor, teach: Teach, stage: Stage
+) -> tuple[Tensor, tuple[float, float, float]]:
     """Return the training loss of a batch and its parts."""
     scores, teacher_scores, features = student(x / PIXEL_SCALE)
     target_scores, target_features = teach(x)
@@ -101,10 +108,11 @@ def loss_of(student: nn.Module, x: Tensor, classes: Tensor, teach, stage: Stage)
     return total, (label.item(), distilled.item(), hint.item())
 
 
-def make_teach(folder: Path, device: torch.device, low: bool):
+def make_teach(folder: Path, device: torch.device, low: bool) -> Teach:
     """Return a function x -> (scores, features scaled to unit deviation a channel)."""
-    teacher = Teacher(folder).to(device, memory_format=torch.channels_last)
-    teacher = teacher.to(torch.bfloat16) if low else teacher
+    teacher = channels_last(Teacher(folder), device)
+    if low:
+        teacher.to(torch.bfloat16)
 
     def teach(x: Tensor) -> tuple[Tensor, Tensor]:
         scores, features = teacher(x.to(torch.bfloat16) if low else x)
@@ -113,6 +121,15 @@ def make_teach(folder: Path, device: torch.device, low: bool):
         return scores.float(), features / scale
 
     return teach
+
+
+def channels_last(module: M, device: torch.device) -> M:
+    """Move a module to the device, with the memory layout that is fastest there."""
+    module.to(device)
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
 
 
 def optimizer_for(student: Student, stage: Stage) -> torch.optim.SGD:
@@ -134,7 +151,9 @@ def set_rate(optimizer: torch.optim.SGD, done: float) -> None:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, data: Dataset, stage: Stage, normalise, low: bool):
+def accuracy(
+    model: nn.Module, data: Dataset, stage: Stage, normalise: Normalise, low: bool
+) -> tuple[float, float]:
     """Return the share of images right, and the mean over categories."""
     model.eval()
     right = []
@@ -147,61 +166,88 @@ def accuracy(model: nn.Module, data: Dataset, stage: Stage, normalise, low: bool
         right.append(scores.argmax(1).cpu().numpy() == truth)
     hits = np.concatenate(right)
     means = [hits[data.classes == c].mean() for c in np.unique(data.classes)]
-    return hits.mean(), float(np.mean(means))
+    return float(hits.mean()), float(np.mean(means))
 
 
-def train_stage(stage: Stage, args: argparse.Namespace, train: Dataset, test: Dataset) -> None:
-    """Train one stage, from its last checkpoint where there is one."""
+@dataclass
+class Run:
+    """What one stage trains with."""
+
+    stage: Stage
+    student: Student
+    ema: AveragedModel
+    optimizer: torch.optim.SGD
+    normalise: Normalise
+    teach: Teach
+    low: bool
+    quiet: bool
+
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """Return what a checkpoint holds."""
+        return {"model": self.student, "ema": self.ema.module, "optimizer": self.optimizer}
+
+
+def start_run(stage: Stage, args: argparse.Namespace) -> tuple[Run, int]:
+    """Build a stage's network, from its last checkpoint where there is one."""
     device = torch.device(args.device)
-    student = Student(stage.dense).to(device, memory_format=torch.channels_last)
+    student = channels_last(Student(stage.dense), device)
     if stage.dense:
         load_checkpoint(args.work / "stage1.npz", {"ema": student}, partial=True)
     ema = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
-    optimizer = optimizer_for(student, stage)
-    parts = {"model": student, "ema": ema.module, "optimizer": optimizer}
+    teach = make_teach(args.teacher, device, args.low)
+    optimizer, normalise = optimizer_for(student, stage), Normalise(device)
+    run = Run(stage, student, ema, optimizer, normalise, teach, args.low, args.quiet)
     file = args.work / f"{stage.name}.npz"
-    first = load_checkpoint(file, parts) if file.exists() else 0
+    first = load_checkpoint(file, run.parts()) if file.exists() else 0
     ema.n_averaged.fill_(first)
-    normalise, teach = Normalise(device), make_teach(args.teacher, device, args.low)
+    return run, first
+
+
+def train_stage(stage: Stage, args: argparse.Namespace, train: Dataset, test: Dataset) -> None:
+    """Train one stage; a checkpoint after every epoch."""
+    run, first = start_run(stage, args)
     for epoch in range(first, stage.epochs):
         start = time.time()
-        parts_of_loss = run_epoch(stage, epoch, student, ema, optimizer, normalise, teach, train, args)
-        save_checkpoint(file, epoch + 1, parts)
-        line = f"{stage.name} epoch {epoch + 1}/{stage.epochs} {time.time() - start:.0f} s, " + (
-            "label %.3f distilled %.3f hint %.3f" % tuple(parts_of_loss)
+        label, distilled, hint = run_epoch(run, epoch, train)
+        save_checkpoint(args.work / f"{stage.name}.npz", epoch + 1, run.parts())
+        line = (
+            f"{stage.name} epoch {epoch + 1}/{stage.epochs} {time.time() - start:.0f} s, "
+            f"label {label:.3f} distilled {distilled:.3f} hint {hint:.3f}"
         )
         if epoch % 4 == 3 or epoch + 1 == stage.epochs:
-            images, means = accuracy(ema.module, test, stage, normalise, args.low)
+            images, means = accuracy(run.ema.module, test, stage, run.normalise, run.low)
             line += f", held out {images:.2%} of images, {means:.2%} mean over categories"
         print(line, flush=True)
 
 
-def run_epoch(stage, epoch, student, ema, optimizer, normalise, teach, train, args) -> np.ndarray:
+def run_epoch(run: Run, epoch: int, train: Dataset) -> np.ndarray:
     """Train one epoch; return the mean parts of the loss."""
+    stage, student = run.stage, run.student
     student.train()
     steps = len(train.images) // stage.batch
     sums = np.zeros(3)
     source = batches(train, stage.size, stage.area, stage.batch, 1000 + epoch, stage.balance)
-    for step, (images, classes) in enumerate(tqdm(source, total=steps, disable=args.quiet)):
-        set_rate(optimizer, (epoch + step / steps) / stage.epochs)
-        x = normalise(images, augment=True)
+    conv1 = part(student, "conv1", nn.Conv2d)
+    for step, (images, classes) in enumerate(tqdm(source, total=steps, disable=run.quiet)):
+        set_rate(run.optimizer, (epoch + step / steps) / stage.epochs)
+        x = run.normalise(images, augment=True)
         target = torch.from_numpy(classes).to(x.device)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=args.low):
-            loss, parts = loss_of(student, x, target, teach, stage)
-        loss = loss + 0.5 * stage.roughness * roughness(student.conv1.weight)
-        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=run.low):
+            loss, parts = loss_of(student, x, target, run.teach, stage)
+        loss = loss + 0.5 * stage.roughness * roughness(conv1.weight)
+        run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
-        ema.update_parameters(student)
+        run.optimizer.step()
+        run.ema.update_parameters(student)
         sums += parts
     return sums / steps
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of Caltech-101's categories")
-    parser.add_argument("--teacher", type=Path, required=True, help="folder of SqueezeNet v1.0's files")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of Caltech-101")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of SqueezeNet v1.0")
     parser.add_argument("--work", type=Path, default=Path("build/training"), help="checkpoints")
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=list(STAGES))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
