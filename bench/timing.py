@@ -11,8 +11,14 @@ MIN_ROUNDS = 5
 MAX_ROUNDS = 200
 
 
+def _nothing() -> None:
+    pass
+
+
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], budget: float
+    contenders: Mapping[str, Callable[[], object]],
+    budget: float,
+    before: Callable[[], None] = _nothing,
 ) -> dict[str, float]:
     """Run the contenders in turns and return each one's median seconds.
 
@@ -22,9 +28,12 @@ def interleaved(
         What to time, by name.
     budget : float
         Seconds after which no further round starts; five rounds always run.
+    before : callable
+        Called before each run, not timed.
     """
     for run in contenders.values():
         for _ in range(WARM_UP):
+            before()
             run()
     times: dict[str, list[float]] = {name: [] for name in contenders}
     end = time.perf_counter() + budget
@@ -32,6 +41,7 @@ def interleaved(
         if done >= MIN_ROUNDS and time.perf_counter() > end:
             break
         for name, run in contenders.items():
+            before()
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
