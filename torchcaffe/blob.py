@@ -40,10 +40,11 @@ def checked_shape(shape: Sequence[int], what: str) -> Shape:
 class Memory:
     """One tensor that may be shared by blobs, with the NumPy arrays given out of it."""
 
-    __slots__ = ("_given", "_host", "_make", "_tensor", "shape")
+    __slots__ = ("_given", "_host", "_make", "_tensor", "shape", "version")
 
     def __init__(self, shape: Shape, make: Callable[[Shape], Tensor] | None = None) -> None:
         self.shape = shape
+        self.version = 0  # counts the occasions on which the content may have changed
         self._tensor: Tensor | None = None
         self._make = make
         self._given: weakref.ref[Tensor] | None = None
@@ -69,6 +70,7 @@ class Memory:
 
     def put(self, value: Tensor) -> None:
         """Take `value` as the new content; write into the old memory if it is held."""
+        self.version += 1
         if self.is_held() and self._tensor is not None and self._tensor.shape == value.shape:
             self._tensor.copy_(value)
         else:
@@ -77,6 +79,7 @@ class Memory:
 
     def array(self) -> np.ndarray:
         """Return the content as a writable, C-contiguous float32 array."""
+        self.version += 1
         tensor = self.tensor()
         if tensor.device.type != "cpu":
             self._host = tensor.detach().cpu().numpy()
@@ -150,6 +153,11 @@ class Blob:
             self._data.put(old.reshape(dims))
 
     # ------------------------------------------------------------ for the engine
+
+    @property
+    def memory(self) -> Memory:
+        """Where the data is kept."""
+        return self._data
 
     @property
     def tensor(self) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchcaffe import packed
 from torchcaffe.blob import Shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer, spatial
 from torchcaffe.proto.caffe_pb2 import ConvolutionParameter
@@ -80,6 +81,15 @@ class _Weighted(_Sliding):
         if p.bias_term:
             self.add_param((p.num_output,), p.bias_filler)
         self.channels = shapes[0][1]
+        self._kept = packed.Kept()
+        self._packs = (
+            packed.AVAILABLE
+            and self.axes == 2
+            and not self.transposed
+            and self.dilation == (1, 1)
+            and p.num_output > self.group  # depthwise: nothing to lay out
+        )
+        self._plan = packed.Geometry(self.stride, self.pad, self.group)
 
     def _group(self, channels: int) -> int:
         group = self.param.convolution_param.group
@@ -108,6 +118,22 @@ class _Weighted(_Sliding):
             for x in bottoms
         ]  # fmt: skip
 
+    def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
+        if not (self._packs and bottoms[0].device.type == "cpu"):
+            return super().forward(bottoms)
+        bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
+        tops = [packed.convolve(x, self.blobs[0], bias, self._plan, self._kept) for x in bottoms]
+        done = [top for top in tops if top is not None]
+        return done if len(done) == len(bottoms) else super().forward(bottoms)
+
+    def _carry_back(self, diff: Tensor, bottom: Tensor) -> Tensor | None:
+        if self._packs and diff.device.type == "cpu":
+            size = tuple(bottom.shape[2:])
+            fast = packed.carry_back(diff, self.blobs[0], size, self._plan, self._kept)
+            if fast is not None:
+                return fast
+        return self._convolution_backward(diff, bottom, [True, False, False])[0]
+
     def _convolution_backward(
         self, diff: Tensor, bottom: Tensor, mask: list[bool]
     ) -> tuple[Tensor | None, ...]:
@@ -121,7 +147,7 @@ class _Weighted(_Sliding):
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
     ) -> Diffs:
         pairs = zip(top_diffs, bottoms, strict=True)
-        return [self._convolution_backward(d, x, [True, False, False])[0] for d, x in pairs]
+        return [self._carry_back(diff, bottom) for diff, bottom in pairs]
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]

@@ -85,13 +85,16 @@ class Pooling(Layer):
     def _max(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the maxima and their flat positions in the bottom."""
         over = self._overhang(x)
+        geometry = (self.kernel, self.stride, self.pad)
+        self._native: bool | None = None  # PyTorch's rounding mode, where it is Caffe's
         if over == (0, 0):
-            return torch.ops.aten.max_pool2d_with_indices(x, self.kernel, self.stride, self.pad)
+            self._native = False
+            return torch.ops.aten.max_pool2d_with_indices(x, *geometry)
         windows = zip(self.size, self.stride, self.pad, x.shape[2:], strict=True)
         if all((out - 1) * stride < size + pad for out, stride, pad, size in windows):
-            geometry = (self.kernel, self.stride, self.pad)
             top = torch.ops.aten.max_pool2d_with_indices(x, *geometry, 1, True)
             if tuple(top[0].shape[2:]) == self.size:
+                self._native = True
                 return top
         return self._max_padded(x, over)
 
@@ -146,6 +149,13 @@ class Pooling(Layer):
     ) -> Diffs:
         if self.method != PoolingParameter.MAX:
             return super().backward(top_diffs, bottoms, tops)
+        if self._native is not None:
+            geometry = (self.kernel, self.stride, self.pad, (1, 1), self._native)
+            return [
+                torch.ops.aten.max_pool2d_with_indices_backward(
+                    top_diffs[0], bottoms[0], *geometry, self._at
+                )
+            ]
         n, channels = bottoms[0].shape[:2]
         out = torch.zeros_like(bottoms[0], memory_format=torch.contiguous_format)
         at = self._at.reshape(n, channels, -1)
