@@ -47,7 +47,11 @@ class Timing:
 
 
 class App(Protocol):
-    """What the loop needs of an app. All methods run in the main thread."""
+    """What the loop needs of an app. All methods run in the main thread.
+
+    The class is called with the settings and a clock (seconds, `time.perf_counter`
+    or one that stands still); it raises `SettingsError` where these are wrong.
+    """
 
     heading: ClassVar[str]
     """Heading of the app's keys in the help overlay."""
@@ -96,9 +100,6 @@ class App(Protocol):
 
     def close(self) -> bool:
         """Join every thread within 2 s; False where one did not end."""
-
-
-AppClass = Callable[[Settings], App]
 
 
 def load_apps(settings: Settings) -> list[Any]:

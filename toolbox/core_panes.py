@@ -13,7 +13,7 @@ import numpy as np
 from toolbox.bindings import Bindings
 from toolbox.config import Settings
 from toolbox.frame import Frame
-from toolbox.images import Colour, Image, draw_fitted, to_colour
+from toolbox.images import Colour, Image, draw_fitted, fill, to_colour
 from toolbox.panes import Layout
 from toolbox.text import Style, draw_text, shorten
 
@@ -46,7 +46,7 @@ class InputView:
 
 def draw_input(canvas: Image, view: InputView) -> None:
     """Draw the frame that the other panes belong to."""
-    canvas[:] = view.background
+    fill(canvas, view.background)
     if view.frame is not None:
         draw_fitted(canvas, view.frame.image)
 
@@ -63,7 +63,7 @@ class StatusView:
 
 def draw_status(canvas: Image, view: StatusView) -> None:
     """Draw the status line, cut off with dots where it is too long."""
-    canvas[:] = view.background
+    fill(canvas, view.background)
     x, y = view.place
     text = shorten(view.text, view.style, canvas.shape[1] - x)
     draw_text(canvas, text, view.style, x, y)

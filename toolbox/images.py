@@ -65,6 +65,11 @@ def _to_8_bits(pixels: npt.NDArray[Any]) -> Image:
     raise ValueError(f"it decodes to values of type {pixels.dtype}")
 
 
+def fill(canvas: Image, colour: Colour) -> None:
+    """Paint a canvas in one colour (NumPy's broadcasting takes twenty times as long)."""
+    cv2.rectangle(canvas, (0, 0), (canvas.shape[1], canvas.shape[0]), colour, cv2.FILLED)
+
+
 def crop_square(image: Image) -> Image:
     """Cut out the largest centred square."""
     height, width = image.shape[:2]

@@ -10,14 +10,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
-
 from toolbox.core import CAMERA, FILES, CoreState
 from toolbox.files import FileQuery, FilesError, is_video
 from toolbox.frame import Frame
 from toolbox.imagefile import ImageError, read_image
 from toolbox.images import Image, make_square
-from toolbox.moving import Capture, MovingError, MovingSource, Spec
+from toolbox.moving import Capture, MovingError, MovingSource, Spec, open_capture
 from toolbox.worker import Worker
 
 
@@ -46,7 +44,7 @@ class Inputs:
     single : bool
         Take only the first frame of a camera or video (for scripted runs).
     opener : callable
-        Makes captures; `cv2.VideoCapture`, or a stand-in for tests.
+        Makes captures; another one in tests.
     """
 
     def __init__(
@@ -54,7 +52,7 @@ class Inputs:
         query: FileQuery,
         camera: Spec | None,
         single: bool = False,
-        opener: Callable[[int | str], Capture] = cv2.VideoCapture,
+        opener: Callable[[int | str], Capture] = open_capture,
     ) -> None:
         self.message = ""
         self._query = query

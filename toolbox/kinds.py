@@ -5,6 +5,7 @@ A kind raises `ValueError` with the end of a sentence, "must be ...".
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,8 +55,9 @@ def _require(condition: bool) -> None:
         raise ValueError
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and float(value) == float(value)
+def _is_number(value: Any) -> bool:
+    is_bool = isinstance(value, bool)  # Python counts these as numbers
+    return isinstance(value, Real) and not is_bool and not math.isnan(value)
 
 
 def number(low: float = 0.0, high: float = float("inf")) -> Kind:

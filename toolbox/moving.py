@@ -40,6 +40,12 @@ class Capture(Protocol):
         """Close the device."""
 
 
+def open_capture(device: int | str) -> Capture:
+    """Open a camera, URL or video with OpenCV."""
+    capture: Capture = cv2.VideoCapture(device)
+    return capture
+
+
 @dataclass(frozen=True)
 class Spec:
     """What to open.
@@ -75,12 +81,10 @@ class MovingSource:
         What to open. Opening happens in the thread too, since it may take
         seconds.
     opener : callable
-        Makes a capture; `cv2.VideoCapture`, or a stand-in for tests.
+        Makes a capture; another one in tests.
     """
 
-    def __init__(
-        self, spec: Spec, opener: Callable[[int | str], Capture] = cv2.VideoCapture
-    ) -> None:
+    def __init__(self, spec: Spec, opener: Callable[[int | str], Capture] = open_capture) -> None:
         self.spec = spec
         self._opener = opener
         self._lock = threading.Lock()

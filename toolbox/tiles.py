@@ -1,7 +1,8 @@
 """Scaling activations to grey or red and green, and tiling all units of a layer.
 
-Everything is vectorised over units: a whole layer is gathered, scaled and laid
-out by a handful of NumPy calls, whatever its number of units.
+Everything is vectorised over units: a whole layer is scaled to palette
+indices, laid out at its own resolution and enlarged in one step, by a handful
+of NumPy calls whatever its number of units.
 """
 
 from __future__ import annotations
@@ -16,6 +17,25 @@ import numpy.typing as npt
 from toolbox.images import Colour, FloatArray, Image
 
 MAX_PADDING = 4
+Indices = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Pixels = npt.NDArray[np.uint32]  # R, G, B and an unused byte in one number, in memory order
+
+
+def _palette(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> Pixels:
+    """Pack colours into one number each, in which they are moved about faster."""
+    packed = np.zeros((len(red), 4), dtype=np.uint8)
+    packed[:, 0], packed[:, 1], packed[:, 2] = red, green, blue
+    return packed.view(np.uint32)[:, 0].copy()
+
+
+_LEVELS = np.arange(256)
+_SIGNED_LEVELS = np.arange(-255, 256)
+GREY = _palette(_LEVELS, _LEVELS, _LEVELS)
+"""Palette of `scale_grey`'s indices."""
+RED_GREEN = _palette(
+    np.maximum(-_SIGNED_LEVELS, 0), np.maximum(_SIGNED_LEVELS, 0), 0 * _SIGNED_LEVELS
+)
+"""Palette of `scale_signed`'s indices: negative red, positive green, zero black."""
 
 
 def as_maps(values: FloatArray) -> FloatArray:
@@ -32,23 +52,23 @@ def as_maps(values: FloatArray) -> FloatArray:
         A vector's units are 1 x 1, a sequence's 1 x n; further axes before the
         last are stacked into the height.
     """
-    if values.ndim == 0:
-        return values.reshape(1, 1, 1)
-    if values.ndim == 1:
+    if values.ndim < 2:
         return values.reshape(-1, 1, 1)
     return values.reshape(values.shape[0], -1, values.shape[-1])
 
 
-def _finite(values: FloatArray) -> FloatArray:
-    """Replace what cannot be scaled (a broken net's NaN and infinity) by zero."""
-    if np.isfinite(values.sum(dtype=np.float64)):
-        return values
-    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+def _range(maps: FloatArray) -> tuple[FloatArray, float, float]:
+    """Return values, minimum and maximum; a broken net's NaN and infinity become zero."""
+    low, high = float(maps.min()), float(maps.max())
+    if np.isfinite(low) and np.isfinite(high):
+        return maps, low, high
+    finite = np.nan_to_num(maps, nan=0.0, posinf=0.0, neginf=0.0)
+    return finite, float(finite.min()), float(finite.max())
 
 
 def scale_grey(
     maps: FloatArray, indiv: float, gamma: float, shown: FloatArray | None = None
-) -> Image:
+) -> npt.NDArray[np.uint8]:
     """Scale a layer's activations together: minimum black, maximum white.
 
     Parameters
@@ -59,32 +79,41 @@ def scale_grey(
         `boost_individual`: each unit is multiplied by its own `max ** -indiv`.
     gamma : float
         `boost_gamma`: everything is raised to this power.
-    shown : ndarray of float32, shape (units, a, b), optional
+    shown : ndarray of float32, shape (units or 1, a, b), optional
         The samples of `maps` to scale, where not all are shown.
 
     Returns
     -------
     ndarray of uint8, shape of `shown`
-        0 to 255.
+        0 to 255: indices into the palette `GREY`.
     """
-    maps = _finite(maps)
-    shown = maps if shown is None else _finite(shown)
-    low, high = float(maps.min()), float(maps.max())
-    span = high - low
-    if span <= 0:
-        return np.zeros(shown.shape, dtype=np.uint8)
-    values = (shown - low) * np.float32(1 / span)
+    maps, low, high = _range(maps)
+    values = maps if shown is None else _range(shown)[0]
+    if high <= low:
+        return np.zeros(values.shape, dtype=np.uint8)
+    scale = 1 / (high - low)
+    if indiv <= 0 and gamma == 1:
+        return _to_bytes(values, 255 * scale, -255 * low * scale)
+    unit = np.clip((values - low) * np.float32(scale), 0, 1)
     if indiv > 0:
-        peaks = (maps.max(axis=(1, 2), keepdims=True) - low) / span
-        values *= _boost(peaks, indiv)
+        own = (values if len(values) == 1 else maps).max(axis=(1, 2), keepdims=True)
+        unit *= _boost((own - low) * scale, indiv)
     if gamma != 1:
-        np.power(values, np.float32(gamma), out=values)
-    return np.asarray(values * 255 + 0.5, dtype=np.uint8)
+        np.power(unit, np.float32(gamma), out=unit)
+    return _to_bytes(unit, 255, 0)
+
+
+def _to_bytes(values: FloatArray, factor: float, offset: float) -> npt.NDArray[np.uint8]:
+    """Compute `factor * values + offset`, rounded and kept within 0 to 255."""
+    flat = np.ascontiguousarray(values).reshape(values.shape[0], -1)
+    # One pass over the values; the offset keeps them from becoming negative.
+    scaled = cv2.convertScaleAbs(flat, alpha=factor, beta=offset)
+    return np.asarray(scaled, dtype=np.uint8).reshape(values.shape)
 
 
 def scale_signed(
     maps: FloatArray, indiv: float, gamma: float, shown: FloatArray | None = None
-) -> tuple[Image, Image]:
+) -> npt.NDArray[np.uint16]:
     """Scale a layer's diffs around zero by the largest absolute value.
 
     Parameters
@@ -94,30 +123,53 @@ def scale_signed(
 
     Returns
     -------
-    (ndarray of uint8, ndarray of uint8), each of the shape of `shown`
-        How negative and how positive each value is, 0 to 255.
+    ndarray of uint16, shape of `shown`
+        0 to 510, 255 for zero: indices into the palette `RED_GREEN`.
     """
-    maps = _finite(maps)
-    shown = maps if shown is None else _finite(shown)
-    peaks = np.abs(maps).max(axis=(1, 2), keepdims=True)
-    top = float(peaks.max())
+    maps, low, high = _range(maps)
+    values = maps if shown is None else _range(shown)[0]
+    top = max(-low, high)
     if top <= 0:
-        return np.zeros(shown.shape, np.uint8), np.zeros(shown.shape, np.uint8)
-    values = shown * np.float32(1 / top)
+        return np.full(values.shape, 255, dtype=np.uint16)
+    unit = values * np.float32(1 / top)
     if indiv > 0:
-        values *= _boost(peaks / top, indiv)
-    size = np.abs(values)
+        own = np.abs(values if len(values) == 1 else maps).max(axis=(1, 2), keepdims=True)
+        unit *= _boost(own / top, indiv)
     if gamma != 1:
-        np.power(size, np.float32(gamma), out=size)
-    level = np.asarray(size * 255 + 0.5, dtype=np.uint8)
-    none = np.uint8(0)
-    return np.where(values < 0, level, none), np.where(values > 0, level, none)
+        unit = np.copysign(np.power(np.abs(unit), np.float32(gamma)), unit)
+    unit *= 255
+    unit += np.float32(255.5)
+    return unit.astype(np.uint16)
 
 
 def _boost(peaks: npt.NDArray[np.floating], indiv: float) -> FloatArray:
-    with np.errstate(divide="ignore"):
-        factors = np.where(peaks > 0, peaks, 1.0) ** -indiv
-    return factors.astype(np.float32)
+    return (np.where(peaks > 0, peaks, 1.0) ** -indiv).astype(np.float32)
+
+
+def colour(indices: Indices, palette: Pixels) -> Image:
+    """Look indices up in a palette.
+
+    Parameters
+    ----------
+    indices : ndarray of uint8 or uint16, shape (h, w)
+        Of `scale_grey` or `scale_signed`.
+    palette : Pixels
+        `GREY` or `RED_GREEN`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+        RGB.
+    """
+    return _unpack(palette[indices])
+
+
+def _unpack(pixels: Pixels) -> Image:
+    return np.asarray(cv2.cvtColor(_bytes(pixels), cv2.COLOR_RGBA2RGB), dtype=np.uint8)
+
+
+def _bytes(pixels: Pixels) -> Image:
+    return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, 4)
 
 
 @dataclass(frozen=True)
@@ -172,8 +224,7 @@ def plan_grid(shape: tuple[int, int], rows: int, columns: int, room: tuple[int, 
     """
     height, width = shape if shape[0] > 1 else (1, 1)
     scale = min((room[0] - rows - 1) / (rows * height), (room[1] - columns - 1) / (columns * width))
-    padding = round(min(scale, scale * min(height, width) / 12, MAX_PADDING))
-    padding = max(1, padding)
+    padding = max(1, round(min(scale, scale * min(height, width) / 12, MAX_PADDING)))
     scale = min(
         (room[0] - (rows + 1) * padding) / (rows * height),
         (room[1] - (columns + 1) * padding) / (columns * width),
@@ -181,18 +232,50 @@ def plan_grid(shape: tuple[int, int], rows: int, columns: int, room: tuple[int, 
     return Grid(rows, columns, max(1, int(height * scale)), max(1, int(width * scale)), padding)
 
 
-def _sample(maps: npt.NDArray, height: int, width: int) -> npt.NDArray:
-    """Take the nearest source pixel for each pixel of height x width tiles."""
-    rows = np.arange(height) * maps.shape[1] // height
-    columns = np.arange(width) * maps.shape[2] // width
+@lru_cache(maxsize=64)
+def _sources(tiles: int, size: int, shown: int, padding: int) -> npt.NDArray[np.intp]:
+    """Find for each pixel along one axis of a sheet the data it shows.
+
+    Parameters
+    ----------
+    tiles : int
+        Tiles along the axis.
+    size : int
+        Values of a tile along the axis.
+    shown : int
+        Pixels of a tile along the axis.
+    padding : int
+        Pixels before each tile.
+
+    Returns
+    -------
+    ndarray of int, shape (tiles * (padding + shown),)
+        Index among `tiles * size` values, and that number itself for padding.
+    """
+    one = np.arange(shown) * size // shown
+    index = np.full((tiles, padding + shown), tiles * size, dtype=np.intp)
+    index[:, padding:] = one + size * np.arange(tiles)[:, None]
+    return index.ravel()
+
+
+def _nearest(maps: FloatArray, grid: Grid) -> FloatArray | None:
+    """Take of large maps only the values whose pixels are shown; None for small ones."""
+    if maps.shape[1] * maps.shape[2] <= grid.height * grid.width:
+        return None
+    rows = np.arange(grid.height) * maps.shape[1] // grid.height
+    columns = np.arange(grid.width) * maps.shape[2] // grid.width
     return maps.take(rows, axis=1).take(columns, axis=2)
 
 
-def tile_grey(maps: FloatArray, grid: Grid, indiv: float, gamma: float, pad: Colour) -> Image:
+def tile_grey(
+    canvas: Image, maps: FloatArray, grid: Grid, indiv: float, gamma: float, pad: Colour
+) -> None:
     """Tile a layer's activations, brighter for larger.
 
     Parameters
     ----------
+    canvas : ndarray of uint8, shape (h, w, 3)
+        Drawn into at the top left, cut off where the grid is larger.
     maps : ndarray of float32, shape (units, h, w)
         Activations.
     grid : Grid
@@ -201,57 +284,58 @@ def tile_grey(maps: FloatArray, grid: Grid, indiv: float, gamma: float, pad: Col
         Boosts, see `scale_grey`.
     pad : (int, int, int)
         RGB between tiles and where the grid has no unit.
-
-    Returns
-    -------
-    ndarray of uint8, shape (rows x height, columns x width, 3), with paddings
-        RGB.
     """
-    if maps.shape[1] * maps.shape[2] > grid.height * grid.width:
-        tiles = scale_grey(maps, indiv, gamma, _sample(maps, grid.height, grid.width))
-    else:
-        tiles = _sample(scale_grey(maps, indiv, gamma), grid.height, grid.width)
-    sheet = _lay_out(tiles, grid)
-    return _paint_padding(cv2.cvtColor(sheet, cv2.COLOR_GRAY2RGB), len(maps), grid, pad)
+    indices = scale_grey(maps, indiv, gamma, _nearest(maps, grid))
+    _draw_sheet(canvas, GREY.take(indices), grid, pad)
 
 
-def tile_signed(maps: FloatArray, grid: Grid, indiv: float, gamma: float, pad: Colour) -> Image:
+def tile_signed(
+    canvas: Image, maps: FloatArray, grid: Grid, indiv: float, gamma: float, pad: Colour
+) -> None:
     """Tile a layer's diffs: negative red, positive green, zero black.
 
-    Parameters and the return value are those of `tile_grey`.
+    Parameters are those of `tile_grey`.
     """
-    if maps.shape[1] * maps.shape[2] > grid.height * grid.width:
-        red, green = scale_signed(maps, indiv, gamma, _sample(maps, grid.height, grid.width))
-    else:
-        both = scale_signed(maps, indiv, gamma)
-        red, green = (_sample(part, grid.height, grid.width) for part in both)
-    sheets = [_lay_out(red, grid), _lay_out(green, grid)]
-    return _paint_padding(cv2.merge([*sheets, np.zeros_like(sheets[0])]), len(maps), grid, pad)
+    indices = scale_signed(maps, indiv, gamma, _nearest(maps, grid))
+    _draw_sheet(canvas, RED_GREEN.take(indices), grid, pad)
 
 
-def _lay_out(tiles: Image, grid: Grid) -> Image:
-    """Copy tiles (units, h, w) into one sheet, padding left zero."""
-    step = (grid.height + grid.padding, grid.width + grid.padding)
-    sheet = np.zeros((grid.rows, step[0], grid.columns, step[1]), dtype=np.uint8)
-    cells = sheet.transpose(0, 2, 1, 3)[:, :, grid.padding :, grid.padding :]
-    full, rest = divmod(len(tiles), grid.columns)
-    cells[:full] = tiles[: full * grid.columns].reshape(full, grid.columns, grid.height, grid.width)
-    if rest:
-        cells[full, :rest] = tiles[full * grid.columns :]
-    return sheet.reshape(grid.rows * step[0], grid.columns * step[1])
+@lru_cache(maxsize=4)
+def _scratch(small_rows: int, rows: int, columns: int) -> tuple[Pixels, Pixels]:
+    """Keep memory for enlarging: asking for it anew costs more than the enlarging."""
+    wide = np.empty((small_rows, columns), dtype=np.uint32)
+    return wide, np.empty((rows, columns), dtype=np.uint32)
 
 
-def _paint_padding(sheet: np.ndarray, units: int, grid: Grid, pad: Colour) -> Image:
-    """Colour the padding above and left of each tile, and the cells without a unit."""
-    step = (grid.height + grid.padding, grid.width + grid.padding)
-    cells = sheet.reshape(grid.rows, step[0], grid.columns, step[1], 3)
-    cells[:, : grid.padding] = pad
-    cells[:, :, :, : grid.padding] = pad
+def _small_sheet(tiles: Pixels, grid: Grid, pad: Colour) -> Pixels:
+    """Lay tiles (units, h, w) out at their own size, with one row and column of padding."""
+    units, height, width = tiles.shape
+    edge = _palette(*(np.array([part]) for part in pad))[0]
+    small = np.full((grid.rows * height + 1, grid.columns * width + 1), edge, dtype=np.uint32)
     full, rest = divmod(units, grid.columns)
-    if full < grid.rows:
-        cells[full, :, rest:] = pad
-        cells[full + 1 :] = pad
-    return np.asarray(sheet, dtype=np.uint8)
+    above = full * height
+    small[:above, :-1] = (
+        tiles[: full * grid.columns]
+        .reshape(full, grid.columns, height, width)
+        .transpose(0, 2, 1, 3)
+        .reshape(above, grid.columns * width)
+    )
+    if rest:
+        last = tiles[full * grid.columns :].transpose(1, 0, 2).reshape(height, rest * width)
+        small[above : above + height, : rest * width] = last
+    return small
+
+
+def _draw_sheet(canvas: Image, tiles: Pixels, grid: Grid, pad: Colour) -> None:
+    """Lay tiles (units, h, w) out, and enlarge them with the padding into a canvas."""
+    _, height, width = tiles.shape
+    small = _small_sheet(tiles, grid, pad)
+    rows = _sources(grid.rows, height, grid.height, grid.padding)[: canvas.shape[0]]
+    columns = _sources(grid.columns, width, grid.width, grid.padding)[: canvas.shape[1]]
+    wide, sheet = _scratch(len(small), len(rows), len(columns))
+    small.take(columns, axis=1, out=wide, mode="clip")
+    wide.take(rows, axis=0, out=sheet, mode="clip")
+    cv2.cvtColor(_bytes(sheet), cv2.COLOR_RGBA2RGB, dst=canvas[: len(rows), : len(columns)])
 
 
 def frame_tile(canvas: Image, grid: Grid, unit: int, colour: Colour) -> None:

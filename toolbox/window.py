@@ -69,6 +69,8 @@ class Window:
         The window's title.
     size : (int, int)
         Width and height in pixels of what it will show.
+    probed : bool
+        The caller has asked `has_display` already.
 
     Raises
     ------
@@ -76,8 +78,8 @@ class Window:
         HighGUI cannot open a window here.
     """
 
-    def __init__(self, title: str, size: tuple[int, int]) -> None:
-        if not has_display():
+    def __init__(self, title: str, size: tuple[int, int], probed: bool = False) -> None:
+        if not probed and not has_display():
             raise NoDisplayError
         self.title = title
         cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)

@@ -1,0 +1,281 @@
+"""The app: keeps state, asks the network's worker, and says what panes show."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from caffevis.keymap import BINDINGS
+from caffevis.layers import LayerError, NetLike, list_layers, missing_layer
+from caffevis.look import look_from
+from caffevis.network import (
+    Back,
+    EngineError,
+    NetRequest,
+    NetResult,
+    Network,
+    compute_threads,
+    make_preprocess,
+    open_net,
+)
+from caffevis.panes import aux, back, control, layers, status
+from caffevis.preprocess import InputError
+from caffevis.state import Options, State, first_state
+from toolbox.app import Drawing, Timing
+from toolbox.bindings import Binding
+from toolbox.config import Settings, SettingsError
+from toolbox.frame import Frame
+from toolbox.worker import Worker
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A result with the state it fits: their layers are the same."""
+
+    state: State
+    result: NetResult
+
+
+def read_labels(path: str | None) -> tuple[str, ...]:
+    """Read class labels, one a line.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read.
+    """
+    if path is None:
+        return ()
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SettingsError(f"caffevis_labels: {path} cannot be read: {reason}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"caffevis_labels: {path} is not a text file (UTF-8).") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def namer(settings: Settings) -> Callable[[str], str]:
+    """Return what turns a layer's name into its label in the list."""
+    names = settings.caffevis_layer_pretty_name_dict or settings.caffevis_layer_pretty_names or {}
+    function = settings.caffevis_layer_pretty_name_fn
+
+    def label(name: str) -> str:
+        known = names.get(name, name)
+        return str(function(known)) if function is not None else known
+
+    return label
+
+
+def options_from(settings: Settings) -> Options:
+    """Collect what the state needs of the settings.
+
+    Raises
+    ------
+    SettingsError
+        A default index is beyond its list of choices.
+    """
+    for kind in ("indiv", "gamma"):
+        index = getattr(settings, f"caffevis_boost_{kind}_default_idx")
+        count = len(getattr(settings, f"caffevis_boost_{kind}_choices"))
+        if index >= count:
+            raise SettingsError(
+                f"caffevis_boost_{kind}_default_idx is {index}, but there are {count} choices."
+            )
+    return Options(
+        boost_indiv=settings.caffevis_boost_indiv_choices,
+        boost_gamma=settings.caffevis_boost_gamma_choices,
+        indiv_index=settings.caffevis_boost_indiv_default_idx,
+        gamma_index=settings.caffevis_boost_gamma_default_idx,
+        fast=settings.caffevis_fast_move_dist,
+        show_labels=settings.caffevis_init_show_label_predictions,
+    )
+
+
+class CaffeVisApp:
+    """Every unit of every layer of a Caffe network, live.
+
+    Parameters
+    ----------
+    settings : Settings
+        All settings.
+    clock : callable
+        Seconds, for timings.
+    net : NetLike, optional
+        A network to show instead of the one that the settings name.
+
+    Raises
+    ------
+    SettingsError
+        The settings or the network's files are wrong; one sentence.
+    """
+
+    heading: ClassVar[str] = "Units and layers"
+    bindings: ClassVar[Sequence[Binding[Any]]] = BINDINGS
+    pane_names: ClassVar[Sequence[str]] = (control.PANE, layers.PANE, aux.PANE, back.PANE)
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.perf_counter,
+        net: NetLike | None = None,
+    ) -> None:
+        self._look = look_from(settings)
+        self._labels = read_labels(settings.caffevis_labels)
+        self._label_layers = settings.caffevis_label_layers or ()
+        try:
+            net = net or open_net(settings)
+            found = list_layers(
+                net,
+                settings.caffevis_layers_aspect_ratio,
+                namer(settings),
+                settings.caffevis_filter_layers,
+            )
+            prepare = make_preprocess(net, settings)
+        except (EngineError, InputError, LayerError) as error:
+            raise SettingsError(str(error)) from error
+        prob_layer = settings.caffevis_prob_layer
+        if prob_layer is not None and prob_layer not in net.blobs:
+            reason = missing_layer(net, prob_layer)
+            warnings.warn(f"caffevis_prob_layer: {reason}; none are shown", stacklevel=1)
+            prob_layer = None
+        threads = compute_threads(settings.caffevis_compute_threads)
+        self._network = Network(net, prepare, prob_layer, threads, clock)
+        self._worker: Worker[NetRequest, NetResult] | None = None
+        self._state = first_state(found, options_from(settings))
+        self._frame: Frame | None = None
+        self._shown: Shown | None = None
+        self._answered: NetRequest | None = None
+        self._submitted: NetRequest | None = None
+        self._message = ""
+        self._timings: dict[str, Timing] = {}
+        self._frames_done = 0
+
+    @property
+    def state(self) -> State:
+        """What the user has chosen."""
+        return self._state
+
+    @property
+    def result(self) -> NetResult | None:
+        """What the panes are drawn from."""
+        return self._shown.result if self._shown else None
+
+    def start(self) -> None:
+        """Start the network's thread."""
+        self._worker = Worker(self._network, "network", expected=(EngineError,))
+
+    def handle(self, row: Binding[Any]) -> None:
+        """Change the state as a key says, and ask for what that needs."""
+        self._state = row.action(self._state)
+        self._fit_shown()
+        self._ask()
+
+    def set_frame(self, frame: Frame) -> None:
+        """Take the newest frame."""
+        self._frame = frame
+
+    def update(self) -> None:
+        """Take finished work and ask for the next."""
+        if self._worker is None:
+            return
+        for outcome in self._worker.outcomes():
+            self._answered = outcome.request
+            self._message = outcome.error or ""
+            if outcome.value is not None:
+                self._take(outcome.value)
+        self._ask()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the network, at most this long."""
+        if self._worker is not None:
+            self._worker.wait(seconds)
+
+    def settled(self) -> bool:
+        """Whether the newest frame and the state are answered."""
+        if self._frame is None or self._worker is None:
+            return True
+        return not self._worker.busy and self._answered == self._request(self._frame)
+
+    def shown_frame(self) -> Frame | None:
+        """Return the frame that the activations on the screen are of."""
+        return self._shown.result.request.frame if self._shown else None
+
+    def status(self) -> str:
+        """Return layer, unit, value, back mode and boost."""
+        return status.text(self._state, self.result)
+
+    def message(self) -> str:
+        """Return the engine's last error."""
+        return self._message
+
+    def timings(self) -> Sequence[Timing]:
+        """Return how long the last forward and back passes took."""
+        return tuple(self._timings.values())
+
+    def frames_done(self) -> int:
+        """Count the frames that went forward."""
+        return self._frames_done
+
+    def drawings(self) -> Sequence[Drawing]:
+        """Say what each pane shows."""
+        look = self._look
+        drawings = [Drawing(control.PANE, control.view(self._state, look), control.draw)]
+        if self._shown is None:
+            return drawings
+        state, result = self._shown.state, self._shown.result
+        units = layers.view(state, result, look)
+        side = aux.view(state, units, self._labels, self._label_layers, look)
+        return [
+            *drawings,
+            Drawing(layers.PANE, units, layers.draw),
+            Drawing(aux.PANE, side, aux.draw),
+            Drawing(back.PANE, back.view(self._state, result, look), back.draw),
+        ]
+
+    def close(self) -> bool:
+        """End the network's thread."""
+        return self._worker is None or self._worker.close()
+
+    def _request(self, frame: Frame) -> NetRequest:
+        """Say what the state needs computed of a frame."""
+        state = self._state
+        wanted = Back(state.back_mode, state.origin) if state.wants_back else None
+        return NetRequest(frame, state.layer.name, wanted)
+
+    def _ask(self) -> None:
+        """Submit what is wanted now.
+
+        While a frame is being computed, a change of view is asked of that same
+        frame first: it needs no second forward pass, so the key is seen to act
+        before the next frame is begun.
+        """
+        if self._worker is None or self._frame is None:
+            return
+        current = self._worker.current
+        frame = self._frame
+        if current is not None and current != self._request(current.frame):
+            frame = current.frame
+        request = self._request(frame)
+        if request not in (self._answered, self._submitted):
+            self._submitted = request
+            self._worker.submit(request)
+
+    def _take(self, result: NetResult) -> None:
+        self._frames_done += any(timing.name == "forward" for timing in result.timings)
+        self._timings.update({timing.name: timing for timing in result.timings})
+        if result.request.layer == self._state.layer.name:
+            self._shown = Shown(self._state, result)
+        elif self._shown is not None and self._shown.state.layer.name == result.request.layer:
+            self._shown = replace(self._shown, result=result)
+
+    def _fit_shown(self) -> None:
+        """Show the changed state at once where the result is of its layer."""
+        shown = self._shown
+        if shown is not None and shown.result.request.layer == self._state.layer.name:
+            self._shown = Shown(self._state, shown.result)

@@ -1,0 +1,36 @@
+"""The Caffe app's keys: each row is keys, tag, help and what it does to the state.
+
+HighGUI's Qt reports a shifted letter as the plain one, so every action with a
+capital has a second key that Qt can tell apart: `,` `.` `;` `/` for the fast
+moves and `y`, beside `t`, for the other boost.
+"""
+
+from __future__ import annotations
+
+from caffevis import state as go
+from toolbox.bindings import Binding
+
+BINDINGS: tuple[Binding[go.State], ...] = (
+    Binding(("left", "j"), "sel_left", "Previous layer, or unit to the left", go.left),
+    Binding(("right", "l"), "sel_right", "Next layer, or unit to the right", go.right),
+    Binding(("down", "k"), "sel_down", "From the layers into the units, or a row down", go.down),
+    Binding(("up", "i"), "sel_up", "A row up, from the top row to the layers", go.up),
+    Binding(("J", ","), "sel_left_fast", "The same, faster: left", go.left_fast),
+    Binding(("L", "."), "sel_right_fast", "Faster right", go.right_fast),
+    Binding(("K", "/"), "sel_down_fast", "Faster down", go.down_fast),
+    Binding(("I", ";"), "sel_up_fast", "Faster up", go.up_fast),
+    Binding(("u", "U"), "sel_layer_left", "Previous layer; the cursor stays", go.previous_layer),
+    Binding(("o", "O"), "sel_layer_right", "Next layer; the cursor stays", go.next_layer),
+    Binding(("z",), "zoom_mode", "All units, the selected one, the back result", go.next_zoom),
+    Binding(("b",), "ez_back_mode_loop", "Back: off, grad, grad norm, deconv", go.next_ez_back),
+    Binding(("n",), "back_mode", "Back: off, grad, deconv", go.next_back_mode),
+    Binding(("m",), "back_filt_mode", "Back shown raw, gray, norm, normblur", go.next_back_filter),
+    Binding(("d",), "freeze_back_unit", "Keep this unit for back, or release it", go.toggle_frozen),
+    Binding(("a",), "show_back", "Units show activations or back diffs", go.toggle_show_back),
+    Binding(("t",), "boost_gamma", "Brighter: next power (gamma) for all units", go.next_gamma),
+    Binding(("T", "y"), "boost_individual", "Brighter: next boost of weak units", go.next_indiv),
+    Binding(
+        ("8",), "toggle_label_predictions", "Show or hide class probabilities", go.toggle_labels
+    ),
+    Binding(("esc",), "reset_state", "Back off, first layer, first unit, default boost", go.reset),
+)

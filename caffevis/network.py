@@ -1,0 +1,277 @@
+"""The network behind a worker: a frozen request in, a frozen result out.
+
+The only module that knows the engine. A result holds copies of all that the
+panes need and travels with its request, so the picture on the screen and the
+activations beside it always belong together.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import torchcaffe as caffe
+from caffevis.layers import NetLike, image_of, start_layer
+from caffevis.preprocess import InputError, Preprocess, check_swap, fit_mean
+from caffevis.state import DECONV, GRAD, Origin
+from toolbox.app import Timing
+from toolbox.config import Settings, SettingsError
+from toolbox.frame import Frame
+from toolbox.images import FloatArray
+
+EngineError = caffe.CaffeError
+BackPass = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Back:
+    """A back pass: by which rule, from which unit."""
+
+    mode: str
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class NetRequest:
+    """What the panes need computed.
+
+    Parameters
+    ----------
+    frame : Frame
+        The picture.
+    layer : str
+        The layer viewed.
+    back : Back or None
+        The back pass wanted, None while it is off.
+    """
+
+    frame: Frame
+    layer: str
+    back: Back | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class NetResult:
+    """What was computed, copied out of the network.
+
+    Parameters
+    ----------
+    request : NetRequest
+        What it answers.
+    activations : ndarray of float32, shape (units, ...)
+        The viewed layer's values.
+    probs : ndarray of float32, shape (classes,), or None
+        The probability layer's values, where there is one.
+    layer_diffs : ndarray of float32, shape of `activations`, or None
+        The viewed layer's diffs, where a back pass was asked for.
+    back_image : ndarray of float32, shape (h, w, 3 or 1), or None
+        The input's diff, channels in RGB order.
+    timings : tuple of Timing
+        What each part took; a part that was not needed again is missing.
+    """
+
+    request: NetRequest
+    activations: FloatArray
+    probs: FloatArray | None
+    layer_diffs: FloatArray | None
+    back_image: FloatArray | None
+    timings: tuple[Timing, ...]
+
+
+def compute_threads(wanted: int | None) -> int:
+    """Choose how many threads compute: all cores but one, which the window keeps."""
+    return wanted or max(1, (os.cpu_count() or 2) - 1)
+
+
+def open_net(settings: Settings) -> NetLike:
+    """Read the network that the settings name.
+
+    Parameters
+    ----------
+    settings : Settings
+        `caffevis_deploy_prototxt`, `caffevis_network_weights`, `caffevis_mode_gpu`.
+
+    Returns
+    -------
+    NetLike
+        With a batch of one where its layers allow it.
+
+    Raises
+    ------
+    SettingsError
+        No weights are named.
+    EngineError
+        A file cannot be read or the network cannot be built; one sentence.
+    """
+    if settings.caffevis_network_weights is None:
+        raise SettingsError(
+            "caffevis_network_weights is not set: the file with the weights (.caffemodel or .h5)."
+        )
+    if settings.caffevis_mode_gpu:
+        caffe.set_device(settings.caffevis_gpu_id)
+        caffe.set_mode_gpu()
+    else:
+        caffe.set_mode_cpu()
+    net: NetLike = caffe.Net(
+        settings.caffevis_deploy_prototxt, settings.caffevis_network_weights, caffe.TEST
+    )
+    _use_one_image(net)
+    return net
+
+
+def _use_one_image(net: NetLike) -> None:
+    """Reshape batches of several images to one, which is all that is shown."""
+    before = {name: tuple(net.blobs[name].shape) for name in net.inputs}
+    if all(shape[:1] == (1,) or len(shape) < 2 for shape in before.values()):
+        return
+    try:
+        for name, shape in before.items():
+            net.blobs[name].reshape(1, *shape[1:])
+        net.reshape()
+    except EngineError:
+        # A layer insists on the batch (a Reshape with fixed sizes): keep it.
+        for name, shape in before.items():
+            net.blobs[name].reshape(*shape)
+        net.reshape()
+
+
+def image_input(net: NetLike) -> str:
+    """Name the input that pictures go to: the first with four axes.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    for name in net.inputs:
+        if len(net.blobs[name].shape) == 4:
+            return name
+    raise InputError(
+        "The network has no input of four axes (batch, channels, height, width) for pictures."
+    )
+
+
+def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
+    """Read from network and settings how frames become the input.
+
+    Raises
+    ------
+    InputError
+        The mean or the channels do not fit the network.
+    EngineError
+        The mean file cannot be read.
+    """
+    channels, height, width = net.blobs[image_input(net)].shape[1:]
+    mean = settings.caffevis_data_mean
+    if mean is not None:
+        array = caffe.io.load_mean(mean) if isinstance(mean, str) else np.array(mean, np.float32)
+        mean = fit_mean(array, channels, height, width)
+        if settings.generate_channelwise_mean:
+            mean = mean.mean(axis=(1, 2), keepdims=True)
+    return Preprocess(
+        channels=channels,
+        height=height,
+        width=width,
+        swap=check_swap(settings.caffe_net_channel_swap, channels),
+        mean=mean,
+        raw_scale=settings.caffe_net_raw_scale,
+        input_scale=1.0
+        if settings.caffe_net_input_scale is None
+        else settings.caffe_net_input_scale,
+    )
+
+
+class Network:
+    """Answers requests; runs forward and back only where something changed.
+
+    Parameters
+    ----------
+    net : NetLike
+        The network; from now on used only here, in the worker's thread.
+    preprocess : Preprocess
+        From frame to input.
+    prob_layer : str or None
+        Whose values every result carries.
+    threads : int
+        How many threads compute.
+    clock : callable
+        Seconds, for timings.
+    """
+
+    def __init__(
+        self,
+        net: NetLike,
+        preprocess: Preprocess,
+        prob_layer: str | None,
+        threads: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._net = net
+        self._input = net.blobs[image_input(net)]
+        self._preprocess = preprocess
+        self._prob_layer = prob_layer
+        self._threads: int | None = threads
+        self._clock = clock
+        self._frame: Frame | None = None
+        self._back: Back | None = None
+        self._passes: dict[str, BackPass] = {
+            GRAD: net.backward_from_layer,
+            DECONV: net.deconv_from_layer,
+        }
+
+    def __call__(self, request: NetRequest) -> NetResult:
+        """Compute what a request asks for and has not been computed already.
+
+        Raises
+        ------
+        EngineError
+            The engine failed; one sentence.
+        """
+        if self._threads is not None:
+            # Set here because OpenMP keeps the number for each calling thread.
+            caffe.set_threads(self._threads)
+            self._threads = None
+        timings = []
+        if request.frame is not self._frame:
+            timings.append(self._timed("forward", lambda: self._forward(request.frame)))
+        if request.back is not None and request.back != self._back:
+            back = request.back
+            timings.append(self._timed(back.mode, lambda: self._go_back(back)))
+        return self._result(request, tuple(timings))
+
+    def _timed(self, name: str, work: Callable[[], None]) -> Timing:
+        begun = self._clock()
+        work()
+        return Timing(name, 1000 * (self._clock() - begun))
+
+    def _forward(self, frame: Frame) -> None:
+        # Forgotten first: after an error neither belongs to any frame.
+        self._frame = self._back = None
+        self._input.data[...] = self._preprocess(frame.image)
+        self._net.forward()
+        self._frame = frame
+
+    def _go_back(self, back: Back) -> None:
+        self._back = None
+        values = self._net.blobs[back.origin.layer].data
+        diff = np.zeros_like(values)
+        image_of(diff)[back.origin.unit] = image_of(values)[back.origin.unit]
+        layer = start_layer(self._net, back.origin.layer)
+        self._passes[back.mode](layer, diff, zero_higher=True)
+        self._back = back
+
+    def _result(self, request: NetRequest, timings: tuple[Timing, ...]) -> NetResult:
+        blob = self._net.blobs[request.layer]
+        probs = None
+        if self._prob_layer is not None:
+            probs = image_of(self._net.blobs[self._prob_layer].data).flatten()
+        diffs = back_image = None
+        if request.back is not None:
+            diffs = image_of(blob.diff).copy()
+            back_image = self._preprocess.back_image(image_of(self._input.diff))
+        return NetResult(request, image_of(blob.data).copy(), probs, diffs, back_image, timings)

@@ -1,0 +1,112 @@
+"""Top-5 class probabilities, or the selected unit's activation enlarged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caffevis.look import Look
+from caffevis.panes import layers
+from caffevis.state import State
+from toolbox.images import Colour, Image, draw_fitted, fill
+from toolbox.text import Style, draw_text, shorten
+
+PANE = "caffevis_aux"
+TOP = 5
+
+
+@dataclass(frozen=True)
+class AuxView:
+    """Either lines of probabilities or a unit.
+
+    Parameters
+    ----------
+    units : LayersView or None
+        What the selected unit is drawn from; None while the cursor is in the
+        list of layers.
+    label : str
+        The unit's class, where it has one.
+    lines : tuple of (float, str)
+        Probability and label, largest first.
+    look : Look
+        Colours and fonts.
+    """
+
+    units: layers.LayersView | None
+    label: str
+    lines: tuple[tuple[float, str], ...]
+    look: Look
+
+
+def top_classes(probs: np.ndarray | None, labels: tuple[str, ...]) -> tuple[tuple[float, str], ...]:
+    """Choose the five largest probabilities, with their labels.
+
+    Parameters
+    ----------
+    probs : ndarray of float32, shape (classes,), or None
+        None where there is no probability layer.
+    labels : tuple of str
+        By class; where one is missing, the class's number is shown.
+
+    Returns
+    -------
+    tuple of (float, str)
+        Largest first; equal ones in the order of the classes.
+    """
+    if probs is None:
+        return ()
+    order = np.argsort(-np.nan_to_num(probs), kind="stable")[:TOP]
+    return tuple((float(probs[i]), label_of(int(i), labels)) for i in order)
+
+
+def label_of(unit: int, labels: tuple[str, ...]) -> str:
+    """Return a class's label, or its number where there is none."""
+    return labels[unit] if unit < len(labels) else f"class {unit}"
+
+
+def view(
+    state: State,
+    units: layers.LayersView,
+    labels: tuple[str, ...],
+    label_layers: tuple[str, ...],
+    look: Look,
+) -> AuxView:
+    """Take from state and result what the pane shows."""
+    if state.in_units:
+        labelled = state.layer.name in label_layers and bool(labels)
+        return AuxView(units, label_of(state.unit, labels) if labelled else "", (), look)
+    probs = units.result.probs if state.show_labels else None
+    return AuxView(None, "", top_classes(probs, labels), look)
+
+
+def _blend(low: Colour, high: Colour, share: float) -> Colour:
+    share = min(1.0, max(0.0, share))
+    r, g, b = (round(a + (z - a) * share) for a, z in zip(low, high, strict=True))
+    return r, g, b
+
+
+def draw(canvas: Image, view: AuxView) -> None:
+    """Draw the unit with its label, or the probabilities, brighter for larger."""
+    fill(canvas, view.look.background)
+    picture = layers.unit_picture(view.units) if view.units is not None else None
+    if picture is not None:
+        draw_fitted(canvas, picture, nearest=True)
+    if view.label:
+        _draw_label(canvas, view)
+    look = view.look
+    x, y = look.class_place
+    step = look.class_style.height() + look.class_spacing
+    for number, (prob, label) in enumerate(view.lines):
+        style = look.class_style.with_colour(_blend(look.class_low, look.class_high, prob))
+        text = shorten(f"{prob:.2f} {label}", style, canvas.shape[1] - x)
+        draw_text(canvas, text, style, x, y + number * step)
+
+
+def _draw_label(canvas: Image, view: AuxView) -> None:
+    """Write the label on a dark band, so that it is readable over any activation."""
+    style: Style = view.look.label
+    x, y = view.look.label_place
+    band = canvas[max(0, y - style.height()) : y + style.height() // 2]
+    band[:] = band // 4
+    draw_text(canvas, shorten(view.label, style, canvas.shape[1] - x), style, x, y)

@@ -1,0 +1,97 @@
+"""The image-space result of a back pass, in one of four filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from caffevis.look import Look
+from caffevis.network import NetResult
+from caffevis.state import GRAY, NORM, RAW, State
+from toolbox.images import FloatArray, Image, draw_fitted, fill
+from toolbox.text import draw_text, shorten
+
+PANE = "caffevis_back"
+
+
+@dataclass(frozen=True)
+class BackView:
+    """The result whose back image to show, or why there is none.
+
+    Parameters
+    ----------
+    result : NetResult or None
+        None while back is off or its result is not there yet.
+    wanted : bool
+        Whether a result is being computed.
+    hint : str
+        What to say instead of a picture.
+    filter : str
+        Of `state.BACK_FILTERS`.
+    look : Look
+        Colours and fonts.
+    """
+
+    result: NetResult | None
+    wanted: bool
+    hint: str
+    filter: str
+    look: Look
+
+
+def view(state: State, result: NetResult | None, look: Look) -> BackView:
+    """Take from state and result what the pane shows."""
+    there = result is not None and result.back_image is not None
+    hint = "choose a unit: down" if state.back_on and not state.wants_back else ""
+    shown = result if there and state.wants_back else None
+    return BackView(shown, state.wants_back, hint, state.back_filter, look)
+
+
+def filtered(diff: FloatArray, how: str, blur_radius: float) -> Image:
+    """Turn an input diff into a picture.
+
+    Parameters
+    ----------
+    diff : ndarray of float32, shape (h, w, 3 or 1)
+        Channels in RGB order.
+    how : str
+        `raw`: each channel, zero mid grey, scaled by the largest absolute
+        value; `gray`: the same of the mean over channels; `norm`: L2 norm over
+        channels, minimum black, maximum white; `normblur`: that, blurred.
+    blur_radius : float
+        Standard deviation of the blur, in pixels of the input.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+        RGB.
+    """
+    values = np.nan_to_num(diff, nan=0.0, posinf=0.0, neginf=0.0)
+    if how in (RAW, GRAY):
+        signed = values if how == RAW else values.mean(axis=2, keepdims=True)
+        top = float(np.abs(signed).max())
+        unit = signed * (0.5 / top) + 0.5 if top > 0 else np.full_like(signed, 0.5)
+    else:
+        norm = np.sqrt((values * values).sum(axis=2))
+        if how != NORM:
+            norm = np.asarray(cv2.GaussianBlur(norm, (0, 0), blur_radius), dtype=np.float32)
+        low, high = float(norm.min()), float(norm.max())
+        unit = ((norm - low) / (high - low) if high > low else np.zeros_like(norm))[:, :, None]
+    pixels = (unit * 255 + 0.5).astype(np.uint8)
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def draw(canvas: Image, view: BackView) -> None:
+    """Draw the back image as large as fits, or say why there is none."""
+    fill(canvas, view.look.background)
+    if view.result is not None and view.result.back_image is not None:
+        picture = filtered(view.result.back_image, view.filter, view.look.blur_radius)
+        draw_fitted(canvas, picture)
+    elif view.wanted:
+        fill(canvas, view.look.stale)
+    elif view.hint:
+        style = view.look.class_style
+        x, y = view.look.class_place
+        draw_text(canvas, shorten(view.hint, style, canvas.shape[1] - x), style, x, y)

@@ -1,0 +1,140 @@
+"""Every unit of the current layer, tiled; or one of them, or the back result, enlarged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caffevis.look import Look
+from caffevis.network import NetResult
+from caffevis.panes import back
+from caffevis.state import ZOOM_BACK, ZOOM_UNIT, Layer, State
+from toolbox.images import FloatArray, Image, draw_fitted, fill
+from toolbox.tiles import (
+    GREY,
+    RED_GREEN,
+    as_maps,
+    colour,
+    frame_tile,
+    plan_grid,
+    scale_grey,
+    scale_signed,
+    tile_grey,
+    tile_signed,
+)
+
+PANE = "caffevis_layers"
+
+
+@dataclass(frozen=True)
+class LayersView:
+    """What the units are drawn from.
+
+    Parameters
+    ----------
+    result : NetResult
+        Of the layer.
+    layer : Layer
+        The layer, for its grid.
+    unit : int
+        The selected unit.
+    framed : bool
+        Whether the selected unit is framed (the cursor is on the units).
+    frozen_unit : int or None
+        The frozen unit, where it is of this layer.
+    zoom : int
+        See `state`.
+    show_back : bool
+        Diffs instead of activations.
+    boost_indiv, boost_gamma : float
+        See `toolbox.tiles`.
+    back : BackView
+        What the back pane shows, for its enlargement.
+    look : Look
+        Colours.
+    """
+
+    result: NetResult
+    layer: Layer
+    unit: int
+    framed: bool
+    frozen_unit: int | None
+    zoom: int
+    show_back: bool
+    boost_indiv: float
+    boost_gamma: float
+    back: back.BackView | None
+    look: Look
+
+
+def view(state: State, result: NetResult, look: Look) -> LayersView:
+    """Take from state and result what the units are drawn from."""
+    frozen = state.frozen
+    return LayersView(
+        result=result,
+        layer=state.layer,
+        unit=state.unit,
+        framed=state.in_units,
+        frozen_unit=frozen.unit if frozen and frozen.layer == state.layer.name else None,
+        zoom=state.zoom,
+        show_back=state.show_back,
+        boost_indiv=state.boost_indiv,
+        boost_gamma=state.boost_gamma,
+        back=back.view(state, result, look) if state.zoom == ZOOM_BACK else None,
+        look=look,
+    )
+
+
+def shown_maps(view: LayersView) -> FloatArray | None:
+    """Return the values to show, shape (units, h, w); None where diffs are missing."""
+    values = view.result.layer_diffs if view.show_back else view.result.activations
+    return None if values is None else as_maps(values)
+
+
+def unit_picture(view: LayersView) -> Image | None:
+    """Draw the selected unit alone, scaled together with its layer.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3), or None
+        RGB, one pixel a value (a sequence, 1 x n, becomes n x n); None where
+        there are no diffs to show.
+    """
+    maps = shown_maps(view)
+    if maps is None:
+        return None
+    one = maps[view.unit : view.unit + 1]
+    if view.show_back:
+        picture = colour(scale_signed(maps, view.boost_indiv, view.boost_gamma, one)[0], RED_GREEN)
+    else:
+        picture = colour(scale_grey(maps, view.boost_indiv, view.boost_gamma, one)[0], GREY)
+    if picture.shape[0] == 1:
+        picture = picture.repeat(picture.shape[1], axis=0)
+    return picture
+
+
+def draw(canvas: Image, view: LayersView) -> None:
+    """Draw all units, the selected one, or the back result, by zoom."""
+    fill(canvas, view.look.background)
+    if view.zoom == ZOOM_BACK and view.back is not None:
+        back.draw(canvas, view.back)
+    elif view.zoom == ZOOM_UNIT:
+        picture = unit_picture(view)
+        if picture is not None:
+            draw_fitted(canvas, picture, nearest=True)
+    else:
+        _draw_all(canvas, view)
+
+
+def _draw_all(canvas: Image, view: LayersView) -> None:
+    maps = shown_maps(view)
+    if maps is None:
+        return
+    room = (canvas.shape[0], canvas.shape[1])
+    grid = plan_grid(maps.shape[1:], view.layer.rows, view.layer.columns, room)
+    tile = tile_signed if view.show_back else tile_grey
+    pad = view.look.back_background if view.show_back else view.look.background
+    tile(canvas, maps, grid, view.boost_indiv, view.boost_gamma, pad)
+    if view.frozen_unit is not None:
+        frame_tile(canvas, grid, view.frozen_unit, view.look.back_unit)
+    if view.framed:
+        frame_tile(canvas, grid, view.unit, view.look.cursor)

@@ -1,0 +1,53 @@
+"""The app's part of the status line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from caffevis.network import NetResult
+from caffevis.state import DECONV, State
+from toolbox.tiles import as_maps
+
+MODE_NAMES = {DECONV: "deconv"}
+
+
+def unit_value(state: State, result: NetResult | None) -> float | None:
+    """Return the selected unit's value: of a map, the one of largest absolute value.
+
+    Parameters
+    ----------
+    state : State
+        The selection.
+    result : NetResult or None
+        Of the selected layer, or another one while it is being computed.
+
+    Returns
+    -------
+    float or None
+        An activation, or a diff while these are shown; None where it is not
+        there yet.
+    """
+    if result is None or result.request.layer != state.layer.name:
+        return None
+    values = result.layer_diffs if state.show_back else result.activations
+    if values is None:
+        return None
+    unit = as_maps(values)[state.unit]
+    return float(unit.flat[int(np.argmax(np.abs(unit)))])
+
+
+def text(state: State, result: NetResult | None) -> str:
+    """Say what is shown: `fwd conv5:26 1.23 | Back: off | Boost: 0/1`."""
+    value = unit_value(state, result)
+    shown = "" if value is None else f" {value:.2f}" if abs(value) < 1e5 else f" {value:.3g}"
+    direction = "back" if state.show_back else "fwd"
+    parts = [f"{direction} {state.layer.name}:{state.unit}{shown}"]
+    if state.back_on:
+        origin, mode = state.origin, MODE_NAMES.get(state.back_mode, "bprop")
+        frozen = ", frozen" if state.frozen else ""
+        where = f"from {origin.layer}_{origin.unit}{frozen}, disp {state.back_filter}"
+        parts.append(f"Back: {mode} ({where})")
+    else:
+        parts.append("Back: off" + (" (unit frozen)" if state.frozen else ""))
+    parts.append(f"Boost: {state.boost_indiv:g}/{state.boost_gamma:g}")
+    return " | ".join(parts)

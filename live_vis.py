@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Deep Visualization Toolbox: every unit of a network, live, on photos and camera.
+
+Run it without arguments for the window, with --headless for pictures without one,
+and press h in the window for the keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+import settings as settings_file
+from toolbox.app import App, all_bindings, load_apps
+from toolbox.bindings import BindingError
+from toolbox.config import Settings, SettingsError
+from toolbox.core import CORE_BINDINGS
+from toolbox.files import FileQuery, FilesError
+from toolbox.imagefile import ImageError, check_writable, write_image
+from toolbox.inputs import Inputs
+from toolbox.loop import Loop, LoopError, run_live, run_script, still_clock
+from toolbox.moving import Spec
+from toolbox.panes import PaneError
+from toolbox.tour import TOUR, run_tour
+from toolbox.window import NoDisplayError, Window, has_display
+
+TITLE = "Deep Visualization Toolbox"
+USER_ERRORS = (
+    SettingsError, PaneError, BindingError, ImageError, FilesError, LoopError, NoDisplayError,
+)  # fmt: skip
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with the command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and exit with 2."""
+        self.exit(2, f"live_vis.py: {message} (see live_vis.py --help)\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="live_vis.py", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--settings", metavar="FILE", type=Path, help="instead of settings_local.py"
+    )
+    parser.add_argument(
+        "--image", metavar="PATH", nargs="+", default=[], help="pictures, videos or folders to show"
+    )
+    parser.add_argument("--headless", action="store_true", help="without a window")
+    parser.add_argument(
+        "--keys", metavar="LABELS", help='with --headless: keys to press, "o o down right b"'
+    )
+    parser.add_argument(
+        "--screenshot", metavar="FILE", help="with --headless: where to write the last picture"
+    )
+    tours = parser.add_mutually_exclusive_group()
+    tours.add_argument("--tour", metavar="DIR", type=Path, help="write a short tour as pictures")
+    tours.add_argument(
+        "--run-or-tour", metavar="DIR", type=Path, help="the window, or without a display the tour"
+    )
+    options = parser.parse_args(arguments)
+    if not options.headless and (options.keys is not None or options.screenshot):
+        parser.error("--keys and --screenshot need --headless")
+    if options.headless and (options.tour or options.run_or_tour):
+        parser.error("--headless and the tour exclude each other: the tour has no window anyway")
+    return options
+
+
+def make_inputs(settings: Settings, paths: Sequence[str], single: bool) -> Inputs:
+    """Make the sources: files given by name, or those of the settings, and the camera."""
+    from_list = settings.static_files_input_mode == "image_list"
+    query = FileQuery(
+        paths=tuple(paths),
+        folder=settings.static_files_dir,
+        regexp=settings.static_files_regexp,
+        ignore_case=settings.static_files_ignore_case,
+        list_file=settings.static_files_input_file if from_list else None,
+    )
+    camera, device = None, settings.input_updater_capture_device
+    if device is not None:
+        pause = settings.input_updater_sleep_after_read_frame
+        camera = Spec(device, f"camera {device}", pause=pause)
+    return Inputs(query, camera, single)
+
+
+def make_loop(
+    settings: Settings, paths: Sequence[str], live: bool, classes: Sequence[Callable[..., App]]
+) -> Loop:
+    """Put apps and inputs together; a scripted run gets a clock that stands still."""
+    clock = time.perf_counter if live else still_clock
+    inputs = make_inputs(settings, paths, single=not live)
+    try:
+        return Loop(settings, [make(settings, clock) for make in classes], inputs, clock)
+    except BaseException:
+        inputs.close()
+        raise
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as one line, without the line of code it came from."""
+    print(f"note: {message}", file=sys.stderr)
+
+
+def run_headless(options: argparse.Namespace, settings: Settings) -> None:
+    """Press the keys and write the screenshot."""
+    classes = load_apps(settings)
+    keys = all_bindings(CORE_BINDINGS, classes).parse_keys(options.keys or "")
+    if options.screenshot:
+        check_writable(options.screenshot)
+    loop = make_loop(settings, options.image, False, classes)
+    try:
+        picture = run_script(loop, keys)
+    finally:
+        loop.close()
+    if loop.inputs.message:
+        print(f"note: {loop.inputs.message}", file=sys.stderr)
+    if options.screenshot:
+        write_image(options.screenshot, picture)
+
+
+def run_window(options: argparse.Namespace, settings: Settings) -> None:
+    """Show the window until the user quits."""
+    if not has_display():
+        raise NoDisplayError
+    loop = make_loop(settings, options.image, True, load_apps(settings))
+    try:
+        layout = loop.screen.layout
+        with Window(TITLE, (layout.width, layout.height), probed=True) as window:
+            run_live(loop, window)
+    finally:
+        loop.close()
+
+
+def write_tour(options: argparse.Namespace, settings: Settings, folder: Path) -> None:
+    """Write the tour's pictures and say where they are."""
+    loop = make_loop(settings, options.image, False, load_apps(settings))
+    try:
+        for path, caption in run_tour(loop, TOUR, folder):
+            print(f"  {path}  {caption}", flush=True)
+    finally:
+        loop.close()
+    print(
+        f"The tour's pictures are in {folder.resolve()}.\n"
+        "To see it live, run 'make run' (or python live_vis.py) where there is a display: "
+        "on a desktop, through 'ssh -X', or under 'xvfb-run' with a viewer."
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the command line asks for."""
+    settings = settings_file.load(options.settings)
+    for note in settings.notes:
+        print(f"note: {note}", file=sys.stderr)
+    folder = options.tour or options.run_or_tour
+    if options.headless:
+        run_headless(options, settings)
+    elif folder is not None and (options.tour or not has_display()):
+        if options.run_or_tour:
+            print("There is no display here, so this is a tour in pictures.", flush=True)
+        write_tour(options, settings, folder)
+    else:
+        run_window(options, settings)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the app.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command line without the program's name.
+
+    Returns
+    -------
+    int
+        0, or 2 after one sentence on standard error.
+    """
+    warnings.showwarning = show_warning
+    options = parse(arguments)
+    try:
+        run(options)
+    except USER_ERRORS as error:
+        print(f"live_vis.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
