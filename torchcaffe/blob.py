@@ -47,7 +47,7 @@ class Memory:
         self.version = 0  # counts the occasions on which the content may have changed
         self._tensor: Tensor | None = None
         self._make = make
-        self._given: weakref.ref[Tensor] | None = None
+        self._given: weakref.ref[np.ndarray] | None = None
         self._host: np.ndarray | None = None
 
     def tensor(self) -> Tensor:
@@ -86,11 +86,11 @@ class Memory:
             return self._host
         if not tensor.is_contiguous():
             self._tensor = tensor = tensor.contiguous()
-        alias = self._given() if self._given is not None else None
-        if alias is None:
-            alias = tensor.detach()
-            self._given = weakref.ref(alias)
-        return alias.numpy()
+        whole = self._given() if self._given is not None else None
+        if whole is None:
+            whole = tensor.detach().numpy()
+            self._given = weakref.ref(whole)
+        return whole.view()  # a view, as every slice of it, keeps `whole` alive
 
 
 class Blob:
