@@ -74,6 +74,16 @@ class _Classes(_Loss):
             )
         return [()]
 
+    def _unrows(self, rows: Tensor, like: Tensor) -> Tensor:
+        """Undo `class_rows` for a bottom of the shape of `like`."""
+        moved = like.movedim(self.along, -1).shape
+        return rows.reshape(moved).movedim(-1, self.along).contiguous()
+
+    def _normalised(self, bottom: Tensor, valid: Tensor) -> float:
+        """Return what the sum of the losses of all positions is divided by."""
+        outer = math.prod(bottom.shape[: self.along])
+        return self.normalizer(len(valid), outer, valid.sum(), LossParameter.VALID)
+
     def _labels(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
         """Return labels and which of them count."""
         index = labels.detach().flatten().long()
@@ -102,24 +112,46 @@ class SoftmaxWithLoss(_Classes):
         index, valid = self._labels(bottoms[1], rows.shape[1])
         picked = F.log_softmax(rows, 1).gather(1, index[:, None]).squeeze(1)
         losses = -picked.clamp_min(math.log(1.1754943508222875e-38)) * valid
-        outer = math.prod(bottoms[0].shape[: self.along])
-        total = self.normalizer(len(index), outer, valid.sum(), LossParameter.VALID)
+        total = self._normalised(bottoms[0], valid)
         probability = torch.softmax(bottoms[0].detach(), self.along)
         return [losses.sum() / total, probability][: len(self.param.top)]
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        # Caffe's own: softmax minus one at the label, also where the loss is at its bound
+        rows = torch.softmax(class_rows(bottoms[0], self.along), 1)
+        index, valid = self._labels(bottoms[1], rows.shape[1])
+        rows.scatter_add_(1, index[:, None], rows.new_full((len(rows), 1), -1.0))
+        scale = top_diffs[0] / self._normalised(bottoms[0], valid)
+        return [self._unrows(rows * (valid * scale)[:, None], bottoms[0]), None]
 
 
 @layer("MultinomialLogisticLoss")
 class MultinomialLogisticLoss(_Classes):
-    """Mean of -log(p[label]) for probabilities p."""
+    """Mean of -log(p[label]) for probabilities p; all values of an image are classes."""
 
-    def _class_axis(self) -> int:
-        return 1
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        _Loss.reshape(self, shapes)
+        if math.prod(shapes[1]) != shapes[0][0]:
+            raise self.shape_error(f"its bottoms {shapes} need one label an image")
+        return [()]
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         rows = bottoms[0].reshape(len(bottoms[0]), -1)
         index, _ = self._labels(bottoms[1], rows.shape[1])
         picked = rows.gather(1, index[:, None]).clamp_min(TINY)
         return [-picked.log().sum() / len(rows)]
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        rows = bottoms[0].reshape(len(bottoms[0]), -1)
+        index, _ = self._labels(bottoms[1], rows.shape[1])
+        # Caffe's own: also below the bound the derivative is that of the logarithm
+        picked = rows.gather(1, index[:, None]).clamp_min(TINY)
+        diff = torch.zeros_like(rows).scatter_(1, index[:, None], -1 / picked)
+        return [(diff * (top_diffs[0] / len(rows))).reshape(bottoms[0].shape), None]
 
 
 @layer("InfogainLoss")
@@ -160,14 +192,27 @@ class InfogainLoss(_Classes):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         rows = class_rows(bottoms[0], self.along)
         index, valid = self._labels(bottoms[1], rows.shape[1])
-        matrix = bottoms[2] if self.matrix is None else self.matrix
-        matrix = matrix.detach().reshape(rows.shape[1], -1).to(rows)
         logs = F.log_softmax(rows, 1).clamp_min(math.log(TINY))
-        losses = -(matrix[index] * logs).sum(1) * valid
-        outer = math.prod(bottoms[0].shape[: self.along])
-        total = self.normalizer(len(index), outer, valid.sum(), LossParameter.VALID)
+        losses = -(self._gains(bottoms, rows)[index] * logs).sum(1) * valid
+        total = self._normalised(bottoms[0], valid)
         probability = torch.softmax(bottoms[0].detach(), self.along)
         return [losses.sum() / total, probability][: len(self.param.top)]
+
+    def _gains(self, bottoms: list[Tensor], rows: Tensor) -> Tensor:
+        """Return the matrix (classes, classes)."""
+        matrix = bottoms[2] if self.matrix is None else self.matrix
+        return matrix.detach().reshape(rows.shape[1], -1).to(rows)
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        rows = class_rows(bottoms[0], self.along)
+        index, valid = self._labels(bottoms[1], rows.shape[1])
+        gains = self._gains(bottoms, rows)[index]
+        # Caffe's own: the bound of the logarithm does not stop the diff
+        diff = torch.softmax(rows, 1) * gains.sum(1, keepdim=True) - gains
+        scale = top_diffs[0] / self._normalised(bottoms[0], valid)
+        return [self._unrows(diff * (valid * scale)[:, None], bottoms[0]), None, None]
 
 
 @layer("EuclideanLoss")
@@ -239,17 +284,34 @@ class ContrastiveLoss(_Loss):
             raise self.shape_error(f"its bottoms {shapes} need one label a pair")
         return [()]
 
+    def _pairs(self, bottoms: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return differences (N, D), squared distances (N,) and which pairs are similar."""
+        difference = (bottoms[0] - bottoms[1]).reshape(len(bottoms[0]), -1)
+        return difference, difference.square().sum(1), bottoms[2].flatten().long() != 0
+
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         p = self.param.contrastive_loss_param
-        difference = (bottoms[0] - bottoms[1]).reshape(len(bottoms[0]), -1)
-        squared = difference.square().sum(1)
-        similar = bottoms[2].detach().flatten() != 0
+        _, squared, similar = self._pairs(bottoms)
         if p.legacy_version:
             apart = torch.relu(p.margin - squared)
         else:
-            # the tiny offset keeps the derivative of the root finite for equal pairs
-            apart = torch.relu(p.margin - (squared + 1e-12).sqrt()).square()
+            apart = torch.relu(p.margin - squared.sqrt()).square()
         return [torch.where(similar, squared, apart).sum() / (2 * len(squared))]
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        p = self.param.contrastive_loss_param
+        difference, squared, similar = self._pairs(bottoms)
+        if p.legacy_version:
+            apart = -(squared < p.margin).to(squared)
+        else:
+            distance = squared.sqrt()
+            # Caffe's own: the offset makes the diff of equal pairs zero instead of infinite
+            apart = -torch.relu(p.margin - distance) / (distance + 1e-4)
+        factor = torch.where(similar, 1.0, apart) * (top_diffs[0] / len(squared))
+        diff = (factor[:, None] * difference).reshape(bottoms[0].shape)
+        return [diff, -diff, None]
 
 
 @layer("Accuracy")
