@@ -8,18 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe.blob import Shape
+from torchcaffe.blob import Shape, checked_shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer, spatial
 from torchcaffe.proto.caffe_pb2 import TRAIN, LayerParameter, PoolingParameter, SPPParameter
 
 LOWEST = -3.4028234663852886e38  # what Caffe's maximum of an empty window is
 
 
-def pooled_size(size: int, kernel: int, stride: int, pad: int, *, floor: bool) -> int:
-    """Return Caffe's output size: rounded up, without windows that start in the padding."""
-    steps = (size + 2 * pad - kernel) / stride
-    out = (math.floor(steps) if floor else math.ceil(steps)) + 1
-    if pad and (out - 1) * stride >= size + pad:
+def pooled_size(
+    size: int, kernel: int, stride: int, pad: int, *, floor: bool, padded: bool
+) -> int:
+    """Return Caffe's output size: rounded up, without windows that start in the padding.
+
+    `padded` says that one of the two axes has padding: Caffe then looks at both.
+    """
+    room = size + 2 * pad - kernel
+    out = (room // stride if floor else -(-room // stride)) + 1
+    if padded and (out - 1) * stride >= size + pad:
         out -= 1
     return out
 
@@ -36,6 +41,7 @@ class Pooling(Layer):
     def setup(self, shapes: list[Shape]) -> None:
         p: PoolingParameter = self.param.pooling_param
         self.method = p.pool
+        self._pick: Tensor | None = None  # what stochastic pooling drew
         self.is_global = p.global_pooling
         if len(self.param.top) > 1 and self.method != PoolingParameter.MAX:
             raise self.error("a second top (the mask) exists for max pooling only")
@@ -53,6 +59,8 @@ class Pooling(Layer):
             raise self.error(f"kernel {self.kernel} and stride {self.stride} must be 1 or more")
         if any(pad >= kernel for pad, kernel in zip(self.pad, self.kernel, strict=True)):
             raise self.error(f"pad {self.pad} must be smaller than the kernel {self.kernel}")
+        if self.method == PoolingParameter.STOCHASTIC and max(self.pad):
+            raise self.error("padding exists for max and average pooling only")
 
     def _set(self, kernel: Shape, stride: Shape, pad: Shape) -> None:
         self.kernel, self.stride, self.pad = kernel, stride, pad
@@ -64,12 +72,15 @@ class Pooling(Layer):
             self.kernel = (sizes[0], sizes[1])
         floor = self.param.pooling_param.round_mode == PoolingParameter.FLOOR
         rows = zip(sizes, self.kernel, self.stride, self.pad, strict=True)
-        out = [pooled_size(s, k, st, p, floor=floor) for s, k, st, p in rows]
-        if min(out) < 1:
+        padded = max(self.pad) > 0
+        out = [pooled_size(s, k, st, p, floor=floor, padded=padded) for s, k, st, p in rows]
+        if min(out) < 1 or min(sizes) < 1:
             raise self.shape_error(
                 f"a window of {self.kernel} does not fit into its bottom of shape {shapes[0]}"
             )
         self.size = (out[0], out[1])
+        wide = [s + 2 * p for s, p in zip(sizes, self.pad, strict=True)]
+        checked_shape((n, channels, *wide), f"layer {self.name!r}: its padded bottom")
         return [(n, channels, *self.size)] * len(self.param.top)
 
     def _overhang(self, x: Tensor) -> tuple[int, int]:
@@ -87,16 +98,21 @@ class Pooling(Layer):
         over = self._overhang(x)
         geometry = (self.kernel, self.stride, self.pad)
         self._native: bool | None = None  # PyTorch's rounding mode, where it is Caffe's
-        if over == (0, 0):
+        if self._fits_torch() and max(over) <= 0:
             self._native = False
             return torch.ops.aten.max_pool2d_with_indices(x, *geometry)
         windows = zip(self.size, self.stride, self.pad, x.shape[2:], strict=True)
-        if all((out - 1) * stride < size + pad for out, stride, pad, size in windows):
+        inside = all((out - 1) * stride < size + pad for out, stride, pad, size in windows)
+        if self._fits_torch() and inside:
             top = torch.ops.aten.max_pool2d_with_indices(x, *geometry, 1, True)
             if tuple(top[0].shape[2:]) == self.size:
                 self._native = True
                 return top
         return self._max_padded(x, over)
+
+    def _fits_torch(self) -> bool:
+        """Return whether PyTorch takes this padding: at most half the kernel."""
+        return all(2 * pad <= kernel for pad, kernel in zip(self.pad, self.kernel, strict=True))
 
     def _max_padded(self, x: Tensor, over: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Do the same where PyTorch's own rounding differs: pad by hand."""
@@ -105,12 +121,14 @@ class Pooling(Layer):
         top, at = torch.ops.aten.max_pool2d_with_indices(wide, self.kernel, self.stride)
         rows = torch.div(at, wide.shape[3], rounding_mode="floor") - ph
         columns = at % wide.shape[3] - pw
-        return top, rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        # a window beyond the bottom (stride above kernel) has no maximum: Caffe's mask is -1
+        return top, torch.where(inside, rows * width + columns, -1)
 
     def _average(self, x: Tensor) -> Tensor:
         """Divide by the window clipped to the padded bottom, as Caffe does."""
         over = self._overhang(x)
-        if max(over) <= 0:
+        if self._fits_torch() and max(over) <= 0:
             return F.avg_pool2d(x, self.kernel, self.stride, self.pad)
         ph, pw = self.pad
         edge = (0, max(over[1], 0), 0, max(over[0], 0))
@@ -118,7 +136,8 @@ class Pooling(Layer):
             F.pad(F.pad(x, (pw, pw, ph, ph)), edge), self.kernel, self.stride, divisor_override=1
         )
         ones = F.pad(x.new_ones(1, 1, x.shape[2] + 2 * ph, x.shape[3] + 2 * pw), edge)
-        return sums / F.avg_pool2d(ones, self.kernel, self.stride, divisor_override=1)
+        counts = F.avg_pool2d(ones, self.kernel, self.stride, divisor_override=1)
+        return sums / counts.clamp_min(1)  # a window beyond the bottom holds nothing: 0
 
     def _stochastic(self, x: Tensor) -> Tensor:
         """Draw one value a window with its own weight; when testing, take their mean."""
@@ -128,12 +147,22 @@ class Pooling(Layer):
         windows = windows.reshape(*x.shape[:2], math.prod(self.kernel), -1)
         total = windows.sum(2)
         if self.phase == TRAIN:
-            threshold = torch.rand_like(total) * total
-            pick = (windows.cumsum(2) < threshold.unsqueeze(2)).sum(2, keepdim=True)
-            out = windows.gather(2, pick.clamp_max(windows.shape[2] - 1)).squeeze(2)
+            if self._pick is None:
+                threshold = torch.rand_like(total) * total
+                self._pick = (windows.cumsum(2) < threshold.unsqueeze(2)).sum(2, keepdim=True)
+            out = windows.gather(2, self._pick.clamp_max(windows.shape[2] - 1)).squeeze(2)
         else:
-            out = windows.square().sum(2) / total.clamp_min(1.1754943508222875e-38)
+            safe = torch.where(total > 0, total, 1.0)
+            out = torch.where(total > 0, windows.square().sum(2) / safe, 0.0)
         return out.reshape(*x.shape[:2], *self.size)
+
+    def forget(self) -> None:
+        """Draw anew in the next forward pass; the backward pass keeps to what was drawn."""
+        self._pick = None
+
+    def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
+        self.forget()
+        return super().forward(bottoms)
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         (x,) = bottoms
@@ -158,8 +187,8 @@ class Pooling(Layer):
             ]
         n, channels = bottoms[0].shape[:2]
         out = torch.zeros_like(bottoms[0], memory_format=torch.contiguous_format)
-        at = self._at.reshape(n, channels, -1)
-        out.view(n, channels, -1).scatter_add_(2, at, top_diffs[0].reshape(n, channels, -1))
+        at, diff = self._at.reshape(n, channels, -1), top_diffs[0].reshape(n, channels, -1)
+        out.view(n, channels, -1).scatter_add_(2, at.clamp_min(0), diff * (at >= 0))
         return [out]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
@@ -181,7 +210,8 @@ class SPP(Layer):
         n, channels, *sizes = shapes[0]
         self._levels = [self._level(sizes, channels, 2**level) for level in range(height)]
         bins = sum(math.prod(pool.size) for pool in self._levels)
-        return [(n, channels * bins)]
+        # a single level is Caffe's pooling layer itself: its top keeps four axes
+        return [(n, channels, 1, 1) if height == 1 else (n, channels * bins)]
 
     def _level(self, sizes: list[int], channels: int, bins: int) -> Pooling:
         param = LayerParameter(name=self.name, type="Pooling", top=["y"])
@@ -200,8 +230,13 @@ class SPP(Layer):
         return pooling
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
-        parts = [pool.compute(bottoms, [])[0].flatten(1) for pool in self._levels]
-        return [torch.cat(parts, 1)]
+        tops = [pool.compute(bottoms, [])[0] for pool in self._levels]
+        return tops if len(tops) == 1 else [torch.cat([top.flatten(1) for top in tops], 1)]
+
+    def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
+        for pool in self._levels:
+            pool.forget()
+        return super().forward(bottoms)
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         return None
