@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -156,16 +158,38 @@ class MVN(Layer):
     """Subtract the mean and divide by the deviation of each channel or each image."""
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        self.need_axes(shapes[0], 2)
-        return [shapes[0]]
+        self.need_axes(shapes[0], 1, 4)
+        # Caffe's top always has four axes here
+        self.top_shape = (*shapes[0], *[1] * (4 - len(shapes[0])))
+        return [self.top_shape]
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Return one row for what is normalised together: a channel, or an image."""
+        lead = self.top_shape[: 1 if self.param.mvn_param.across_channels else 2]
+        return x.reshape(math.prod(lead), math.prod(self.top_shape[len(lead) :]))
+
+    def _normalised(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows normalised, and their deviations plus eps."""
+        rows = self._rows(x)
+        rows = rows - rows.mean(1, keepdim=True)
+        if not self.param.mvn_param.normalize_variance:
+            return rows, rows.new_ones(len(rows), 1)
+        scale = rows.square().mean(1, keepdim=True).sqrt() + self.param.mvn_param.eps
+        return rows / scale, scale
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
-        p = self.param.mvn_param
-        x = bottoms[0].flatten(1) if p.across_channels else bottoms[0].flatten(2)
-        x = x - x.mean(-1, keepdim=True)
-        if p.normalize_variance:
-            x = x / (x.square().mean(-1, keepdim=True).sqrt() + p.eps)
-        return [x.reshape(bottoms[0].shape)]
+        return [self._normalised(bottoms[0])[0].reshape(self.top_shape)]
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        # Caffe's own: eps is part of the deviation, but the derivative takes it as small
+        rows, scale = self._normalised(bottoms[0])
+        diff = self._rows(top_diffs[0])
+        out = diff - diff.mean(1, keepdim=True)
+        if self.param.mvn_param.normalize_variance:
+            out = (out - rows * (diff * rows).mean(1, keepdim=True)) / scale
+        return [out.reshape(bottoms[0].shape)]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         return None
@@ -179,7 +203,7 @@ class Normalize(Layer):
         self.need_axes(shapes[0], 2)
         p = self.param.norm_param
         one = FillerParameter(type="constant", value=1.0)
-        shape = (1,) if p.channel_shared else (shapes[0][1],)
+        shape = () if p.channel_shared else (shapes[0][1],)  # one number has no axes (SSD)
         self.add_param(shape, p.scale_filler if p.HasField("scale_filler") else one)
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
