@@ -27,6 +27,8 @@ class PriorBox(Layer):
             raise self.error("prior_box_param needs a positive min_size")
         if p.max_size and len(p.max_size) != len(p.min_size):
             raise self.error("give as many max_size as min_size, or none")
+        if any(large <= small for small, large in zip(p.min_size, p.max_size, strict=False)):
+            raise self.error("each max_size must be greater than its min_size")
         if len(p.variance) not in (0, 1, 4) or any(v <= 0 for v in p.variance):
             raise self.error("give one or four positive variance, or none")
         self.ratios = [1.0]
@@ -39,11 +41,13 @@ class PriorBox(Layer):
 
     def _sizes(self) -> list[tuple[float, float]]:
         """Return width and height, in pixels, of the boxes of one position, in SSD's order."""
-        p, out = self.param.prior_box_param, []
-        for i, small in enumerate(p.min_size):
+        p = self.param.prior_box_param
+        out: list[tuple[float, float]] = []
+        for i, size in enumerate(p.min_size):
+            small = int(size)  # SSD keeps whole pixels, of sizes such as 35.84 too
             out.append((small, small))
             if p.max_size:
-                middle = math.sqrt(small * p.max_size[i])
+                middle = math.sqrt(small * int(p.max_size[i]))
                 out.append((middle, middle))
             for ratio in self.ratios[1:]:
                 out.append((small * math.sqrt(ratio), small / math.sqrt(ratio)))
