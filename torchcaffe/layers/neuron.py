@@ -67,8 +67,8 @@ class Dropout(Layer):
     def setup(self, shapes: list[Shape]) -> None:
         self.ratio = self.param.dropout_param.dropout_ratio
         self.scale_train = self.param.dropout_param.scale_train
-        if not 0 < self.ratio < 1:
-            raise self.error(f"dropout_ratio is {self.ratio}; it must be between 0 and 1")
+        if not 0 <= self.ratio < 1:
+            raise self.error(f"dropout_ratio is {self.ratio}; 0 or more, below 1, is accepted")
         self._factor: Tensor | float = 1.0
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
@@ -100,7 +100,12 @@ class Threshold(Layer):
     """1 where the value is above the threshold, else 0; nothing goes backward."""
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
-        return [(bottoms[0] > self.param.threshold_param.threshold).float()]
+        return [(bottoms[0] > self.param.threshold_param.threshold).to(bottoms[0])]
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        return [torch.zeros_like(bottoms[0])]  # Caffe stops the program here
 
 
 def _base(value: float, owner: Layer) -> float:
@@ -145,7 +150,8 @@ class Power(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         p = self.param.power_param
         if p.power == 0 or p.scale == 0:  # a constant: its derivative is zero, not NaN
-            return [torch.full_like(bottoms[0], p.shift**p.power if p.power else 1.0)]
+            value = torch.tensor(p.shift).pow(p.power)  # 0 ** -1 and the like: infinite, NaN
+            return [torch.full_like(bottoms[0], float(value))]
         inner = p.shift + p.scale * bottoms[0]
         return [inner if p.power == 1 else inner**p.power]
 
@@ -161,6 +167,20 @@ class Clip(Layer):
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [bottoms[0].clamp(self.param.clip_param.min, self.param.clip_param.max)]
+
+
+@layer("ReLU6")
+class ReLU6(Layer):
+    """y = min(max(x, 0), 6), of mobile nets."""
+
+    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
+        return [bottoms[0].clamp(0.0, 6.0)]
+
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        # nothing passes at 0 and 6 themselves, as with ReLU
+        return [top_diffs[0] * ((bottoms[0] > 0) & (bottoms[0] < 6))]
 
 
 @layer("ELU")
@@ -191,6 +211,5 @@ def _plain(name: str, formula: str, function: Callable[[Tensor], Tensor]) -> typ
 
 AbsVal = _plain("AbsVal", "y = |x|.", torch.abs)
 BNLL = _plain("BNLL", "y = log(1 + exp(x)).", lambda x: F.softplus(x, threshold=50.0))
-ReLU6 = _plain("ReLU6", "y = min(max(x, 0), 6), of mobile nets.", lambda x: x.clamp(0.0, 6.0))
 Sigmoid = _plain("Sigmoid", "y = 1 / (1 + exp(-x)).", torch.sigmoid)
 TanH = _plain("TanH", "y = tanh(x).", torch.tanh)
