@@ -211,7 +211,9 @@ class Tile(Layer):
         return [tuple(top)]
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
-        return [torch.cat([bottoms[0]] * self.param.tile_param.tiles, self.along)]
+        times = [1] * bottoms[0].ndim
+        times[self.along] = self.param.tile_param.tiles
+        return [bottoms[0].repeat(times)]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         return None if self.along == axis + 2 else super().field(span, axis, bottom, shapes)
@@ -345,6 +347,11 @@ class ArgMax(Layer):
         pair = [index, values] if p.out_max_val else [index]
         return [torch.stack(pair, 1).reshape(self.reshape([tuple(x.shape)])[0])]
 
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        return [torch.zeros_like(bottoms[0])]  # Caffe stops the program here
+
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         return None
 
@@ -359,7 +366,9 @@ class Interp(Layer):
         sizes = [size + p.pad_beg + p.pad_end for size in shapes[0][2:]]
         if p.shrink_factor < 1 or p.zoom_factor < 1 or p.pad_beg > 0 or p.pad_end > 0:
             raise self.error("factors must be 1 or more, pads 0 or less (they crop)")
-        if p.height and p.width:
+        # one factor alone goes before height and width, both together behind them
+        one_factor = p.HasField("shrink_factor") != p.HasField("zoom_factor")
+        if p.height and p.width and not one_factor:
             out = [p.height, p.width]
         else:
             out = [(size - 1) // p.shrink_factor + 1 for size in sizes]
