@@ -15,7 +15,12 @@ BINDINGS: tuple[Binding[go.State], ...] = (
     Binding(("right", "l"), "sel_right", "Next layer, or unit to the right", go.right),
     Binding(("down", "k"), "sel_down", "From the layers into the units, or a row down", go.down),
     Binding(("up", "i"), "sel_up", "A row up, from the top row to the layers", go.up),
-    Binding(("J", ","), "sel_left_fast", "The same, faster: left", go.left_fast),
+    Binding(
+        ("J", ","),
+        "sel_left_fast",
+        "Faster left; the second key is for where capitals do nothing",
+        go.left_fast,
+    ),
     Binding(("L", "."), "sel_right_fast", "Faster right", go.right_fast),
     Binding(("K", "/"), "sel_down_fast", "Faster down", go.down_fast),
     Binding(("I", ";"), "sel_up_fast", "Faster up", go.up_fast),

@@ -37,8 +37,8 @@ class Binding(Generic[State]):
     action: Callable[[State], State]
 
     def label(self) -> str:
-        """Name the keys as the help shows them: `left, j`."""
-        return ", ".join(self.keys)
+        """Name the keys as the help shows them: `left or j`."""
+        return " or ".join(self.keys)
 
 
 class BindingError(Exception):

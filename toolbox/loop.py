@@ -180,6 +180,7 @@ class Loop:
         yield from (message for message in messages if message)
         if self.state.debug:
             yield f"debug {self.state.debug}: {self._timing_text()}"
+        yield f"{self.bindings.keys_for(['help_mode'])} for help"
 
     def _timing_text(self) -> str:
         timings = [timing for app in self.apps for timing in app.timings()]

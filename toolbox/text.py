@@ -10,6 +10,8 @@ import cv2
 
 from toolbox.images import Colour, Image
 
+SMALL = 1.3  # font scale up to which bold letters are made of thin strokes
+
 
 @dataclass(frozen=True)
 class Style:
@@ -44,6 +46,10 @@ class Style:
         """Height of a line in pixels, from the top of an `H` to below a `g`."""
         (_, above), below = cv2.getTextSize("Hg", self.face, self.size, self.thickness)
         return int(above + below)
+
+    def depth(self) -> int:
+        """Pixels from the baseline down to the end of a `g`."""
+        return int(cv2.getTextSize("Hg", self.face, self.size, self.thickness)[1]) + 1
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,11 @@ def draw_text(canvas: Image, text: str, style: Style, x: int, y: int) -> int:
         x after the text.
     """
     text = plain(text)
-    cv2.putText(
-        canvas, text, (x, y), style.face, style.size, style.colour, style.thickness, cv2.LINE_AA
-    )
+    # A thick pen fills the loops of small letters; strokes side by side leave them open.
+    pen, strokes = (1, style.thickness) if style.size <= SMALL else (style.thickness, 1)
+    for offset in range(strokes):
+        where = (x + offset, y)
+        cv2.putText(canvas, text, where, style.face, style.size, style.colour, pen, cv2.LINE_AA)
     return x + style.width(text)
 
 

@@ -53,7 +53,7 @@ def draw(canvas: Image, view: ControlView) -> None:
         base = replace(view.look.control, size=view.look.control.size * shrink)
         lines = wrap_spans(spans, base.width("n"), room)
         step = base.height() + view.look.control_spacing
-        bottom = y * shrink + (len(lines) - 1) * step + base.height() / 4
+        bottom = y * shrink + (len(lines) - 1) * step + base.depth()
         if bottom <= canvas.shape[0] or shrink <= SMALLEST:
             break
         shrink -= 0.05
