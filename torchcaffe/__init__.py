@@ -1,6 +1,6 @@
 """Caffe nets on PyTorch, with pycaffe's interface: `import torchcaffe as caffe`."""
 
-from torchcaffe import io, proto
+from torchcaffe import coord_map, io, layers, net_spec, proto
 from torchcaffe.blob import Blob
 from torchcaffe.classifier import Classifier
 from torchcaffe.device import (
@@ -23,6 +23,7 @@ from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
 from torchcaffe.layers.python_layer import allow_python_layers
 from torchcaffe.net import Net
+from torchcaffe.net_spec import NetSpec, params, to_proto
 from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
 from torchcaffe.rules import RULES
 
@@ -48,16 +49,22 @@ __all__ = [
     "FileError",
     "Layer",
     "Net",
+    "NetSpec",
     "ShapeError",
     "UnknownNameError",
     "allow_python_layers",
+    "coord_map",
     "io",
     "layer",
     "layer_type_list",
+    "layers",
+    "net_spec",
+    "params",
     "proto",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",
     "set_random_seed",
     "set_threads",
+    "to_proto",
 ]

@@ -329,15 +329,20 @@ class Net(Passes):
         ShapeError
             A stored parameter has another shape; the sentence names layer and shapes.
         """
-        missing = weight_files.load(self.params, path)
+        self._load(path, hdf5=False)
+
+    def load_hdf5(self, path: str | Path) -> None:
+        """Load weights from a file in Caffe's HDF5 form, whatever its name; else the same."""
+        self._load(path, hdf5=True)
+
+    def _load(self, path: str | Path, *, hdf5: bool) -> None:
+        missing = weight_files.load(self.params, path, hdf5=hdf5)
         if missing:
             warnings.warn(
                 f"{path} has no weights for layer(s) {', '.join(missing)}; "
                 "they keep their filler's values",
-                stacklevel=2,
+                stacklevel=3,
             )
-
-    load_hdf5 = copy_from
 
     def share_with(self, other: Net) -> None:
         """Use the other net's parameters where layer names are the same."""

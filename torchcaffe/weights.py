@@ -22,9 +22,9 @@ def is_hdf5(path: str | Path) -> bool:
     return str(path).endswith((".h5", ".hdf5"))
 
 
-def load(params: Params, path: str | Path) -> list[str]:
-    """Fill `params` from a file; return the layers it has no weights for."""
-    stored = _read_hdf5(path) if is_hdf5(path) else read_caffemodel(path)
+def load(params: Params, path: str | Path, *, hdf5: bool = False) -> list[str]:
+    """Fill `params` from a file (HDF5 by its name, or `hdf5`); return the layers it lacks."""
+    stored = _read_hdf5(path) if hdf5 or is_hdf5(path) else read_caffemodel(path)
     by_name = {layer.name: layer.blobs for layer in stored if layer.blobs}
     for name, blobs in params.items():
         if name in by_name:

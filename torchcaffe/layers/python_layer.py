@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from torchcaffe.blob import Blob, Shape
+from torchcaffe.errors import CaffeError
 from torchcaffe.layers.base import Diffs, Layer, Span, layer
 
 _allowed = True
@@ -21,6 +22,10 @@ def allow_python_layers(allowed: bool) -> None:
     """
     global _allowed
     _allowed = allowed
+
+
+class UserCodeError(CaffeError, RuntimeError):
+    """A Python layer's own code raised a RuntimeError while the net was built."""
 
 
 class PythonLayer:
@@ -94,7 +99,13 @@ class Python(Layer):
         self.user.param_str, self.user.phase = p.param_str, self.phase
         self._bottom = [Blob(shape) for shape in shapes]
         self._top = [Blob() for _ in self.param.top]
-        self.user.setup(self._bottom, self._top)
+        try:
+            self.user.setup(self._bottom, self._top)
+        except RuntimeError as error:  # as the user raised it, not as one of the engine's
+            raise UserCodeError(
+                f"layer {self.name!r} (Python): setup of {p.module}.{p.layer} raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
         self.blobs = self.user.blobs
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
