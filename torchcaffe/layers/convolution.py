@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchcaffe import packed
-from torchcaffe.blob import Shape
+from torchcaffe.blob import Shape, checked_shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer, spatial
 from torchcaffe.proto.caffe_pb2 import ConvolutionParameter
 
@@ -23,24 +23,37 @@ class _Sliding(Layer):
 
     def _geometry(self, shape: Shape) -> None:
         p = self.param.convolution_param
-        channel_axis = self.axis(p.axis, shape)
-        if channel_axis != 1:
-            raise self.error(f"axis is {p.axis}; channels are accepted at axis 1 only")
-        self.axes = len(shape) - 2
-        if not 1 <= self.axes <= 3:
-            raise self.shape_error(f"its bottom has the shape {shape}; 3 to 5 axes are accepted")
+        self.first = self.axis(p.axis, shape)  # the channels'; all axes before it are batch
+        self.axes = len(shape) - self.first - 1
+        if self.axes > 3:
+            raise self.shape_error(
+                f"its bottom has the shape {shape}; 0 to 3 axes are accepted behind the channels"
+            )
         self.kernel = spatial(p, "kernel_size", self.axes, 0, self)
         self.stride = spatial(p, "stride", self.axes, 1, self)
         self.pad = spatial(p, "pad", self.axes, 0, self)
         self.dilation = spatial(p, "dilation", self.axes, 1, self)
         for name in ("kernel", "stride", "dilation"):
-            if min(getattr(self, name)) < 1:
+            if min(getattr(self, name), default=1) < 1:
                 raise self.error(f"{name} is {getattr(self, name)}; 1 or more is accepted")
+        self._is_plain = self.first == 1 and self.axes > 0
+
+    def _flat(self, x: Tensor) -> Tensor:
+        """Return `x` as PyTorch wants it: one batch axis, channels, one spatial axis or more."""
+        if self._is_plain:
+            return x
+        batch, rest = math.prod(x.shape[: self.first]), x.shape[self.first :]
+        return x.reshape(batch, *rest, *[1] * (not self.axes))
+
+    def _spread(self) -> tuple[Shape, Shape, Shape]:
+        """Return stride, pad and dilation for at least one spatial axis."""
+        return self.stride or (1,), self.pad or (0,), self.dilation or (1,)
 
     def _sizes(self, shape: Shape) -> list[int]:
         """Return the output's spatial sizes (Caffe rounds down)."""
         sizes = []
-        rows = zip(shape[2:], self.kernel, self.stride, self.pad, self.dilation, strict=True)
+        spatial_sizes = shape[self.first + 1 :]
+        rows = zip(spatial_sizes, self.kernel, self.stride, self.pad, self.dilation, strict=True)
         for size, kernel, stride, pad, dilation in rows:
             extent = dilation * (kernel - 1) + 1
             if self.transposed:
@@ -52,10 +65,12 @@ class _Sliding(Layer):
                     f"a kernel of {self.kernel} does not fit into its bottom of shape {shape}"
                 )
             sizes.append(out)
+        wide = [size + 2 * pad for size, pad in zip(spatial_sizes, self.pad, strict=True)]
+        checked_shape((*shape[: self.first + 1], *wide), f"layer {self.name!r}: its padded bottom")
         return sizes
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
-        if len(shapes[bottom]) != 4:
+        if len(shapes[bottom]) != 4 or self.first != 1:
             return None
         reach = self.dilation[axis] * (self.kernel[axis] - 1)
         stride, pad = self.stride[axis], self.pad[axis]
@@ -70,21 +85,24 @@ class _Weighted(_Sliding):
     def setup(self, shapes: list[Shape]) -> None:
         p: ConvolutionParameter = self.param.convolution_param
         self._geometry(shapes[0])
-        self.group = self._group(shapes[0][1])
-        if p.num_output < 1 or p.num_output % self.group or shapes[0][1] % self.group:
+        self.channels = channels = shapes[0][self.first]
+        self.group = self._group(channels)
+        if p.num_output < 1 or p.num_output % self.group or channels % self.group:
             raise self.error(
-                f"num_output {p.num_output} and the bottom's {shapes[0][1]} channels must be "
+                f"num_output {p.num_output} and the bottom's {channels} channels must be "
                 f"positive multiples of group {self.group}"
             )
-        ends = (shapes[0][1], p.num_output) if self.transposed else (p.num_output, shapes[0][1])
+        if channels < 1:
+            raise self.shape_error(f"its bottom {shapes[0]} has no channels")
+        ends = (channels, p.num_output) if self.transposed else (p.num_output, channels)
         self.add_param((ends[0], ends[1] // self.group, *self.kernel), p.weight_filler)
         if p.bias_term:
             self.add_param((p.num_output,), p.bias_filler)
-        self.channels = shapes[0][1]
         self._kept = packed.Kept()
         self._packs = (
             packed.AVAILABLE
             and self.axes == 2
+            and self._is_plain
             and not self.transposed
             and self.dilation == (1, 1)
             and p.num_output > self.group  # depthwise: nothing to lay out
@@ -99,24 +117,25 @@ class _Weighted(_Sliding):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         self.need_same(shapes)
-        if len(shapes[0]) != self.axes + 2 or shapes[0][1] != self.channels:
+        axes = len(shapes[0]) - self.first - 1
+        if axes != self.axes or shapes[0][self.first] != self.channels:
             raise self.shape_error(
                 f"its bottom has the shape {shapes[0]}, its weights are for "
                 f"{self.channels} channels and {self.axes} spatial axes"
             )
-        top = (shapes[0][0], self.param.convolution_param.num_output, *self._sizes(shapes[0]))
+        outputs = self.param.convolution_param.num_output
+        top = (*shapes[0][: self.first], outputs, *self._sizes(shapes[0]))
         return [top] * len(shapes)
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         bias = params[1] if len(params) > 1 else None
-        zeros = [0] * self.axes
-        return [
-            torch.convolution(
-                x, params[0], bias, self.stride, self.pad, self.dilation,
-                self.transposed, zeros, self.group,
-            )
-            for x in bottoms
-        ]  # fmt: skip
+        weight = params[0] if self.axes else params[0].unsqueeze(2)
+        settings = (*self._spread(), self.transposed, [0] * max(self.axes, 1), self.group)
+        tops = [torch.convolution(self._flat(x), weight, bias, *settings) for x in bottoms]
+        if self._is_plain:
+            return tops
+        shape = self.reshape([tuple(bottoms[0].shape)])[0]
+        return [top.reshape(shape) for top in tops]
 
     def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
         if not (self._packs and bottoms[0].device.type == "cpu"):
@@ -137,11 +156,19 @@ class _Weighted(_Sliding):
     def _convolution_backward(
         self, diff: Tensor, bottom: Tensor, mask: list[bool]
     ) -> tuple[Tensor | None, ...]:
-        bias = [self.blobs[0].shape[1] * self.group if self.transposed else len(diff[0])]
-        return torch.ops.aten.convolution_backward(
-            diff.contiguous(), bottom, self.blobs[0].tensor, bias, self.stride, self.pad,
-            self.dilation, self.transposed, [0] * self.axes, self.group, mask,
-        )  # fmt: skip
+        weight = self.blobs[0].tensor if self.axes else self.blobs[0].tensor.unsqueeze(2)
+        bias = [self.param.convolution_param.num_output]
+        settings = (*self._spread(), self.transposed, [0] * max(self.axes, 1), self.group)
+        found = torch.ops.aten.convolution_backward(
+            self._flat(diff).contiguous(), self._flat(bottom), weight, bias, *settings, mask
+        )
+        if self._is_plain:
+            return found
+        shapes = (bottom.shape, self.blobs[0].shape, bias)
+        return tuple(
+            None if new is None else new.reshape(shape)
+            for new, shape in zip(found, shapes, strict=True)
+        )
 
     def backward(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
@@ -186,17 +213,30 @@ class Im2col(_Sliding):
 
     def setup(self, shapes: list[Shape]) -> None:
         self._geometry(shapes[0])
-        if self.axes != 2:
-            raise self.shape_error(f"its bottom has the shape {shapes[0]}; 4 axes are accepted")
+        if not self.axes:
+            raise self.shape_error(f"its bottom {shapes[0]} has no axis behind the channels")
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        n, channels = shapes[0][:2]
-        top = (n, channels * math.prod(self.kernel), *self._sizes(shapes[0]))
+        self.need_same(shapes)
+        if len(shapes[0]) != self.first + 1 + self.axes:
+            raise self.shape_error(f"its bottom {shapes[0]} changed its number of axes")
+        channels = shapes[0][self.first] * math.prod(self.kernel)
+        top = (*shapes[0][: self.first], channels, *self._sizes(shapes[0]))
         return [top] * len(shapes)
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
-        tops = []
-        for x in bottoms:
-            columns = F.unfold(x, self.kernel, self.dilation, self.pad, self.stride)
-            tops.append(columns.reshape(len(x), -1, *self._sizes(tuple(x.shape))))
-        return tops
+        shape = self.reshape([tuple(bottoms[0].shape)])[0]
+        sizes = shape[self.first + 1 :]
+        return [self._columns(self._flat(x), sizes).reshape(shape) for x in bottoms]
+
+    def _columns(self, x: Tensor, sizes: Shape) -> Tensor:
+        """Return (batch, channels, kernel..., output...): what the kernel sees everywhere."""
+        x = F.pad(x, [pad for pad in reversed(self.pad) for _ in range(2)])
+        for i, size in enumerate(sizes):
+            starts = torch.arange(size, device=x.device) * self.stride[i]
+            taps = torch.arange(self.kernel[i], device=x.device) * self.dilation[i]
+            at = (taps[:, None] + starts).flatten()
+            # the axes done so far are pairs (kernel, output) in front of this one
+            x = x.index_select(2 + 2 * i, at).unflatten(2 + 2 * i, (self.kernel[i], size))
+        n = len(sizes)
+        return x.permute(0, 1, *range(2, 2 + 2 * n, 2), *range(3, 3 + 2 * n, 2))
