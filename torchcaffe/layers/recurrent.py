@@ -25,6 +25,8 @@ class _Recurrent(Layer):
     tops = (1, None)
     states = 1  # of shape (1, N, D)
     gates = 1
+    _first: list[Tensor]  # the states that the last forward pass began with, and ended on
+    _last: list[Tensor]
 
     def setup(self, shapes: list[Shape]) -> None:
         p = self.param.recurrent_param
@@ -35,6 +37,7 @@ class _Recurrent(Layer):
         if len(shapes) != 2 + self.exposed + self.has_static:
             raise self.error(f"{len(shapes)} bottoms do not fit expose_hidden: {p.expose_hidden}")
         self.need_axes(shapes[0], 2)
+        self.reset()
         self._weights(math.prod(shapes[0][2:]), p.num_output, shapes)
 
     def _weights(self, length: int, outputs: int, shapes: list[Shape]) -> None:
@@ -46,9 +49,18 @@ class _Recurrent(Layer):
             self.add_param((rows, math.prod(shapes[2][1:])), p.weight_filler)
         self.add_param((rows, outputs), p.weight_filler)
 
+    def reset(self) -> None:
+        """Begin anew: the next forward pass starts from states of zero (Caffe's Reset)."""
+        self._first, self._last = [], []
+
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         p = self.param.recurrent_param
+        self.need_axes(shapes[0], 2)
         steps, streams = shapes[0][:2]
+        if steps < 1:
+            raise self.shape_error(f"x {shapes[0]} holds no step")
+        if self.has_static and (not shapes[2] or shapes[2][0] != streams):
+            raise self.shape_error(f"the static input {shapes[2]} must hold {streams} streams")
         if shapes[1] != (steps, streams):
             raise self.shape_error(f"cont has the shape {shapes[1]}, not {(steps, streams)}")
         if math.prod(shapes[0][2:]) != self.blobs[0].shape[1]:
@@ -59,6 +71,13 @@ class _Recurrent(Layer):
         tops: list[Shape] = [(steps, streams, p.num_output), *[state] * self.exposed]
         return tops[: len(self.param.top)]
 
+    def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
+        # as in Caffe a sequence goes on in the next forward pass where cont is not 0
+        shape = (bottoms[0].shape[1], self.param.recurrent_param.num_output)
+        kept = [s for s in self._last if s.shape == shape and s.device == bottoms[0].device]
+        self._first = kept or [bottoms[0].new_zeros(shape) for _ in range(self.states)]
+        return super().forward(bottoms)
+
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         x, cont = bottoms[0].flatten(2), bottoms[1].detach()
         if bottoms[0].ndim == 2:
@@ -66,14 +85,14 @@ class _Recurrent(Layer):
         inputs = x @ params[0].t() + params[1]
         if self.has_static:
             inputs = inputs + bottoms[2].flatten(1) @ params[2].t()
-        size = self.param.recurrent_param.num_output
-        states = [x.new_zeros(x.shape[1], size) for _ in range(self.states)]
+        states = self._first
         if self.exposed:
             states = [first[0] for first in bottoms[len(bottoms) - self.exposed :]]
         outputs = []
         for step in range(len(x)):
             out, states = self._step(inputs[step], cont[step][:, None], states, params)
             outputs.append(out)
+        self._last = [state.detach() for state in states]
         return [torch.stack(outputs), *[s[None] for s in states]][: len(self.param.top)]
 
     def _step(self, x: Tensor, cont: Tensor, states: list[Tensor], params: list[Tensor]) -> Step:
