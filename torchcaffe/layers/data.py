@@ -78,14 +78,17 @@ class DummyData(_Source):
         messages = list(p.data_filler) or [FillerParameter(type="constant", value=0.0)]
         messages = messages * count if len(messages) == 1 else messages
         self._fill: list[Callable[[Shape], Tensor]] = [make_filler(m, self.name) for m in messages]
+        self._constants = {i for i, m in enumerate(messages) if m.type == "constant"}
+        self._made: dict[int, Tensor] = {}
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         p, count = self.param.dummy_data_param, len(self.param.top)
         given = [tuple(shape.dim) for shape in p.shape]
         if not given:
             columns = [list(getattr(p, n)) for n in ("num", "channels", "height", "width")]
-            if len({len(c) for c in columns}) != 1:
-                raise self.error("num, channels, height and width must be given equally often")
+            if any(len(column) not in (1, count) for column in columns):
+                raise self.error(f"needs shape, or num, channels, height, width once or {count}x")
+            columns = [column * count if len(column) == 1 else column for column in columns]
             given = [tuple(row) for row in zip(*columns, strict=True)]
         if len(given) not in (1, count):
             raise self.error(f"{len(given)} shapes for {count} tops; one or {count} are accepted")
@@ -93,8 +96,11 @@ class DummyData(_Source):
         return self._shapes
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
-        pairs = zip(self._fill, self._shapes, strict=True)
-        return [fill(shape).to(device.current()) for fill, shape in pairs]
+        # a constant's tensor is the blob's own: what the user wrote into it stays, as in Caffe
+        for i, (fill, shape) in enumerate(zip(self._fill, self._shapes, strict=True)):
+            if i not in self._constants or i not in self._made:
+                self._made[i] = fill(shape).to(device.current())
+        return [self._made[i] for i in range(len(self._shapes))]
 
 
 @layer("Parameter")
