@@ -3,6 +3,7 @@
 from torchcaffe import coord_map, io, layers, net_spec, proto
 from torchcaffe.blob import Blob
 from torchcaffe.classifier import Classifier
+from torchcaffe.detector import Detector
 from torchcaffe.device import (
     set_device,
     set_mode_cpu,
@@ -46,6 +47,7 @@ __all__ = [
     "CaffeError",
     "Classifier",
     "DefinitionError",
+    "Detector",
     "FileError",
     "Layer",
     "Net",
