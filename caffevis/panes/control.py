@@ -52,7 +52,7 @@ def draw(canvas: Image, view: ControlView) -> None:
         spans = [Span(text, style) for text, style in zip(view.labels, scaled, strict=True)]
         base = replace(view.look.control, size=view.look.control.size * shrink)
         lines = wrap_spans(spans, base.width("n"), room)
-        step = base.height() + view.look.control_spacing
+        step = base.height() + round(view.look.control_spacing * shrink)
         bottom = y * shrink + (len(lines) - 1) * step + base.depth()
         if bottom <= canvas.shape[0] or shrink <= SMALLEST:
             break

@@ -1,0 +1,180 @@
+"""The app with a stand-in network: frames, requests and what is shown together."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from caffevis.app import CaffeVisApp, namer, read_labels
+from settings import TABLE
+from toolbox import config
+from toolbox.config import SettingsError
+
+BY_KEY = {key: row for row in CaffeVisApp.bindings for key in row.keys}
+DEFAULTS = config.load(TABLE, None).replaced(
+    caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None
+)
+
+
+@pytest.fixture
+def app(net):
+    app = CaffeVisApp(DEFAULTS, lambda: 0.0, net)
+    app.start()
+    yield app
+    assert app.close()
+
+
+def settle(app: CaffeVisApp) -> None:
+    deadline = time.monotonic() + 10
+    app.update()
+    while not app.settled():
+        assert time.monotonic() < deadline
+        app.wait(0.05)
+        app.update()
+
+
+def press(app: CaffeVisApp, keys: str) -> None:
+    for key in keys.split():
+        app.handle(BY_KEY[key])
+
+
+def test_layers_come_from_the_network(app):
+    assert [layer.name for layer in app.state.layers] == ["conv", "fc", "prob"]
+
+
+def test_without_a_frame_there_is_nothing_to_wait_for(app):
+    assert app.settled()
+    assert app.shown_frame() is None
+    assert [drawing.pane for drawing in app.drawings()] == ["caffevis_control"]
+
+
+def test_a_frame_is_computed_once_and_shown_with_its_activations(app, net, make_frame):
+    frame = make_frame(value=9)
+    app.set_frame(frame)
+    settle(app)
+    for _ in range(5):
+        app.update()
+    assert net.calls == [("forward",)]
+    assert app.shown_frame() is frame
+    assert np.all(app.result.activations[0] == 9)
+    assert app.frames_done() == 1
+
+
+def test_keys_change_the_view_without_a_forward_pass(app, net, make_frame):
+    app.set_frame(make_frame())
+    settle(app)
+    press(app, "o down right")
+    settle(app)
+    assert app.result.request.layer == "fc"
+    assert net.calls == [("forward",)]
+    press(app, "b")
+    settle(app)
+    assert net.calls == [("forward",), ("grad", "fc")]
+    assert app.result.back_image is not None
+
+
+def test_picture_and_activations_belong_together_while_frames_come(app, net, make_frame):
+    net.delay = 0.003
+    for number in range(1, 60):
+        app.set_frame(make_frame(number, value=number))
+        app.update()
+        if number % 7 == 0:
+            press(app, "o" if number % 2 else "u")
+        if app.result is not None:
+            request = app.result.request
+            assert app.shown_frame() is request.frame
+            value = request.frame.image[0, 0, 0]
+            if request.layer == "conv":
+                assert np.all(app.result.activations[0] == value)
+            elif request.layer == "fc":
+                assert app.result.activations[0] == value
+        time.sleep(0.001)
+    settle(app)
+    assert app.shown_frame().id == 59
+
+
+def test_keys_act_at_once_while_the_network_computes(app, net, make_frame):
+    app.set_frame(make_frame())
+    settle(app)
+    net.delay = 0.5
+    app.set_frame(make_frame(2))
+    app.update()
+    began = time.perf_counter()
+    press(app, "down right right")
+    views = {drawing.pane: drawing.inputs for drawing in app.drawings()}
+    assert time.perf_counter() - began < 0.25
+    assert views["caffevis_layers"].unit == 2
+    assert app.shown_frame().id == 1
+
+
+def test_a_change_of_view_goes_before_the_next_frame(app, net, make_frame):
+    gate, begun = threading.Event(), threading.Event()
+    forward, seen = net.forward, []
+
+    def gated() -> None:
+        begun.set()
+        gate.wait(10)
+        forward()
+
+    net.forward = gated
+    app.set_frame(make_frame(1))
+    app.update()
+    assert begun.wait(10)
+    app.set_frame(make_frame(2))
+    app.update()
+    press(app, "o")
+    gate.set()
+    deadline = time.monotonic() + 10
+    while not app.settled():
+        assert time.monotonic() < deadline
+        app.wait(0.05)
+        before = app.result
+        app.update()
+        if app.result is not before and app.result is not None:
+            seen.append((app.result.request.frame.id, app.result.request.layer))
+    assert (2, "fc") == seen[-1]
+    assert (1, "fc") in seen
+
+
+def test_an_error_becomes_a_message_and_the_app_goes_on(app, net, make_frame, caplog):
+    from caffevis.network import EngineError
+
+    net.fail = EngineError("the net is upside down")
+    app.set_frame(make_frame(1))
+    settle(app)
+    assert app.message() == "the net is upside down"
+    net.fail = None
+    app.set_frame(make_frame(2))
+    settle(app)
+    assert app.message() == ""
+    assert app.shown_frame().id == 2
+    assert not caplog.records
+
+
+def test_pretty_names_come_from_dict_and_function():
+    settings = DEFAULTS.replaced(
+        caffevis_layer_pretty_name_dict={"pool1": "first"},
+        caffevis_layer_pretty_name_fn=str.upper,
+    )
+    assert namer(settings)("pool1") == "FIRST"
+    assert namer(settings)("pool2") == "POOL2"
+
+
+def test_labels_that_cannot_be_read_are_one_sentence(tmp_path):
+    (tmp_path / "labels.txt").write_text("one\n\n  two \n", encoding="utf-8")
+    assert read_labels(str(tmp_path / "labels.txt")) == ("one", "two")
+    with pytest.raises(SettingsError, match="caffevis_labels: .*no such file"):
+        read_labels(str(tmp_path / "none.txt"))
+
+
+def test_a_probability_layer_that_is_missing_is_noted(net):
+    with pytest.warns(UserWarning, match="did you mean 'prob'"):
+        CaffeVisApp(DEFAULTS.replaced(caffevis_prob_layer="probs"), lambda: 0.0, net)
+
+
+def test_a_default_boost_beyond_the_choices_is_one_sentence(net):
+    with pytest.raises(SettingsError, match="caffevis_boost_gamma_default_idx is 9"):
+        CaffeVisApp(DEFAULTS.replaced(caffevis_boost_gamma_default_idx=9), lambda: 0.0, net)
