@@ -17,7 +17,7 @@ help:
 	@echo "make check   ruff, mypy, import arrows"
 	@echo "make bench   the benchmarks         (BENCH='--only forward' passes options on)"
 	@echo "make format  lay the code out with ruff"
-	@echo "make clean   remove .venv, build/ and caches"
+	@echo "make clean   remove .venv, the tour's pictures and caches"
 
 # Each stamp is newer than the requirements it stands for, or they are installed anew.
 $(BIN)/python:
@@ -55,6 +55,7 @@ format: $(VENV)/test.stamp
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
+# build/training, hours of checkpoints, stays.
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(TOUR) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
