@@ -29,11 +29,17 @@ $(BIN)/python:
 	         "python3-venv mends that" >&2; rm -rf $(VENV); exit 1; }
 
 $(VENV)/run.stamp: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing requirements.txt into $(VENV); the first time takes some minutes."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
+	    $(BIN)/python -c 'import cv2' 2>&1 | tail -n 1 >&2; \
+	    echo "OpenCV needs that system library: on Debian and Ubuntu, apt-get install libgl1" \
+	         "libglib2.0-0 brings it." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/test.stamp: requirements-test.txt $(VENV)/run.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@echo "Installing requirements-test.txt into $(VENV)."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    -r requirements.txt -r requirements-test.txt
 	@touch $@
 
