@@ -267,7 +267,8 @@ def ssd():
     )
     n.conv6 = conv(n.relu4, 24, 3, pad=1, stride=2)
     n.relu6 = relu(n.conv6)
-    ssd_source(n, "conv4_norm", n.conv4_norm, 4, min_size=12.0, max_size=24.0, aspect_ratio=2.0)
+    small = {"min_size": 12.0, "max_size": 24.0, "aspect_ratio": 2.0, "clip": False}
+    ssd_source(n, "conv4_norm", n.conv4_norm, 4, **small)
     ssd_source(n, "conv6", n.relu6, 2, min_size=24.0, max_size=44.0, step=8.0, clip=True)
     for kind, axis in (("loc", 1), ("conf", 1), ("priorbox", 2)):
         end = "" if kind == "priorbox" else "_flat"
