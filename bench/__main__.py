@@ -8,12 +8,12 @@ import sys
 import cv2
 import torch
 
-from bench import drawing, forward
+from bench import backward, drawing, forward, loading
 from bench.machine import describe
 from bench.registry import BENCHMARKS
 
 # Importing a benchmark's module registers it.
-MODULES = (forward, drawing)
+MODULES = (forward, backward, loading, drawing)
 
 
 def main() -> int:

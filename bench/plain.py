@@ -30,7 +30,7 @@ def _pool_and_norm(x: Tensor) -> Tensor:
     return F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
 
 
-def forward(
+def scores(
     weights: Weights, x: Tensor, relu: Callable[[Tensor], Tensor] = F.relu
 ) -> tuple[Tensor, Tensor]:
     """Compute CaffeNet eagerly.
@@ -46,8 +46,8 @@ def forward(
 
     Returns
     -------
-    prob, conv5 : Tensor
-        Class probabilities (1, classes), and conv5 before its ReLU (1, 256, 13, 13).
+    fc8, conv5 : Tensor
+        Class scores (1, classes), and conv5 before its ReLU (1, 256, 13, 13).
     """
     x = _pool_and_norm(relu(F.conv2d(x, *weights["conv1"], stride=4)))
     x = _pool_and_norm(relu(F.conv2d(x, *weights["conv2"], padding=2, groups=2)))
@@ -57,7 +57,15 @@ def forward(
     x = F.max_pool2d(relu(conv5), 3, 2, ceil_mode=True).flatten(1)
     x = relu(F.linear(x, *weights["fc6"]))
     x = relu(F.linear(x, *weights["fc7"]))
-    return F.softmax(F.linear(x, *weights["fc8"]), 1), conv5
+    return F.linear(x, *weights["fc8"]), conv5
+
+
+def forward(
+    weights: Weights, x: Tensor, relu: Callable[[Tensor], Tensor] = F.relu
+) -> tuple[Tensor, Tensor]:
+    """Compute CaffeNet with its softmax; return prob and conv5, as `scores`."""
+    fc8, conv5 = scores(weights, x, relu)
+    return F.softmax(fc8, 1), conv5
 
 
 def deconv(weights: Weights, x: Tensor, diff: Tensor) -> tuple[Tensor, Tensor]:
