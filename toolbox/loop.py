@@ -26,7 +26,7 @@ from toolbox.frame import Frame
 from toolbox.images import Image, to_colour
 from toolbox.inputs import Inputs
 from toolbox.keys import decode
-from toolbox.panes import make_layout
+from toolbox.panes import PaneError, make_layout
 from toolbox.screen import Screen
 from toolbox.window import Window
 
@@ -74,8 +74,11 @@ class Loop:
         self.inputs = inputs
         self.bindings = all_bindings(CORE_BINDINGS, self.apps)
         self.state = CoreState(stretch=settings.static_file_stretch_mode)
-        known = {*CORE_PANES, *FOREIGN_PANES, *(n for app in self.apps for n in app.pane_names)}
-        layout = make_layout(settings.window_panes, known, settings.global_scale)
+        known = [*CORE_PANES, *(name for app in self.apps for name in app.pane_names)]
+        for name in known:
+            if known.count(name) > 1:
+                raise PaneError(f"The pane {name!r} is drawn by two apps; remove one of them.")
+        layout = make_layout(settings.window_panes, {*known, *FOREIGN_PANES}, settings.global_scale)
         self.background = to_colour(settings.window_background)
         self.screen = Screen(layout, self.background, clock)
         self._clock = clock

@@ -1,0 +1,302 @@
+"""The loop with a small app of its own: keys, scripts, overlays, several apps."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from settings import TABLE
+from toolbox import config, window
+from toolbox.app import Drawing
+from toolbox.bindings import Binding, BindingError
+from toolbox.files import FileQuery
+from toolbox.imagefile import ImageError, read_image, write_image
+from toolbox.inputs import Inputs
+from toolbox.loop import KeyQueue, Loop, LoopError, run_live, run_script, still_clock
+from toolbox.panes import PaneError
+from toolbox.tour import Stop, run_tour
+from toolbox.worker import Worker
+
+
+class SmallApp:
+    """Shows in its pane the frame's brightness plus the number of `x` presses."""
+
+    heading = "Small"
+    bindings = (Binding(("x",), "count", "Count", lambda n: n + 1),)
+    pane_names = ("small",)
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.count, self.frame, self.frames, self.done = 0, None, 0, None
+        self.delay = delay
+
+    def start(self) -> None:
+        self.worker = Worker(self.work, "small app")
+
+    def work(self, request):
+        time.sleep(self.delay)
+        return int(request[0].image.mean()) + request[1]
+
+    def handle(self, row) -> None:
+        self.count = row.action(self.count)
+
+    def set_frame(self, frame) -> None:
+        self.frame = frame
+
+    def update(self) -> None:
+        for outcome in self.worker.outcomes():
+            self.done = outcome
+            self.frames += 1
+        wanted = (self.frame, self.count)
+        if self.frame is not None and not self.worker.busy and not self.answered(wanted):
+            self.worker.submit(wanted)
+
+    def answered(self, wanted) -> bool:
+        return self.done is not None and self.done.request == wanted
+
+    def wait(self, seconds: float) -> None:
+        self.worker.wait(seconds)
+
+    def settled(self) -> bool:
+        return self.frame is None or self.answered((self.frame, self.count))
+
+    def shown_frame(self):
+        return self.done.request[0] if self.done else None
+
+    def status(self) -> str:
+        return f"small {self.count}"
+
+    def message(self) -> str:
+        return ""
+
+    def timings(self):
+        return ()
+
+    def frames_done(self) -> int:
+        return self.frames
+
+    def drawings(self):
+        def draw(canvas, level) -> None:
+            canvas[:] = level
+
+        return [Drawing("small", self.done.value if self.done else 0, draw)]
+
+    def close(self) -> bool:
+        return self.worker.close()
+
+
+PANES = (("input", (0, 0, 20, 20)), ("small", (0, 20, 20, 20)),
+         ("caffevis_status", (20, 0, 30, 600)))  # fmt: skip
+SETTINGS = config.load(TABLE, None).replaced(window_panes=PANES)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in (1, 2, 3):
+        write_image(tmp_path / f"{number}.png", np.full((8, 8, 3), 10 * number, np.uint8))
+    return tmp_path
+
+
+@pytest.fixture
+def make_loop(folder):
+    loops = []
+
+    def make(settings=SETTINGS, apps=None, clock=still_clock, **query) -> Loop:
+        query = query or {"folder": str(folder)}
+        inputs = Inputs(FileQuery(**query), None)
+        loops.append(Loop(settings, apps or [SmallApp()], inputs, clock))
+        return loops[-1]
+
+    yield make
+    closed = [loop.close() for loop in loops]
+    assert all(closed)
+
+
+def levels(picture: np.ndarray) -> tuple[int, int]:
+    return int(picture[10, 10, 0]), int(picture[10, 30, 0])
+
+
+def test_a_script_sees_each_picture_settled(make_loop):
+    loop = make_loop(apps=[SmallApp(delay=0.02)])
+    assert levels(run_script(loop, [])) == (10, 10)
+    assert levels(run_script(loop, ["e"])) == (20, 20)
+    assert levels(run_script(loop, ["x", "x", "pgdn"])) == (30, 32)
+    assert levels(run_script(loop, ["e", "w"])) == (30, 32)
+
+
+def test_the_same_script_gives_the_same_picture(make_loop):
+    keys = ["x", "e", "5", "5", "h"]
+    pictures = [run_script(make_loop(), keys).copy() for _ in range(2)]
+    assert np.array_equal(*pictures)
+
+
+def test_quit_ends_a_script(make_loop):
+    loop = make_loop()
+    run_script(loop, ["q", "x"])
+    assert loop.state.quit
+    assert loop.apps[0].count == 0
+
+
+def test_a_script_that_never_settles_is_one_sentence(make_loop):
+    with pytest.raises(LoopError, match=r"had not settled after 0\.1 seconds"):
+        run_script(make_loop(apps=[SmallApp(delay=0.5)]), [], seconds=0.1)
+
+
+def test_without_files_there_is_a_message_and_no_frame(make_loop, tmp_path):
+    loop = make_loop(folder=str(tmp_path / "none"))
+    assert levels(run_script(loop, [])) == (51, 0)
+    assert "cannot be read" in loop.inputs.message
+
+
+def test_help_is_drawn_over_a_copy_and_lists_every_row(make_loop, monkeypatch):
+    from toolbox import core_panes
+
+    drawn = []
+    real = core_panes.draw_text
+    monkeypatch.setattr(core_panes, "draw_text", lambda *a: drawn.append(a[1]) or real(*a))
+    loop = make_loop(
+        SETTINGS.replaced(window_panes=(*PANES, ("caffevis_jpgvis", (50, 0, 500, 1400))))
+    )
+    plain = run_script(loop, []).copy()
+    helped = run_script(loop, ["h"])
+    assert not np.array_equal(plain, helped)
+    for row in loop.bindings:
+        assert row.label() in drawn
+        assert row.help in drawn
+    assert {"Window", "Small"} <= set(drawn)
+    assert np.array_equal(run_script(loop, ["h"]), plain)
+
+
+def test_debug_shows_timings_then_panes(make_loop):
+    loop = make_loop()
+    text = " | ".join(loop._status_parts())
+    assert "debug" not in text
+    run_script(loop, ["5"])
+    assert "debug 1: draw 0.0 ms" in " | ".join(loop._status_parts())
+    framed = run_script(loop, ["5"])
+    assert framed[0, 5].tolist() == [255, 200, 60]
+    assert run_script(loop, ["5"])[0, 5].tolist() == [10, 10, 10]
+
+
+def test_keys_go_to_the_app_that_has_them(make_loop):
+    class Other(SmallApp):
+        heading = "Other"
+        bindings = (Binding(("y",), "other", "Other", lambda n: n + 10),)
+        pane_names = ()
+
+        def drawings(self):
+            return []
+
+    loop = make_loop(apps=[SmallApp(), Other()])
+    run_script(loop, ["x", "y", "y", "p"])
+    assert [app.count for app in loop.apps] == [1, 20]
+
+
+def test_apps_with_the_same_key_are_an_error(make_loop):
+    with pytest.raises(BindingError, match="count is declared twice"):
+        make_loop(apps=[SmallApp(), SmallApp()])
+
+
+def test_apps_with_the_same_pane_are_an_error(make_loop):
+    class Other(SmallApp):
+        bindings = ()
+
+    with pytest.raises(PaneError, match="'small' is drawn by two apps"):
+        make_loop(apps=[SmallApp(), Other()])
+
+
+def test_frame_rate_is_shown_only_while_frames_come(make_loop):
+    now = [0.0]
+    loop = make_loop(clock=lambda: now[0])
+    app = loop.apps[0]
+    assert not any(part.startswith("FPS") for part in loop._status_parts())
+    for _ in range(11):
+        now[0] += 0.1
+        app.frames += 1
+        loop._count_frames()
+    assert "FPS: 10.0" in list(loop._status_parts())
+
+
+class FakeWindow:
+    """Gives key codes as pressed, one list a poll, and keeps what it is shown."""
+
+    def __init__(self, *polls: list[int], polls_open: int = 400) -> None:
+        self.polls, self.left, self.shown = list(polls), polls_open, []
+
+    def poll_codes(self, milliseconds: int) -> list[int]:
+        time.sleep(0.001)
+        self.left -= 1
+        return self.polls.pop(0) if self.polls else []
+
+    def is_open(self) -> bool:
+        return self.left > 0
+
+    def show(self, picture) -> None:
+        self.shown.append(picture.copy())
+
+
+def test_live_presses_every_key_in_order_and_quits(make_loop):
+    loop = make_loop(clock=time.perf_counter)
+    fake = FakeWindow([], [ord("x"), 0xFFE1, ord("x")], [0xFF56], [ord("x")], [], [ord("q")])
+    run_live(loop, fake)
+    assert loop.state.quit
+    assert loop.apps[0].count == 3
+    assert loop.state.position == 1
+    assert fake.left > 0
+
+
+def test_live_ends_when_the_window_is_closed(make_loop):
+    loop = make_loop(clock=time.perf_counter)
+    fake = FakeWindow(polls_open=200)
+    run_live(loop, fake)
+    assert not loop.state.quit
+    assert levels(fake.shown[-1]) == (10, 10)
+
+
+def test_live_shows_a_picture_only_when_it_changed(make_loop):
+    loop = make_loop(clock=time.perf_counter)
+    fake = FakeWindow(polls_open=400)
+    run_live(loop, fake)
+    assert len(fake.shown) < 10
+
+
+def test_keys_are_polled_while_panes_are_drawn():
+    keys = KeyQueue(FakeWindow([ord("a")], [ord("b")]))
+    keys.poll(1)
+    keys.poll_if_due()
+    time.sleep(0.01)
+    keys.poll_if_due()
+    assert list(keys.take()) == ["a", "b"]
+    assert list(keys.take()) == []
+
+
+def test_a_tour_writes_numbered_pictures(make_loop, tmp_path):
+    stops = [Stop("first", "", "one"), Stop("second", "x static_file_increment", "two")]
+    written = list(run_tour(make_loop(), stops, tmp_path / "tour" / "here"))
+    assert [(path.name, caption) for path, caption in written] == [
+        ("01_first.png", "one"),
+        ("02_second.png", "two"),
+    ]
+    assert levels(read_image(written[1][0])) == (20, 21)
+
+
+def test_a_tour_that_cannot_be_written_is_one_sentence(make_loop, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ImageError, match="cannot be made"):
+        list(run_tour(make_loop(), [Stop("a", "", "b")], tmp_path / "file" / "tour"))
+
+
+def test_without_a_display_there_is_no_window_and_no_abort(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert not window.has_display()
+    with pytest.raises(window.NoDisplayError, match="there is no display"):
+        window.Window("test", (10, 10))
+
+
+def test_a_display_that_cannot_be_opened_is_survived(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":987")
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    with pytest.raises(window.NoDisplayError, match="the display :987 cannot be opened"):
+        window.Window("test", (10, 10))
