@@ -155,6 +155,13 @@ class Power(Layer):
         inner = p.shift + p.scale * bottoms[0]
         return [inner if p.power == 1 else inner**p.power]
 
+    def backward(
+        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
+    ) -> Diffs:
+        if self.param.power_param.power * self.param.power_param.scale == 0:
+            return [torch.zeros_like(bottoms[0])]
+        return super().backward(top_diffs, bottoms, tops)
+
 
 @layer("Clip")
 class Clip(Layer):
