@@ -1,0 +1,16 @@
+"""Slow, plain NumPy replicas of what BVLC Caffe's layers compute, and the cases to run.
+
+They follow the definitions in Caffe's C++ layers (SSD's, DeepLab's for those of forks), use
+float64 and loops, and share nothing with torchcaffe but the parsed prototxt.
+"""
+
+from tests.torchcaffe.replicas import losses, neurons, sequences, shapes, spatial, sums
+from tests.torchcaffe.replicas.case import Case
+
+CASES: list[Case] = [
+    case
+    for module in (spatial, neurons, sums, shapes, losses, sequences)
+    for case in module.CASES
+]
+
+__all__ = ["CASES", "Case"]
