@@ -1,6 +1,6 @@
 """Caffe nets on PyTorch, with pycaffe's interface: `import torchcaffe as caffe`."""
 
-from torchcaffe import coord_map, io, layers, net_spec, proto
+from torchcaffe import coord_map, io, layers, net_spec, proto, regions
 from torchcaffe.blob import Blob
 from torchcaffe.classifier import Classifier
 from torchcaffe.detector import Detector
@@ -63,6 +63,7 @@ __all__ = [
     "net_spec",
     "params",
     "proto",
+    "regions",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",

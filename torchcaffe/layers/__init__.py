@@ -18,6 +18,7 @@ from torchcaffe.layers import (
     pooling,
     python_layer,
     recurrent,
+    resize,
     shape,
 )
 from torchcaffe.layers.base import LAYERS, Layer, create, layer
@@ -37,6 +38,7 @@ __all__ = [
     "pooling",
     "python_layer",
     "recurrent",
+    "resize",
     "shape",
 ]
 

@@ -15,7 +15,7 @@ from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
 
 LAYERS: dict[str, type[Layer]] = {}
 C = TypeVar("C", bound="type[Layer]")
-Span = tuple[int, int]
+Span = tuple[int, int]  # first and last position
 Diffs = Sequence[Tensor | None]  # None: no diff goes there
 
 
@@ -99,10 +99,15 @@ class Layer:
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         """Return which positions of a bottom the top's `span` (first, last) depends on.
 
-        `axis` is 0 for rows, 1 for columns; `shapes` are the bottoms'. None: all of them.
+        `axis` is 0 for rows, 1 for columns; `shapes` are the bottoms'. None: all of them; a
+        span that ends before it begins: none. Asked only of tops and bottoms of four axes.
         The default is that of a layer that works point by point.
         """
         return span if len(shapes[bottom]) == 4 else None
+
+    def connects(self, top: int, bottom: int) -> bool:
+        """Return whether a top's values depend on a bottom's (both by their numbers)."""
+        return True
 
     # ------------------------------------------------------------ helpers for layers
 

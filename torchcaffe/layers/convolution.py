@@ -69,6 +69,9 @@ class _Sliding(Layer):
         checked_shape((*shape[: self.first + 1], *wide), f"layer {self.name!r}: its padded bottom")
         return sizes
 
+    def connects(self, top: int, bottom: int) -> bool:
+        return top == bottom
+
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         if len(shapes[bottom]) != 4 or self.first != 1:
             return None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchcaffe.blob import Shape
-from torchcaffe.layers.base import Diffs, Layer, Span, layer
+from torchcaffe.layers.base import Diffs, Layer, layer
 
 
 @layer("PriorBox")
@@ -90,5 +90,5 @@ class PriorBox(Layer):
     ) -> Diffs:
         return [torch.zeros_like(bottom) for bottom in bottoms]
 
-    def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
-        return None
+    def connects(self, top: int, bottom: int) -> bool:
+        return False  # of both bottoms only the size counts

@@ -152,6 +152,9 @@ class BatchNorm(Layer):
     ) -> Diffs:
         return [None] * 3  # statistics are not learned
 
+    def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
+        return super().field(span, axis, bottom, shapes) if self.use_stored else None
+
 
 @layer("MVN")
 class MVN(Layer):
@@ -233,3 +236,6 @@ class Softmax(Layer):
     ) -> Diffs:
         inner = (top_diffs[0] * tops[0]).sum(self.along, keepdim=True)
         return [(top_diffs[0] - inner) * tops[0]]
+
+    def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
+        return None if self.along == axis + 2 else super().field(span, axis, bottom, shapes)
