@@ -22,6 +22,7 @@ from torchcaffe.errors import ShapeError
 
 Shape = tuple[int, ...]
 MAX_BLOB_BYTES = 4 << 30
+MAX_NET_BYTES = 16 << 30
 
 
 def checked_shape(shape: Sequence[int], what: str) -> Shape:
@@ -35,6 +36,15 @@ def checked_shape(shape: Sequence[int], what: str) -> Shape:
             f"{MAX_BLOB_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blob.MAX_BLOB_BYTES)"
         )
     return out
+
+
+def check_total(values: int, what: str) -> None:
+    """Refuse a net whose blobs and parameters together hold more than the limit."""
+    if 4 * values > MAX_NET_BYTES:
+        raise ShapeError(
+            f"with {what} the net's blobs take {4 * values / 2**30:.1f} GiB; "
+            f"{MAX_NET_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blob.MAX_NET_BYTES)"
+        )
 
 
 class Memory:

@@ -26,6 +26,10 @@ class ArgumentError(CaffeError, ValueError):
     """An argument of a call does not fit the net."""
 
 
+class LayerError(CaffeError, RuntimeError):
+    """A layer could not compute: out of memory, or sizes that its operator refuses."""
+
+
 class UnknownNameError(CaffeError, KeyError):
     """A layer or blob of that name does not exist."""
 

@@ -39,7 +39,16 @@ def make_filler(param: FillerParameter, layer: str) -> Callable[[Shape], Tensor]
             f"layer {layer!r} has a filler of type {param.type!r}; "
             f"accepted are {', '.join(sorted(FILLERS))}"
         )
-    return lambda shape: function(param, shape)
+
+    def fill(shape: Shape) -> Tensor:
+        try:
+            return function(param, shape)
+        except (RuntimeError, OverflowError) as error:  # min or std that are no numbers
+            raise DefinitionError(
+                f"layer {layer!r} has a filler {param.type!r} that can't fill {shape}: {error}"
+            ) from error
+
+    return fill
 
 
 def _fan(param: FillerParameter, shape: Shape) -> float:

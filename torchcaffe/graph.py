@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from torchcaffe.errors import DefinitionError
 from torchcaffe.proto.caffe_pb2 import LayerParameter, NetParameter, NetState, NetStateRule, Phase
 
+MAX_LAYERS = 10_000
+
 
 def _meets(state: NetState, rule: NetStateRule) -> bool:
     return (
@@ -33,6 +35,8 @@ def filter_layers(net: NetParameter, state: NetState) -> list[LayerParameter]:
             wanted = not any(_meets(state, rule) for rule in layer.exclude)
         if wanted:
             kept.append(layer)
+    if len(kept) > MAX_LAYERS:
+        raise DefinitionError(f"{len(kept)} layers; at most {MAX_LAYERS} are accepted")
     if not kept:
         raise DefinitionError(
             f"no layer is left for phase {Phase.Name(state.phase)}, level {state.level}, "
@@ -59,12 +63,12 @@ def _consumers(layers: list[LayerParameter]) -> tuple[dict[Place, Place], Counte
             if bottom not in newest:
                 raise DefinitionError(
                     f"layer {layer.name!r} ({layer.type}) has the unknown bottom {bottom!r}; "
-                    f"blobs before it: {', '.join(newest) or 'none'}"
+                    f"blobs before it: {', '.join(list(newest)[-40:]) or 'none'}"
                 )
             source[i, j] = newest[bottom]
             uses[newest[bottom]] += 1
         for j, top in enumerate(layer.top):
-            if top in newest and top not in layer.bottom:
+            if top in newest and top not in layer.bottom[j : j + 1]:
                 raise DefinitionError(
                     f"layer {layer.name!r} ({layer.type}) makes the top {top!r}, which layer "
                     f"{layers[newest[top][0]].name!r} made already; give it another name"

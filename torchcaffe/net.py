@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from torchcaffe import weights as weight_files
-from torchcaffe.blob import Blob, Shape
+from torchcaffe.blob import Blob, check_total
 from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeError, unknown_name
 from torchcaffe.graph import filter_layers, insert_splits
 from torchcaffe.layers import Layer, create
+from torchcaffe.node import Node, explained
 from torchcaffe.passes import Passes
 from torchcaffe.proto.caffe_pb2 import (
     TEST,
@@ -31,61 +31,6 @@ from torchcaffe.proto.upgrade import upgrade
 from torchcaffe.rules import BACKPROP, Rule
 
 NO_GRAD = torch.no_grad()
-
-
-class Node:
-    """A layer in its place in the net, with its bottom and top blobs."""
-
-    def __init__(self, layer: Layer, bottoms: list[Blob], tops: list[Blob]) -> None:
-        self.layer, self.bottoms, self.tops = layer, bottoms, tops
-        self.seen: list[Shape] = []
-        self.saved: list[Tensor] | None = None
-        param = layer.param
-        self.in_place = bool(tops) and bool(bottoms) and tops[0] is bottoms[0]
-        self.learns = [True] * len(layer.blobs)
-        for i, spec in enumerate(param.param[: len(layer.blobs)]):
-            self.learns[i] = spec.lr_mult != 0
-        self.is_aliased = False  # run in place on memory that a view above it shares
-
-    def inputs(self) -> list[Tensor]:
-        """Return the bottoms' values as the layer saw them."""
-        return self.saved if self.saved is not None else [blob.tensor for blob in self.bottoms]
-
-    def reshape(self) -> None:
-        """Bring the tops to the shapes that the bottoms' now give."""
-        shapes = [blob.shape for blob in self.bottoms]
-        if shapes == self.seen or getattr(self.layer, "is_input", False):
-            return
-        for blob, shape in zip(self.tops, self.layer.reshape(shapes), strict=True):
-            blob.reshape(*shape)
-        self.seen = shapes
-
-    def forward(self) -> None:
-        """Compute the tops."""
-        self.reshape()
-        inputs = [blob.tensor for blob in self.bottoms]
-        if self.in_place:
-            self._forward_in_place(inputs)
-            return
-        for blob, value in zip(self.tops, self.layer.forward(inputs), strict=False):
-            blob.set_tensor(value)
-        if self.layer.type == "Split":
-            for blob in self.tops:
-                blob.share_data(self.bottoms[0])
-
-    def _forward_in_place(self, inputs: list[Tensor]) -> None:
-        shared = self.is_aliased or self.bottoms[0].is_held()
-        if self.layer.saves_input:
-            self.saved = [inputs[0].clone() if shared else inputs[0], *inputs[1:]]
-        elif self.layer.forward_in_place(inputs[0]) is not None:
-            return
-        values = self.layer.forward(inputs)
-        if shared:
-            inputs[0].copy_(values[0])
-        else:
-            self.tops[0].set_tensor(values[0])
-        for blob, value in zip(self.tops[1:], values[1:], strict=True):
-            blob.set_tensor(value)
 
 
 class Net(Passes):
@@ -151,21 +96,15 @@ class Net(Passes):
         self.inputs: list[str] = []
         self._nodes: list[Node] = []
         self._shared: dict[str, Blob] = {}
+        self._values = 0  # how many there are in all blobs and parameters
         self._aliased: set[int] = set()
         for layer_param in insert_splits(filter_layers(param, state)):
             self._append(layer_param)
-        used = {name for names in self.bottom_names.values() for name in names}
-        self.outputs = [name for name in self.blobs if name not in used]
-        # a blob that an in-place layer ends on is used by nobody after it
-        self.outputs += [
-            name for name in self.blobs if name in used and self._ends_in_place(name)
+        # the last layer that uses each blob; in place, it also makes it, and nobody follows
+        last = {name: layer for layer, names in self.bottom_names.items() for name in names}
+        self.outputs = [
+            name for name in self.blobs if name not in last or name in self.top_names[last[name]]
         ]
-        self.outputs.sort(key=list(self.blobs).index)
-
-    def _ends_in_place(self, name: str) -> bool:
-        """Return whether the last layer that uses the blob also makes it."""
-        last = [n for n, bottoms in self.bottom_names.items() if name in bottoms][-1]
-        return name in self.top_names[last]
 
     def _append(self, param: LayerParameter) -> None:
         if param.name in self.layer_dict:
@@ -173,17 +112,23 @@ class Net(Passes):
         layer = create(param, self.phase)
         bottoms = [self.blobs[name] for name in param.bottom]
         shapes = [blob.shape for blob in bottoms]
-        layer.setup(shapes)
-        self._share_params(layer)
-        tops = layer.reshape(shapes)
+        with explained(layer, shapes):
+            layer.setup(shapes)
+            self._share_params(layer)
+            tops = layer.reshape(shapes)
         if len(tops) != len(param.top):
             raise DefinitionError(
                 f"layer {param.name!r} ({param.type}) makes {len(tops)} tops, "
                 f"the definition names {len(param.top)}"
             )
         top_blobs = []
-        for name, shape in zip(param.top, tops, strict=True):
-            in_place = name in param.bottom
+        for j, (name, shape) in enumerate(zip(param.top, tops, strict=True)):
+            in_place = name in param.bottom[j : j + 1]
+            if name in self.blobs and not in_place:
+                raise DefinitionError(
+                    f"layer {param.name!r} ({param.type}) makes the top {name!r}, which exists "
+                    "already and which others use too; give it another name"
+                )
             blob = self.blobs[name] if in_place else Blob(shape)
             if in_place and blob.shape != tuple(shape):
                 raise ShapeError(
@@ -194,6 +139,9 @@ class Net(Passes):
             top_blobs.append(blob)
         self._register(layer, bottoms, top_blobs)
         self._nodes[-1].seen = shapes
+        if not layer.shares_memory:
+            self._values += sum(blob.count for blob in [*top_blobs, *layer.blobs])
+            check_total(self._values, f"layer {param.name!r} ({param.type})")
 
     def _register(self, layer: Layer, bottoms: list[Blob], tops: list[Blob]) -> None:
         param, node = layer.param, Node(layer, bottoms, tops)
@@ -273,7 +221,7 @@ class Net(Passes):
         """Run layers `start` down to `end` (both included) on the diffs in their tops."""
         self._check_range(end, start)
         for node in reversed(self._nodes[end : start + 1]):
-            self._node_backward(node, rule, params=params)
+            node.backward(rule, params=params)
 
     def _check_range(self, low: int, high: int) -> None:
         if not 0 <= low <= high < len(self._nodes):
@@ -281,24 +229,6 @@ class Net(Passes):
                 f"layers {low} to {high} do not exist or are in the wrong order; "
                 f"this net has layers 0 to {len(self._nodes) - 1}"
             )
-
-    def _node_backward(self, node: Node, rule: Rule, *, params: bool) -> None:
-        if not node.bottoms and not (params and node.layer.blobs):
-            return
-        inputs = node.inputs()
-        tops = [blob.tensor for blob in node.tops]
-        top_diffs = [blob.diff_tensor for blob in node.tops]
-        if params and any(node.learns):
-            news = node.layer.param_diffs(top_diffs, inputs, tops)
-            for blob, new, learns in zip(node.layer.blobs, news, node.learns, strict=True):
-                if new is not None and learns:
-                    blob.add_to_diff(new)
-        if not node.bottoms:
-            return
-        diffs = rule.bottom_diffs(node.layer, top_diffs, inputs, tops)
-        for blob, diff in zip(node.bottoms, diffs, strict=True):
-            if diff is not None:
-                blob.set_diff(diff)
 
     @NO_GRAD
     def _backward_alone(self, blob: Blob, start: int, rule: Rule) -> None:
@@ -309,7 +239,7 @@ class Net(Passes):
         reached = {id(blob)}
         for node in reversed(self._nodes[: start + 1]):
             if any(id(top) in reached for top in node.tops):
-                self._node_backward(node, rule, params=False)
+                node.backward(rule, params=False)
                 reached.update(map(id, node.bottoms))
 
     # ------------------------------------------------------------ parameters

@@ -1,0 +1,126 @@
+"""A layer in its place in a net, and what its errors look like."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from torch import Tensor
+
+from torchcaffe.blob import Blob, Shape
+from torchcaffe.errors import CaffeError, LayerError
+from torchcaffe.layers import Layer
+from torchcaffe.rules import Rule
+
+_EXPECTED = (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
+
+
+class explained:
+    """Context in which whatever a layer fails with becomes one sentence that names it.
+
+    Errors of a Python layer are the user's own and pass through, as in pycaffe.
+    """
+
+    def __init__(self, layer: Layer, bottoms: list[Blob] | list[Shape]) -> None:
+        self.layer, self.bottoms = layer, bottoms
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, _EXPECTED) or isinstance(error, CaffeError):
+            return
+        if self.layer.type == "Python":
+            return
+        shapes = [b.shape if isinstance(b, Blob) else b for b in self.bottoms]
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        raise LayerError(
+            f"layer {self.layer.name!r} ({self.layer.param.type}) can't work on bottoms of the "
+            f"shapes {shapes}: {reason}"
+        ) from error
+
+
+class Node:
+    """A layer in its place in the net, with its bottom and top blobs."""
+
+    def __init__(self, layer: Layer, bottoms: list[Blob], tops: list[Blob]) -> None:
+        self.layer, self.bottoms, self.tops = layer, bottoms, tops
+        self.seen: list[Shape] = []
+        self.saved: list[Tensor] | None = None
+        param = layer.param
+        self.in_place = bool(tops) and bool(bottoms) and tops[0] is bottoms[0]
+        self.learns = [True] * len(layer.blobs)
+        for i, spec in enumerate(param.param[: len(layer.blobs)]):
+            self.learns[i] = spec.lr_mult != 0
+        self.is_aliased = False  # run in place on memory that a view above it shares
+
+    def inputs(self) -> list[Tensor]:
+        """Return the bottoms' values as the layer saw them."""
+        return self.saved if self.saved is not None else [blob.tensor for blob in self.bottoms]
+
+    def reshape(self) -> None:
+        """Bring the tops to the shapes that the bottoms' now give."""
+        shapes = [blob.shape for blob in self.bottoms]
+        if shapes == self.seen or getattr(self.layer, "is_input", False):
+            return
+        for blob, shape in zip(self.tops, self.layer.reshape(shapes), strict=True):
+            blob.reshape(*shape)
+        self.seen = shapes
+
+    def forward(self) -> None:
+        """Compute the tops."""
+        with explained(self.layer, self.bottoms):
+            self._forward()
+
+    def _forward(self) -> None:
+        self.reshape()
+        inputs = [blob.tensor for blob in self.bottoms]
+        if self.in_place:
+            self._forward_in_place(inputs)
+            return
+        for blob, value in zip(self.tops, self.layer.forward(inputs), strict=False):
+            blob.set_tensor(value)
+        if self.layer.type == "Split":
+            for blob in self.tops:
+                blob.share_data(self.bottoms[0])
+
+    def _forward_in_place(self, inputs: list[Tensor]) -> None:
+        shared = self.is_aliased or self.bottoms[0].is_held()
+        if self.layer.saves_input:
+            self.saved = [inputs[0].clone() if shared else inputs[0], *inputs[1:]]
+        elif self.layer.forward_in_place(inputs[0]) is not None:
+            return
+        values = self.layer.forward(inputs)
+        if shared:
+            inputs[0].copy_(values[0])
+        else:
+            self.tops[0].set_tensor(values[0])
+        for blob, value in zip(self.tops[1:], values[1:], strict=True):
+            blob.set_tensor(value)
+
+    def backward(self, rule: Rule, *, params: bool) -> None:
+        """Set the bottoms' diffs from the tops', and add to the parameters' if asked."""
+        with explained(self.layer, self.bottoms):
+            self._backward(rule, params=params)
+
+    def _backward(self, rule: Rule, *, params: bool) -> None:
+        if not self.bottoms and not (params and self.layer.blobs):
+            return
+        inputs = self.inputs()
+        tops = [blob.tensor for blob in self.tops]
+        top_diffs = [blob.diff_tensor for blob in self.tops]
+        if params and any(self.learns):
+            news = self.layer.param_diffs(top_diffs, inputs, tops)
+            for blob, new, learns in zip(self.layer.blobs, news, self.learns, strict=True):
+                if new is not None and learns:
+                    blob.add_to_diff(new)
+        if not self.bottoms:
+            return
+        diffs = rule.bottom_diffs(self.layer, top_diffs, inputs, tops)
+        for blob, diff in zip(self.bottoms, diffs, strict=True):
+            if diff is not None:
+                blob.set_diff(diff)
