@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+import torch
 from torch import Tensor
 
 from torchcaffe.blob import Blob, Shape
@@ -44,6 +45,22 @@ class explained:
         ) from error
 
 
+def _storages(tensors: list[Tensor]) -> set[int]:
+    return {tensor.untyped_storage().data_ptr() for tensor in tensors}
+
+
+def _own(value: Tensor, taken: set[int]) -> Tensor:
+    """Return `value` in memory that no blob in `taken` has, and take that memory.
+
+    Layers may hand on a tensor, or views of one: as blobs, writing one would change others.
+    """
+    pointer = value.untyped_storage().data_ptr()
+    if pointer in taken:
+        return value.clone(memory_format=torch.contiguous_format)
+    taken.add(pointer)
+    return value
+
+
 class Node:
     """A layer in its place in the net, with its bottom and top blobs."""
 
@@ -82,8 +99,9 @@ class Node:
         if self.in_place:
             self._forward_in_place(inputs)
             return
-        for blob, value in zip(self.tops, self.layer.forward(inputs), strict=False):
-            blob.set_tensor(value)
+        values, taken = self.layer.forward(inputs), _storages(inputs)
+        for blob, value in zip(self.tops, values, strict=False):
+            blob.set_tensor(value if self.layer.shares_memory else _own(value, taken))
         if self.layer.type == "Split":
             for blob in self.tops:
                 blob.share_data(self.bottoms[0])
@@ -121,6 +139,7 @@ class Node:
         if not self.bottoms:
             return
         diffs = rule.bottom_diffs(self.layer, top_diffs, inputs, tops)
+        taken = set() if self.in_place else _storages(top_diffs)
         for blob, diff in zip(self.bottoms, diffs, strict=True):
             if diff is not None:
-                blob.set_diff(diff)
+                blob.set_diff(_own(diff, taken))
