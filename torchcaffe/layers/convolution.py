@@ -78,8 +78,23 @@ class _Sliding(Layer):
         reach = self.dilation[axis] * (self.kernel[axis] - 1)
         stride, pad = self.stride[axis], self.pad[axis]
         if self.transposed:
-            return -((reach - span[0] - pad) // stride), (span[1] + pad) // stride
+            return self._field_up((span[0] + pad, span[1] + pad), axis)
         return span[0] * stride - pad, span[1] * stride - pad + reach
+
+    def _field_up(self, span: Span, axis: int) -> Span:
+        """Return the bottom's positions that spread to the (padded) top's, if any does."""
+        stride, dilation, taps = self.stride[axis], self.dilation[axis], self.kernel[axis]
+
+        def spreads(i: int) -> bool:
+            nearest = -((i * stride - span[0]) // dilation)
+            return max(nearest, 0) <= min((span[1] - i * stride) // dilation, taps - 1)
+
+        first, last = -((dilation * (taps - 1) - span[0]) // stride), span[1] // stride
+        while first <= last and not spreads(first):
+            first += 1
+        while first <= last and not spreads(last):
+            last -= 1
+        return first, last
 
 
 class _Weighted(_Sliding):
@@ -173,9 +188,7 @@ class _Weighted(_Sliding):
             for new, shape in zip(found, shapes, strict=True)
         )
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         pairs = zip(top_diffs, bottoms, strict=True)
         return [self._carry_back(diff, bottom) for diff, bottom in pairs]
 
