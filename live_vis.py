@@ -27,7 +27,7 @@ from toolbox.loop import Loop, LoopError, run_live, run_script, still_clock
 from toolbox.moving import Spec
 from toolbox.panes import PaneError
 from toolbox.tour import TOUR, run_tour
-from toolbox.window import NoDisplayError, Window, has_display
+from toolbox.window import Display, NoDisplayError, Window
 
 TITLE = "Deep Visualization Toolbox"
 USER_ERRORS = (
@@ -131,14 +131,12 @@ def run_headless(options: argparse.Namespace, settings: Settings) -> None:
         write_image(options.screenshot, picture)
 
 
-def run_window(options: argparse.Namespace, settings: Settings) -> None:
+def run_window(options: argparse.Namespace, settings: Settings, display: Display) -> None:
     """Show the window until the user quits."""
-    if not has_display():
-        raise NoDisplayError
     loop = make_loop(settings, options.image, True, load_apps(settings))
     try:
         layout = loop.screen.layout
-        with Window(TITLE, (layout.width, layout.height), probed=True) as window:
+        with Window(TITLE, (layout.width, layout.height), display) as window:
             run_live(loop, window)
     finally:
         loop.close()
@@ -164,15 +162,23 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_file.load(options.settings)
     for note in settings.notes:
         print(f"note: {note}", file=sys.stderr)
-    folder = options.tour or options.run_or_tour
     if options.headless:
         run_headless(options, settings)
-    elif folder is not None and (options.tour or not has_display()):
-        if options.run_or_tour:
-            print("There is no display here, so this is a tour in pictures.", flush=True)
-        write_tour(options, settings, folder)
-    else:
-        run_window(options, settings)
+        return
+    if options.tour:
+        write_tour(options, settings, options.tour)
+        return
+    try:
+        # Before the network is loaded: who has no display should not wait for that.
+        display = Display()
+    except NoDisplayError:
+        if options.run_or_tour is None:
+            raise
+        print("There is no display here, so this is a tour in pictures.", flush=True)
+        write_tour(options, settings, options.run_or_tour)
+        return
+    with display:
+        run_window(options, settings, display)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

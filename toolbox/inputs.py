@@ -107,6 +107,11 @@ class Inputs:
         """Whether frames come on their own, so that waiting long would miss some."""
         return self._moving is not None or self._waiting
 
+    @property
+    def playing(self) -> bool:
+        """Whether a camera or video is running."""
+        return self._moving is not None
+
     def close(self) -> bool:
         """Join all threads; False where one did not end."""
         closed = self._close_moving()

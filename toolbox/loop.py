@@ -173,7 +173,7 @@ class Loop:
     def _status_parts(self) -> Iterable[str]:
         yield from (app.status() for app in self.apps)
         rate = self._rate()
-        if rate >= 0.05:
+        if rate and self.inputs.playing:
             yield f"FPS: {rate:.1f}"
         if self.state.mode == CAMERA:
             yield "camera"

@@ -9,14 +9,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from types import TracebackType
 
 import cv2
 
 from toolbox.images import Image
 
-_PROBE = "import cv2; cv2.namedWindow('probe', cv2.WINDOW_AUTOSIZE); cv2.destroyAllWindows()"
-_PROBE_SECONDS = 20.0
+_PROBE = """
+import sys, cv2
+cv2.namedWindow("probe", cv2.WINDOW_AUTOSIZE)
+cv2.destroyWindow("probe")
+print("open", flush=True)
+sys.stdin.read()
+"""
+_PROBE_SECONDS = 30.0
+_PROBES = 3
 
 
 class NoDisplayError(Exception):
@@ -32,32 +41,68 @@ class NoDisplayError(Exception):
         )
 
 
-def has_display() -> bool:
-    """Tell whether HighGUI can open a window, without risking this process.
+class Display:
+    """Proof that HighGUI can open a window here, found without risking this process.
 
-    Returns
-    -------
-    bool
-        True where a child process could open one.
+    A child process opens one and stays connected until `release`: an X server
+    without any client may reset itself, and refuse us in that moment.
+
+    Raises
+    ------
+    NoDisplayError
+        The child could not.
     """
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY")
-        or os.environ.get("WAYLAND_DISPLAY")
-        or os.environ.get("QT_QPA_PLATFORM")
-    ):
-        return False
-    try:
-        probe = subprocess.run(
+
+    def __init__(self) -> None:
+        if sys.platform.startswith("linux") and not any(
+            os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+        ):
+            raise NoDisplayError
+        for attempt in range(_PROBES):
+            # Another client's leaving may just be resetting the server: look again.
+            time.sleep(0.3 * attempt)
+            if self._probe():
+                return
+            self.release()
+        raise NoDisplayError
+
+    def _probe(self) -> bool:
+        self._child = subprocess.Popen(
             [sys.executable, "-c", _PROBE],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=_PROBE_SECONDS,
-            check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return probe.returncode == 0
+        # A child that hangs is ended, which ends the reading too.
+        timer = threading.Timer(_PROBE_SECONDS, self._child.kill)
+        timer.start()
+        try:
+            answer = self._child.stdout.readline() if self._child.stdout else b""
+        finally:
+            timer.cancel()
+        return answer.strip() == b"open"
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let the child end; called once this process has its own window, or gives up."""
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self._child.wait(2)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
 
 
 class Window:
@@ -69,8 +114,8 @@ class Window:
         The window's title.
     size : (int, int)
         Width and height in pixels of what it will show.
-    probed : bool
-        The caller has asked `has_display` already.
+    display : Display, optional
+        Where the caller has made sure already; released here.
 
     Raises
     ------
@@ -78,12 +123,12 @@ class Window:
         HighGUI cannot open a window here.
     """
 
-    def __init__(self, title: str, size: tuple[int, int], probed: bool = False) -> None:
-        if not probed and not has_display():
-            raise NoDisplayError
+    def __init__(self, title: str, size: tuple[int, int], display: Display | None = None) -> None:
         self.title = title
-        cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
-        cv2.resizeWindow(title, *size)
+        with display or Display():
+            cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+            cv2.resizeWindow(title, *size)
+            cv2.waitKeyEx(1)
 
     def __enter__(self) -> Window:
         return self

@@ -1,0 +1,284 @@
+"""Tiny networks, photos and settings files, and a display of one's own."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import torchcaffe as caffe
+from live_vis import main
+from toolbox.imagefile import write_image
+
+ROOT = Path(__file__).resolve().parents[2]
+HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+PROTOTXT = """
+name: "tiny"
+force_backward: true
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 2 dim: 3 dim: 32 dim: 32 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+        convolution_param { num_output: 12 kernel_size: 5 stride: 2
+                            weight_filler { type: "gaussian" std: 0.05 } } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1"
+        pooling_param { pool: MAX kernel_size: 3 stride: 2 } }
+layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2"
+        convolution_param { num_output: 20 kernel_size: 3 pad: 1
+                            weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "relu2" type: "ReLU" bottom: "conv2" top: "conv2" }
+layer { name: "fc" type: "InnerProduct" bottom: "conv2" top: "fc"
+        inner_product_param { num_output: 7 weight_filler { type: "gaussian" std: 0.01 } } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+    """A folder with a network, labels, three photos and a settings file."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "tiny.prototxt").write_text(PROTOTXT, encoding="utf-8")
+    caffe.set_random_seed(3)
+    caffe.Net(str(folder / "tiny.prototxt"), caffe.TEST).save(str(folder / "tiny.caffemodel"))
+    labels = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
+    (folder / "labels.txt").write_text("\n".join(labels), encoding="utf-8")
+    photos = folder / "photos"
+    photos.mkdir()
+    random = np.random.default_rng(5)
+    for number, name in enumerate(["a first.png", "b.png", "c.png"]):
+        coarse = random.integers(0, 255, (6, 9, 3), dtype=np.uint8)
+        photo = coarse.repeat(20, 0).repeat(20, 1)
+        photo[:8] = 80 * number
+        write_image(photos / name, photo)
+    (folder / "settings.py").write_text(
+        "caffevis_deploy_prototxt = 'tiny.prototxt'\n"
+        "caffevis_network_weights = 'tiny.caffemodel'\n"
+        "caffevis_data_mean = (104, 117, 123)\n"
+        "caffevis_labels = 'labels.txt'\n"
+        "caffevis_label_layers = ('fc', 'prob')\n"
+        "caffevis_prob_layer = 'prob'\n"
+        "static_files_dir = 'photos'\n"
+        "input_updater_capture_device = 97\n"
+        "window_panes = (('input', (0, 0, 200, 200)), ('caffevis_aux', (200, 0, 200, 200)),\n"
+        "    ('caffevis_back', (400, 0, 200, 200)), ('caffevis_status', (600, 0, 30, 1200)),\n"
+        "    ('caffevis_control', (0, 200, 30, 1000)),\n"
+        "    ('caffevis_layers', (30, 200, 570, 1000)))\n",
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.fixture
+def live_vis(world) -> Callable[..., subprocess.CompletedProcess]:
+    """Run live_vis.py with the tiny network, without a display."""
+
+    def run(*arguments: object, settings: Path | None = None) -> subprocess.CompletedProcess:
+        command = [sys.executable, str(ROOT / "live_vis.py")]
+        command += ["--settings", str(settings or world / "settings.py")]
+        return subprocess.run(
+            command + [str(argument) for argument in arguments],
+            env={key: value for key, value in ENVIRONMENT.items() if key not in HIDDEN},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run in this process left: exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def in_process(world, capfd, monkeypatch) -> Callable[..., Ended]:
+    """Do what `live_vis` does in this process, which has loaded PyTorch already."""
+    for name in HIDDEN:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: object, settings: Path | None = None) -> Ended:
+        before, threads = warnings.showwarning, threading.active_count()
+        capfd.readouterr()
+        command = ["--settings", str(settings or world / "settings.py"), *map(str, arguments)]
+        try:
+            code = main(command)
+        except SystemExit as ended:
+            code = int(str(ended.code))
+        finally:
+            warnings.showwarning = before
+        assert threading.active_count() == threads
+        return Ended(code, *capfd.readouterr())
+
+    return run
+
+
+class Display:
+    """An Xvfb whose screen is a file, and xdotool to press keys on it."""
+
+    WIDTH, HEIGHT = 1280, 720
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "Xvfb_screen0"
+        read, write = os.pipe()
+        self.server = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{self.WIDTH}x{self.HEIGHT}x24",
+             "-fbdir", str(folder), "-nolisten", "tcp", "-noreset"],
+            pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(write)
+        with os.fdopen(read, encoding="ascii") as pipe:
+            self.name = ":" + pipe.readline().strip()
+
+    def environment(self) -> dict[str, str]:
+        return {**ENVIRONMENT, "DISPLAY": self.name}
+
+    def xdotool(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["xdotool", *arguments], env=self.environment(), capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    def ask_to_close(self, window: str) -> None:
+        """Send a window what its close button sends (xdotool can only destroy it)."""
+        x11 = ctypes.CDLL("libX11.so.6")
+        x11.XOpenDisplay.restype = x11.XInternAtom.restype = ctypes.c_void_p
+        connection = ctypes.c_void_p(x11.XOpenDisplay(self.name.encode()))
+        atoms = [
+            x11.XInternAtom(connection, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW")
+        ]
+        client_message, event = 33, (ctypes.c_long * 24)()
+        event[0], event[4], event[5], event[6], event[7] = (
+            client_message,
+            int(window),
+            atoms[0],
+            32,
+            atoms[1],
+        )
+        x11.XSendEvent(connection, ctypes.c_ulong(int(window)), 0, ctypes.c_long(0), event)
+        x11.XCloseDisplay(connection)
+
+    def picture(self) -> np.ndarray:
+        """Read the screen as RGB from the XWD file that Xvfb keeps."""
+        data = self.file.read_bytes()
+        header = np.frombuffer(data[:100], ">u4")
+        start = int(header[0]) + 12 * int(header[19])
+        pixels = np.frombuffer(data, np.uint8, self.WIDTH * self.HEIGHT * 4, start)
+        blue_first = pixels.reshape(self.HEIGHT, self.WIDTH, 4)
+        return blue_first[:, :, 2::-1]
+
+    def close(self) -> None:
+        self.server.terminate()
+        self.server.wait(10)
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait until a condition holds; fail with what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
+        time.sleep(0.03)
+
+
+PANES = {
+    "input": (slice(0, 200), slice(0, 200)),
+    "aux": (slice(200, 400), slice(0, 200)),
+    "back": (slice(400, 600), slice(0, 200)),
+    "status": (slice(600, 630), slice(0, 1200)),
+    "control": (slice(0, 30), slice(200, 1200)),
+    "layers": (slice(30, 600), slice(200, 1200)),
+}
+
+
+class Session:
+    """A running live_vis.py whose window has the focus."""
+
+    PANES = PANES
+
+    def __init__(self, display: Display, world, *arguments: str) -> None:
+        self.display = display
+        command = [sys.executable, str(ROOT / "live_vis.py"), "--settings",
+                   str(world / "settings.py"), *arguments]  # fmt: skip
+        self.process = subprocess.Popen(
+            command, env=display.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        title = "Deep Visualization Toolbox"
+        wait_for(lambda: self.find(title) or self.process.poll() is not None, "the window", 60)
+        assert self.process.poll() is None, self.process.stderr.read()
+        self.window = self.find(title).split()[0]
+        # The pointer is part of the screen's picture: out of the window with it.
+        display.xdotool("mousemove", str(display.WIDTH - 1), str(display.HEIGHT - 1))
+        display.xdotool("windowmove", self.window, "0", "0")
+        display.xdotool("windowfocus", "--sync", self.window)
+        wait_for(lambda: len(np.unique(self.pane("input"))) > 10, "the first photo")
+
+    def find(self, title: str) -> str:
+        return self.display.xdotool("search", "--onlyvisible", "--name", title)
+
+    def pane(self, name: str) -> np.ndarray:
+        return self.display.picture()[PANES[name]].copy()
+
+    def quiet(self) -> dict[str, np.ndarray]:
+        """Wait until the picture stands still, and return its panes."""
+        before, same = self.display.picture(), 0
+        deadline = time.monotonic() + 30
+        while same < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.04)
+            now = self.display.picture()
+            same = same + 1 if np.array_equal(before, now) else 0
+            before = now
+        return {name: before[place].copy() for name, place in PANES.items()}
+
+    def press(self, *keys: str) -> dict[str, np.ndarray]:
+        """Press keys as a user does, and return the panes when all is still."""
+        self.display.xdotool("key", "--delay", "40", *keys)
+        return self.quiet()
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        wait_for(condition, what)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def display(tmp_path_factory) -> Iterator[Display]:
+    if shutil.which("Xvfb") is None or shutil.which("xdotool") is None:
+        pytest.skip("Xvfb and xdotool are not installed")
+    display = Display(tmp_path_factory.mktemp("screen"))
+    yield display
+    display.close()
+
+
+@pytest.fixture
+def make_session(display, world) -> Iterator[Callable[..., Session]]:
+    """Start live_vis.py with a window; further arguments are its own."""
+    sessions: list[Session] = []
+
+    def make(*arguments: str) -> Session:
+        sessions.append(Session(display, world, *arguments))
+        return sessions[-1]
+
+    yield make
+    for session in sessions:
+        session.end()
