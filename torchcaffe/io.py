@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def datum_to_array(datum: caffe_pb2.Datum) -> np.ndarray:
     return flat.reshape(datum.channels, datum.height, datum.width)
 
 
+# what NumPy's reader of .npy headers lets through
+_BROKEN = (SyntaxError, tokenize.TokenError, MemoryError, RecursionError, OSError, EOFError)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0][:200]
+
+
 def load_mean(path: str | Path) -> np.ndarray:
     """Read a mean image from `.npy` or `.binaryproto`.
 
@@ -86,14 +95,16 @@ def load_mean(path: str | Path) -> np.ndarray:
         raise FileError(f"could not open mean file {path}: {error.strerror or error}") from error
     try:
         if raw[:6] == b"\x93NUMPY":
-            array = np.load(Path(path), allow_pickle=False)
+            # mapped, so that a header with an absurd shape takes no memory
+            array = np.load(Path(path), mmap_mode="r", allow_pickle=False)
         else:
             array = blobproto_to_array(caffe_pb2.BlobProto.FromString(raw))
             array = array.reshape(array.shape[-3:]) if array.ndim > 3 else array
-        return np.asarray(array, np.float32)
-    except (ValueError, DecodeError, TypeError, OverflowError) as error:
+        return np.array(array, np.float32)
+    except (*_BROKEN, ValueError, DecodeError, TypeError, OverflowError) as error:
         raise FileError(
-            f"{path} is no mean image ({error}); a .npy array or a .binaryproto is accepted"
+            f"{path} is no mean image ({_first_line(error)}); "
+            "a .npy array or a .binaryproto is accepted"
         ) from error
 
 
