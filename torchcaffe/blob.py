@@ -202,6 +202,10 @@ class Blob:
         """Take a diff of the data's shape."""
         self._diff.put(value if tuple(value.shape) == self.shape else value.reshape(self.shape))
 
+    def fill_diff(self, value: float) -> None:
+        """Take one value for the whole diff; no memory is used until it is asked for."""
+        self._diff = Memory(self.shape, lambda dims: torch.full(dims, value))
+
     def clear_diff(self) -> None:
         """Set the diff to zero."""
         if self._diff.is_held():

@@ -161,7 +161,7 @@ class Net(Passes):
             weight = param.loss_weight[i] if i < len(param.loss_weight) else default
             self.blob_loss_weights[name] = weight
             if weight:
-                tops[i].set_diff(torch.full(tops[i].shape, weight))
+                tops[i].fill_diff(weight)
 
     def _share_params(self, layer: Layer) -> None:
         """Use one blob for parameters of one name (`param { name: ... }`)."""

@@ -80,6 +80,10 @@ class Pooling(Layer):
             )
         self.size = (out[0], out[1])
         wide = [s + 2 * p for s, p in zip(sizes, self.pad, strict=True)]
+        # windows are cut to the padded bottom, so larger kernels and steps change nothing
+        self._window, self._step = (
+            tuple(map(min, values, wide)) for values in (self.kernel, self.stride)
+        )
         checked_shape((n, channels, *wide), f"layer {self.name!r}: its padded bottom")
         return [(n, channels, *self.size)] * len(self.param.top)
 
@@ -88,7 +92,7 @@ class Pooling(Layer):
         reach = [
             (out - 1) * stride + kernel - size - 2 * pad
             for out, stride, kernel, size, pad in zip(
-                self.size, self.stride, self.kernel, x.shape[2:], self.pad, strict=True
+                self.size, self._step, self._window, x.shape[2:], self.pad, strict=True
             )
         ]
         return reach[0], reach[1]
@@ -96,12 +100,12 @@ class Pooling(Layer):
     def _max(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the maxima and their flat positions in the bottom."""
         over = self._overhang(x)
-        geometry = (self.kernel, self.stride, self.pad)
+        geometry = (self._window, self._step, self.pad)
         self._native: bool | None = None  # PyTorch's rounding mode, where it is Caffe's
         if self._fits_torch() and max(over) <= 0:
             self._native = False
             return torch.ops.aten.max_pool2d_with_indices(x, *geometry)
-        windows = zip(self.size, self.stride, self.pad, x.shape[2:], strict=True)
+        windows = zip(self.size, self._step, self.pad, x.shape[2:], strict=True)
         inside = all((out - 1) * stride < size + pad for out, stride, pad, size in windows)
         if self._fits_torch() and inside:
             top = torch.ops.aten.max_pool2d_with_indices(x, *geometry, 1, True)
@@ -112,13 +116,13 @@ class Pooling(Layer):
 
     def _fits_torch(self) -> bool:
         """Return whether PyTorch takes this padding: at most half the kernel."""
-        return all(2 * pad <= kernel for pad, kernel in zip(self.pad, self.kernel, strict=True))
+        return all(2 * pad <= kernel for pad, kernel in zip(self.pad, self._window, strict=True))
 
     def _max_padded(self, x: Tensor, over: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Do the same where PyTorch's own rounding differs: pad by hand."""
         (ph, pw), (height, width) = self.pad, x.shape[2:]
         wide = F.pad(x, (pw, pw + max(over[1], 0), ph, ph + max(over[0], 0)), value=LOWEST)
-        top, at = torch.ops.aten.max_pool2d_with_indices(wide, self.kernel, self.stride)
+        top, at = torch.ops.aten.max_pool2d_with_indices(wide, self._window, self._step)
         rows = torch.div(at, wide.shape[3], rounding_mode="floor") - ph
         columns = at % wide.shape[3] - pw
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
@@ -129,22 +133,22 @@ class Pooling(Layer):
         """Divide by the window clipped to the padded bottom, as Caffe does."""
         over = self._overhang(x)
         if self._fits_torch() and max(over) <= 0:
-            return F.avg_pool2d(x, self.kernel, self.stride, self.pad)
+            return F.avg_pool2d(x, self._window, self._step, self.pad)
         ph, pw = self.pad
         edge = (0, max(over[1], 0), 0, max(over[0], 0))
         sums = F.avg_pool2d(
-            F.pad(F.pad(x, (pw, pw, ph, ph)), edge), self.kernel, self.stride, divisor_override=1
+            F.pad(F.pad(x, (pw, pw, ph, ph)), edge), self._window, self._step, divisor_override=1
         )
         ones = F.pad(x.new_ones(1, 1, x.shape[2] + 2 * ph, x.shape[3] + 2 * pw), edge)
-        counts = F.avg_pool2d(ones, self.kernel, self.stride, divisor_override=1)
+        counts = F.avg_pool2d(ones, self._window, self._step, divisor_override=1)
         return sums / counts.clamp_min(1)  # a window beyond the bottom holds nothing: 0
 
     def _stochastic(self, x: Tensor) -> Tensor:
         """Draw one value a window with its own weight; when testing, take their mean."""
         over = self._overhang(x)
         wide = F.pad(x, (0, max(over[1], 0), 0, max(over[0], 0)))
-        windows = F.unfold(wide, self.kernel, stride=self.stride)
-        windows = windows.reshape(*x.shape[:2], math.prod(self.kernel), -1)
+        windows = F.unfold(wide, self._window, stride=self._step)
+        windows = windows.reshape(*x.shape[:2], math.prod(self._window), -1)
         total = windows.sum(2)
         if self.phase == TRAIN:
             if self._pick is None:
@@ -179,16 +183,15 @@ class Pooling(Layer):
         if self.method != PoolingParameter.MAX:
             return super().backward(top_diffs, bottoms, tops)
         if self._native is not None:
-            geometry = (self.kernel, self.stride, self.pad, (1, 1), self._native)
+            geometry = (self._window, self._step, self.pad, (1, 1), self._native)
             return [
                 torch.ops.aten.max_pool2d_with_indices_backward(
                     top_diffs[0], bottoms[0], *geometry, self._at
                 )
             ]
-        n, channels = bottoms[0].shape[:2]
         out = torch.zeros_like(bottoms[0], memory_format=torch.contiguous_format)
-        at, diff = self._at.reshape(n, channels, -1), top_diffs[0].reshape(n, channels, -1)
-        out.view(n, channels, -1).scatter_add_(2, at.clamp_min(0), diff * (at >= 0))
+        at, diff = self._at.flatten(2), top_diffs[0].flatten(2)
+        out.flatten(2).scatter_add_(2, at.clamp_min(0), diff * (at >= 0))
         return [out]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
