@@ -36,7 +36,9 @@ class _Recurrent(Layer):
         self.has_static = len(shapes) > 2 + self.exposed
         if len(shapes) != 2 + self.exposed + self.has_static:
             raise self.error(f"{len(shapes)} bottoms do not fit expose_hidden: {p.expose_hidden}")
-        self.need_axes(shapes[0], 2)
+        self.need_axes(shapes[0], 3)
+        if self.has_static:
+            self.need_axes(shapes[2], 2)
         self.reset()
         self._weights(math.prod(shapes[0][2:]), p.num_output, shapes)
 
@@ -55,7 +57,7 @@ class _Recurrent(Layer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         p = self.param.recurrent_param
-        self.need_axes(shapes[0], 2)
+        self.need_axes(shapes[0], 3)
         steps, streams = shapes[0][:2]
         if steps < 1:
             raise self.shape_error(f"x {shapes[0]} holds no step")
@@ -80,8 +82,6 @@ class _Recurrent(Layer):
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         x, cont = bottoms[0].flatten(2), bottoms[1].detach()
-        if bottoms[0].ndim == 2:
-            x = bottoms[0].unsqueeze(2)
         inputs = x @ params[0].t() + params[1]
         if self.has_static:
             inputs = inputs + bottoms[2].flatten(1) @ params[2].t()
