@@ -18,7 +18,12 @@ caffevis_jpgvis_layers = []
 
 # Words of the layers' names, and what the control pane shows of them: there are many layers.
 _SHORT = {
-    "inception_": "i", "conv": "c", "pool": "p", "norm": "n", "output": "o", "reduce": "r",
+    "inception_": "i",
+    "conv": "c",
+    "pool": "p",
+    "norm": "n",
+    "output": "o",
+    "reduce": "r",
 }
 
 

@@ -16,7 +16,15 @@ caffevis_prob_layer = "prob"
 # Images of the units. A pooling layer's units are the convolution's, and so are their images.
 caffevis_unit_jpg_dir = "%DVT_ROOT%/models/caffenet-yos/unit_jpg_vis"
 caffevis_jpgvis_layers = [
-    "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8", "prob",
+    "conv1",
+    "conv2",
+    "conv3",
+    "conv4",
+    "conv5",
+    "fc6",
+    "fc7",
+    "fc8",
+    "prob",
 ]
 caffevis_jpgvis_remap = {"pool1": "conv1", "pool2": "conv2", "pool5": "conv5"}
 

@@ -18,8 +18,13 @@ caffevis_jpgvis_layers = []
 
 # Words of the layers' names, and what the control pane shows of them: there are many layers.
 _SHORT = {
-    "fire": "f", "relu_expand": "re", "expand": "e", "concat": "c", "squeeze": "s",
-    "1x1_": "", "1x1": "",
+    "fire": "f",
+    "relu_expand": "re",
+    "expand": "e",
+    "concat": "c",
+    "squeeze": "s",
+    "1x1_": "",
+    "1x1": "",
 }
 
 
