@@ -14,6 +14,14 @@ from torchcaffe.rules import BACKPROP, DECONV, GUIDED, Rule
 Arrays = dict[str, np.ndarray]
 
 
+def _joined(parts: dict[str, list[np.ndarray]], count: int) -> Arrays:
+    """Join batches and drop their padding; of a loss, one number a batch remains."""
+    return {
+        name: np.concatenate([np.atleast_1d(part) for part in batches])[:count]
+        for name, batches in parts.items()
+    }
+
+
 class Passes:
     """Mixin of `Net`: forward, backward, deconv and their variants by layer name."""
 
@@ -253,7 +261,7 @@ class Passes:
         for batch in self._batch(inputs):
             for name, value in self.forward(blobs, None, None, **batch).items():
                 found.setdefault(name, []).append(value.copy())
-        return {name: np.concatenate(parts)[:count] for name, parts in found.items()}
+        return _joined(found, count)
 
     def forward_backward_all(
         self,
@@ -277,7 +285,4 @@ class Passes:
             for name, value in self.backward(diffs, None, None, **top).items():
                 found.setdefault(name, []).append(value.copy())
 
-        def join(parts: dict[str, list[np.ndarray]]) -> Arrays:
-            return {name: np.concatenate(p)[:count] for name, p in parts.items()}
-
-        return join(data), join(found)
+        return _joined(data, count), _joined(found, count)
