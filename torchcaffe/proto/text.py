@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ from torchcaffe.errors import DefinitionError, FileError
 
 MAX_TEXT_BYTES = 64 << 20
 MAX_DEPTH = 50
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 M = TypeVar("M", bound=Message)
 
 
@@ -39,14 +41,14 @@ def read_text(path: str | Path, message: M) -> M:
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(f"could not open file {path}: {reason}; give a prototxt file") from error
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
+    binary = _BINARY.search(raw)
+    if binary:
         raise DefinitionError(
-            f"{path} is not text (byte {error.start}); a prototxt is expected, "
+            f"{path} is not text (byte {binary.start()}); a prototxt is expected, "
             "a binary caffemodel goes where the weights are expected"
-        ) from error
-    return parse_text(text, message, str(path))
+        )
+    # names are ASCII as a rule; comments come in any encoding, and some files have a mark
+    return parse_text(raw.decode("utf-8-sig", "replace"), message, str(path))
 
 
 def parse_text(text: str, message: M, source: str = "prototxt") -> M:
