@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from torchcaffe.blob import Blob
-from torchcaffe.errors import FileError, ShapeError
+from torchcaffe.blob import Blob, checked_shape
+from torchcaffe.errors import CaffeError, FileError, ShapeError
 from torchcaffe.proto.caffe_pb2 import LayerParameter
 from torchcaffe.proto.wire import StoredLayer, read_caffemodel, write_caffemodel
 
@@ -26,15 +26,19 @@ def load(params: Params, path: str | Path, *, hdf5: bool = False) -> list[str]:
     """Fill `params` from a file (HDF5 by its name, or `hdf5`); return the layers it lacks."""
     stored = _read_hdf5(path) if hdf5 or is_hdf5(path) else read_caffemodel(path)
     by_name = {layer.name: layer.blobs for layer in stored if layer.blobs}
-    for name, blobs in params.items():
-        if name in by_name:
-            _fill(name, blobs, by_name[name], path)
-    missing = [name for name, blobs in params.items() if blobs and name not in by_name]
-    if params and len(missing) == len([b for b in params.values() if b]):
+    wanted = [name for name, blobs in params.items() if blobs]
+    missing = [name for name in wanted if name not in by_name]
+    if wanted and missing == wanted:
+        held = ", ".join(list(by_name)[:20]) or "none"
         raise FileError(
-            f"{path} has weights for none of this net's layers (it has {', '.join(by_name)}); "
+            f"{path} has weights for none of this net's layers (it has them for {held}); "
             "give the weights that belong to this prototxt"
         )
+    common = [name for name in wanted if name in by_name]
+    for name in common:  # all are checked first, so that a refused file changes nothing
+        _check(name, params[name], by_name[name], path)
+    for name in common:
+        _fill(params[name], by_name[name])
     return missing
 
 
@@ -49,7 +53,7 @@ def _same_shape(own: tuple[int, ...], stored: tuple[int, ...]) -> bool:
     return own == stored or bare(own) == bare(stored)
 
 
-def _fill(name: str, blobs: list[Blob], stored: list[np.ndarray], path: str | Path) -> None:
+def _check(name: str, blobs: list[Blob], stored: list[np.ndarray], path: str | Path) -> None:
     if len(blobs) != len(stored):
         raise ShapeError(
             f"layer {name!r} has {len(blobs)} parameter(s), {path} holds {len(stored)} for it; "
@@ -61,6 +65,10 @@ def _fill(name: str, blobs: list[Blob], stored: list[np.ndarray], path: str | Pa
                 f"layer {name!r}: parameter {i} has the shape {array.shape} in {path}, "
                 f"expected is {blob.shape}; prototxt and weights do not belong together"
             )
+
+
+def _fill(blobs: list[Blob], stored: list[np.ndarray]) -> None:
+    for blob, array in zip(blobs, stored, strict=True):
         values = np.array(array.reshape(blob.shape), np.float32, order="C")
         blob.set_tensor(torch.from_numpy(values).to(blob.device))
 
@@ -93,11 +101,14 @@ def _read_hdf5(path: str | Path) -> list[StoredLayer]:
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):  # <layer>/<i>; a layer's name may hold slashes
             layer, _, number = name.rpartition("/")
+            checked_shape(item.shape, f"{path}: data set {name!r}")  # a file need not hold it all
             found.setdefault(layer, {})[int(number)] = np.array(item, np.float32)
 
     try:
         with h5py.File(path, "r") as file:
             file["data"].visititems(visit)
+    except CaffeError:
+        raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise FileError(
             f"could not open file {path}: it is not HDF5 weights of Caffe ({error})"
