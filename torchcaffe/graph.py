@@ -77,12 +77,19 @@ def _consumers(layers: list[LayerParameter]) -> tuple[dict[Place, Place], Counte
     return source, uses
 
 
+def copy_of(layer: LayerParameter) -> LayerParameter:
+    """Return a copy, also of a message whose required fields (Clip's) are missing."""
+    copy = LayerParameter()
+    copy.CopyFrom(layer)
+    return copy
+
+
 def insert_splits(layers: Iterable[LayerParameter]) -> list[LayerParameter]:
     """Return the layers with a Split behind every top that several bottoms use.
 
     Names are Caffe's: layer and blobs `<blob>_<layer>_<top>_split[_<k>]`.
     """
-    layers = [LayerParameter.FromString(layer.SerializeToString()) for layer in layers]
+    layers = [copy_of(layer) for layer in layers]
     source, uses = _consumers(layers)
     taken: dict[Place, int] = defaultdict(int)
     out = []

@@ -78,7 +78,8 @@ class Net(Passes):
     def from_param(cls, param: NetParameter, phase: Phase = TEST) -> Net:
         """Build a net from a NetParameter message (which is not changed)."""
         net = cls.__new__(cls)
-        copy = NetParameter.FromString(param.SerializeToString())
+        copy = NetParameter()
+        copy.CopyFrom(param)
         net._build(upgrade(copy, param.name or "the net"), NetState(phase=phase))
         return net
 
