@@ -43,7 +43,10 @@ def test_import_arrows_hold():
         pytest.skip("import-linter is not installed")
     done = subprocess.run(
         [str(tool), "--config", "pyproject.toml", "--no-cache"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

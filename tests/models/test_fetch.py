@@ -24,7 +24,19 @@ ARCHIVES = {
 }
 # What the scripts call besides the shell; a PATH of these and one downloader tests each.
 TOOLS = [
-    "bash", "cat", "dirname", "grep", "gzip", "head", "mkdir", "mv", "rm", "sed", "tar", "tr", "wc",
+    "bash",
+    "cat",
+    "dirname",
+    "grep",
+    "gzip",
+    "head",
+    "mkdir",
+    "mv",
+    "rm",
+    "sed",
+    "tar",
+    "tr",
+    "wc",
 ]
 
 
@@ -78,7 +90,10 @@ def fetch(
         env["PATH"] = str(path)
     return subprocess.run(
         [str(shutil.which("bash")), str(folder / "fetch.sh"), *args],
-        env=env, capture_output=True, text=True, timeout=60,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
