@@ -135,15 +135,18 @@ class Display:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "Xvfb_screen0"
+        # A number of its own: two runs that ask the server for a free one may get the same.
+        self.name = f":{1000 + os.getpid() % 50000}"
         read, write = os.pipe()
+        screen = f"{self.WIDTH}x{self.HEIGHT}x24"
         self.server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{self.WIDTH}x{self.HEIGHT}x24",
+            ["Xvfb", self.name, "-displayfd", str(write), "-screen", "0", screen,
              "-fbdir", str(folder), "-nolisten", "tcp", "-noreset"],
             pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(write)
         with os.fdopen(read, encoding="ascii") as pipe:
-            self.name = ":" + pipe.readline().strip()
+            assert pipe.readline().strip() == self.name[1:], "Xvfb did not start"
 
     def environment(self) -> dict[str, str]:
         return {**ENVIRONMENT, "DISPLAY": self.name}
@@ -219,15 +222,27 @@ class Session:
             command, env=display.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        title = "Deep Visualization Toolbox"
-        wait_for(lambda: self.find(title) or self.process.poll() is not None, "the window", 60)
-        assert self.process.poll() is None, self.process.stderr.read()
-        self.window = self.find(title).split()[0]
         # The pointer is part of the screen's picture: out of the window with it.
         display.xdotool("mousemove", str(display.WIDTH - 1), str(display.HEIGHT - 1))
-        display.xdotool("windowmove", self.window, "0", "0")
-        display.xdotool("windowfocus", "--sync", self.window)
-        wait_for(lambda: len(np.unique(self.pane("input"))) > 10, "the first photo")
+        wait_for(lambda: self.ended() or len(np.unique(self.pane("input"))) > 10, "the photo", 60)
+        assert not self.ended(), self.process.stderr.read()
+        self.window = ""
+        wait_for(self.find_window, "the window")
+        # A window is shown, resized and shown again at first: it keeps the focus only then.
+        wait_for(self.take_focus, "the focus")
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def take_focus(self) -> bool:
+        self.display.xdotool("windowfocus", self.window)
+        time.sleep(0.1)
+        return self.display.xdotool("getwindowfocus") == self.window
+
+    def find_window(self) -> bool:
+        found = self.find("Deep Visualization Toolbox").split()
+        self.window = found[0] if found else ""
+        return bool(found)
 
     def find(self, title: str) -> str:
         return self.display.xdotool("search", "--onlyvisible", "--name", title)
