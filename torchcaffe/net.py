@@ -157,6 +157,11 @@ class Net(Passes):
             self.inputs += list(param.top)
         if layer.blobs or layer.type == "Python":
             self.params[param.name] = layer.blobs
+        if len(param.loss_weight) not in (0, len(tops)):
+            raise DefinitionError(
+                f"layer {param.name!r} ({param.type}) has {len(param.loss_weight)} loss_weight for "
+                f"{len(tops)} top(s); none or one for each is accepted"
+            )
         for i, name in enumerate(param.top):
             default = layer.default_loss_weight if i == 0 else 0.0
             weight = param.loss_weight[i] if i < len(param.loss_weight) else default

@@ -196,6 +196,7 @@ def test_names_and_counts(refused):
     refused(INPUT + FC.replace('bottom: "data"', 'bottom: "date"'), "bottom 'date'", "data")
     refused(INPUT + FC.replace('bottom: "data"', ""), "'fc'", "0 bottom(s); it takes 1")
     refused(INPUT + FC.replace("top", 'top: "b" top'), "'fc'", "2 top(s); it takes 1")
+    refused(INPUT + FC.replace("top", "loss_weight: 1 loss_weight: 0 top"), "2 loss_weight")
     refused(
         INPUT + 'layer { name: "s" type: "Slice" bottom: "data" top: "a" top: "b" }', "'s'", "3"
     )
