@@ -21,6 +21,7 @@ from torchcaffe import blob
 from torchcaffe.proto import caffe_pb2
 
 SECONDS = 5  # a case takes some milliseconds
+DEFAULTS = blob.MAX_BLOB_BYTES, blob.MAX_NET_BYTES
 GIB = 1 << 20  # in the KiB of getrusage
 NUMBERS = [
     "0", "-1", "1", "2", "3", "7", "4294967295", "2147483647", "-2147483648", "65535", "1000000",
@@ -198,6 +199,17 @@ def test_mutated_prototxts(part, tmp_path):
         phase = rng.choice([caffe.TRAIN, caffe.TEST])
         refused += attempt(f"case {i}: {text!r}", functools.partial(run_net, path, phase))
     assert count * 0.2 < refused < count * 0.9  # nets are built, and nets are refused
+
+
+def test_building_alone_uses_no_memory_at_the_limits_of_every_day(tmp_path, monkeypatch):
+    """With the default limits, by which blobs of gigabytes are legal."""
+    monkeypatch.setattr(blob, "MAX_BLOB_BYTES", DEFAULTS[0])
+    monkeypatch.setattr(blob, "MAX_NET_BYTES", DEFAULTS[1])
+    rng, path = random.Random(9), tmp_path / "net.prototxt"
+    for i in range(400):
+        text = mutate_text(rng, rng.choice([DEEP, LEGACY]))
+        path.write_text(text, encoding="utf-8")
+        attempt(f"case {i}: {text!r}", functools.partial(caffe.Net, path, caffe.TEST))
 
 
 # ---------------------------------------------------------------- weights and means
