@@ -109,7 +109,7 @@ def _read_hdf5(path: str | Path) -> list[StoredLayer]:
             file["data"].visititems(visit)
     except CaffeError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise FileError(
             f"could not open file {path}: it is not HDF5 weights of Caffe ({error})"
         ) from error

@@ -289,6 +289,15 @@ def test_mutated_caffemodels(deep, tmp_path, legacy):
     assert count * 0.3 < refused < count
 
 
+def test_mutated_hdf5_weights(deep, tmp_path):
+    rng, path = random.Random(6), tmp_path / "w.h5"
+    deep.save_hdf5(path)
+    data = path.read_bytes()
+    for i in range(500):
+        path.write_bytes(mutate_bytes(rng, data, 3000))
+        attempt(f"case {i}", functools.partial(deep.copy_from, path))
+
+
 def test_a_refused_caffemodel_changes_nothing(deep, tmp_path):
     path = tmp_path / "w.caffemodel"
     before = {name: [b.data.copy() for b in blobs] for name, blobs in deep.params.items()}
