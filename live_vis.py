@@ -67,6 +67,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not options.headless and (options.keys is not None or options.screenshot):
         parser.error("--keys and --screenshot need --headless")
+    missing = [path for path in options.image if not Path(path).exists()]
+    if missing:
+        parser.error(f"--image: there is no {missing[0]}")
     if options.headless and (options.tour or options.run_or_tour):
         parser.error("--headless and the tour exclude each other: the tour has no window anyway")
     return options

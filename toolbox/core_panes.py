@@ -137,5 +137,9 @@ def draw_debug(buffer: Image, layout: Layout, times: dict[str, float], style: St
         canvas = pane.of(buffer)
         canvas[0], canvas[-1], canvas[:, 0], canvas[:, -1] = (style.colour,) * 4
         text = pane.name + (f" {times[pane.name]:.1f} ms" if pane.name in times else "")
-        room = pane.width - 8
-        draw_text(canvas, shorten(text, style, room), style, 4, pane.height - 6)
+        text = shorten(text, style, pane.width - 8)
+        # At the right end, on a dark ground: there it hides least of what it is drawn over.
+        width, height = style.width(text) + 8, min(style.height() + 4, pane.height - 2)
+        band = canvas[-height - 1 : -1, -width - 1 : -1]
+        band[:] = band // 6
+        draw_text(canvas, text, style, pane.width - width + 2, pane.height - style.depth() - 2)

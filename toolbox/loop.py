@@ -187,7 +187,7 @@ class Loop:
 
     def _timing_text(self) -> str:
         timings = [timing for app in self.apps for timing in app.timings()]
-        text = [f"{timing.name} {timing.milliseconds:.1f} ms" for timing in timings]
+        text = [f"{timing.name} {timing.milliseconds:.1f}" for timing in timings]
         # Without the status line's own time, which would change with every drawing of it.
         drawn = sum(t for pane, t in self.screen.times.items() if pane != "caffevis_status")
         return ", ".join([*text, f"draw {drawn:.1f} ms"])

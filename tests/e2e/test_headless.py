@@ -99,6 +99,7 @@ COMMAND_LINES = {
     "unknown option": (["--headles"], "unrecognized arguments: --headles"),
     "keys with a window": (["--keys", "o"], "--keys and --screenshot need --headless"),
     "tour and headless": (["--headless", "--tour", "x"], "exclude each other"),
+    "missing image": (["--headless", "--image", "/none/a.jpg"], "--image: there is no /none/a.jpg"),
     "two tours": (["--tour", "x", "--run-or-tour", "y"], "not allowed with argument"),
     "ending": (["--headless", "--screenshot", "out.xyz"], "its ending must be one of"),
     "folder": (["--headless", "--screenshot", "/none/out.png"], "the folder /none does not exist"),

@@ -206,7 +206,7 @@ def test_apps_with_the_same_pane_are_an_error(make_loop):
         make_loop(apps=[SmallApp(), Other()])
 
 
-def test_frame_rate_is_shown_only_while_frames_come(make_loop):
+def test_frame_rate_is_shown_only_while_frames_come(make_loop, monkeypatch):
     now = [0.0]
     loop = make_loop(clock=lambda: now[0])
     app = loop.apps[0]
@@ -215,6 +215,8 @@ def test_frame_rate_is_shown_only_while_frames_come(make_loop):
         now[0] += 0.1
         app.frames += 1
         loop._count_frames()
+    assert not any(part.startswith("FPS") for part in loop._status_parts())
+    monkeypatch.setattr(Inputs, "playing", True)
     assert "FPS: 10.0" in list(loop._status_parts())
 
 
