@@ -215,9 +215,7 @@ class Transformer:
 
     def _check(self, in_: str) -> None:
         if in_ not in self.inputs:
-            raise ArgumentError(
-                f"{in_!r} is not one of the net's inputs: {', '.join(self.inputs)}"
-            )
+            raise ArgumentError(f"{in_!r} is not one of the net's inputs: {', '.join(self.inputs)}")
 
     def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
         """Bring an image (H, W, K) to the input's form.

@@ -56,7 +56,7 @@ class Stage:
 
 STAGES = {
     "stage1": Stage("stage1", 131, False, 36, 0.1, 1.0, (0.25, 1.0), 2.0),
-    "stage2": Stage("stage2", 227, True, 20, 0.05, 0.4, (0.3, 1.0), 1.0),
+    "stage2": Stage("stage2", 227, True, 14, 0.05, 0.4, (0.3, 1.0), 1.0),
 }
 
 
@@ -95,9 +95,7 @@ def loss_of(
     scores, teacher_scores, features = student(x / PIXEL_SCALE)
     target_scores, target_features = teach(x)
     known = classes >= 0
-    label = F.cross_entropy(
-        scores.float()[known], classes[known], label_smoothing=stage.smoothing
-    )
+    label = F.cross_entropy(scores.float()[known], classes[known], label_smoothing=stage.smoothing)
     distilled = F.kl_div(
         F.log_softmax(teacher_scores.float() / TEMPERATURE, 1),
         F.softmax(target_scores / TEMPERATURE, 1),

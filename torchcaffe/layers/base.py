@@ -84,9 +84,7 @@ class Layer:
         """Overwrite the bottom and return it, or return None where that is not possible."""
         return None
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         """Return the bottoms' diffs (None: this bottom has none, as a label)."""
         return self._derivative(top_diffs, bottoms, wrt_params=False)
 

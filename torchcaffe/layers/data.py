@@ -157,7 +157,5 @@ class HDF5Output(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return []
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         return [torch.zeros_like(bottom) for bottom in bottoms]

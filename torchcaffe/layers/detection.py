@@ -85,9 +85,7 @@ class PriorBox(Layer):
         variances = rows.repeat(boxes.numel() // 4)
         return [torch.stack([boxes.reshape(-1), variances])[None].to(bottoms[0])]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         return [torch.zeros_like(bottom) for bottom in bottoms]
 
     def connects(self, top: int, bottom: int) -> bool:

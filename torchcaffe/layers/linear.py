@@ -45,9 +45,7 @@ class InnerProduct(Layer):
         out = F.linear(bottoms[0].reshape(-1, self.length), self._matrix(params), bias)
         return [out.reshape(*lead, -1)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         matrix = self._matrix([self.blobs[0].tensor])
         rows = top_diffs[0].reshape(-1, matrix.shape[0])
         return [(rows @ matrix).reshape(bottoms[0].shape)]
@@ -128,9 +126,7 @@ class Eltwise(Layer):
             best = torch.maximum(best, x)
         return index
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         (diff,) = top_diffs
         if self.operation == EltwiseParameter.SUM:
             return [diff * c if c != 1 else diff for c in self.coeff]

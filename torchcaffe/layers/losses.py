@@ -30,9 +30,7 @@ class _Loss(Layer):
             raise self.shape_error(f"its bottoms {shapes} must hold as many images")
         return [()]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         diffs = super().backward(top_diffs, bottoms, tops)
         return [None if i in self.labels else diff for i, diff in enumerate(diffs)]
 
@@ -116,9 +114,7 @@ class SoftmaxWithLoss(_Classes):
         probability = torch.softmax(bottoms[0].detach(), self.along)
         return [losses.sum() / total, probability][: len(self.param.top)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         # Caffe's own: softmax minus one at the label, also where the loss is at its bound
         rows = torch.softmax(class_rows(bottoms[0], self.along), 1)
         index, valid = self._labels(bottoms[1], rows.shape[1])
@@ -143,9 +139,7 @@ class MultinomialLogisticLoss(_Classes):
         picked = rows.gather(1, index[:, None]).clamp_min(TINY)
         return [-picked.log().sum() / len(rows)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         rows = bottoms[0].reshape(len(bottoms[0]), -1)
         index, _ = self._labels(bottoms[1], rows.shape[1])
         # Caffe's own: also below the bound the derivative is that of the logarithm
@@ -203,9 +197,7 @@ class InfogainLoss(_Classes):
         matrix = bottoms[2] if self.matrix is None else self.matrix
         return matrix.detach().reshape(rows.shape[1], -1).to(rows)
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         rows = class_rows(bottoms[0], self.along)
         index, valid = self._labels(bottoms[1], rows.shape[1])
         gains = self._gains(bottoms, rows)[index]
@@ -298,9 +290,7 @@ class ContrastiveLoss(_Loss):
             apart = torch.relu(p.margin - squared.sqrt()).square()
         return [torch.where(similar, squared, apart).sum() / (2 * len(squared))]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         p = self.param.contrastive_loss_param
         difference, squared, similar = self._pairs(bottoms)
         if p.legacy_version:

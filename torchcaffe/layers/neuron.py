@@ -33,9 +33,7 @@ class ReLU(Layer):
     def forward_in_place(self, bottom: Tensor) -> Tensor | None:
         return torch.relu_(bottom) if not self.slope else None
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if not self.slope:
             return [torch.ops.aten.threshold_backward(top_diffs[0], bottoms[0], 0)]
         return [torch.where(bottoms[0] > 0, top_diffs[0], top_diffs[0] * self.slope)]
@@ -87,9 +85,7 @@ class Dropout(Layer):
     def forward_in_place(self, bottom: Tensor) -> Tensor | None:
         return bottom if self.phase != TRAIN and self.scale_train else None
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if isinstance(self._factor, float) and self._factor == 1.0:
             return [top_diffs[0]]
         return [top_diffs[0] * self._factor]
@@ -102,9 +98,7 @@ class Threshold(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [(bottoms[0] > self.param.threshold_param.threshold).to(bottoms[0])]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         return [torch.zeros_like(bottoms[0])]  # Caffe stops the program here
 
 
@@ -155,9 +149,7 @@ class Power(Layer):
         inner = p.shift + p.scale * bottoms[0]
         return [inner if p.power == 1 else inner**p.power]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if self.param.power_param.power * self.param.power_param.scale == 0:
             return [torch.zeros_like(bottoms[0])]
         return super().backward(top_diffs, bottoms, tops)
@@ -183,9 +175,7 @@ class ReLU6(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [bottoms[0].clamp(0.0, 6.0)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         # nothing passes at 0 and 6 themselves, as with ReLU
         return [top_diffs[0] * ((bottoms[0] > 0) & (bottoms[0] < 6))]
 

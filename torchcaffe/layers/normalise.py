@@ -65,9 +65,7 @@ class LRN(Layer):
         self._kept = self._scale(x)
         return [x * to_minus(self._kept, self.beta)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if self.within:
             return super().backward(top_diffs, bottoms, tops)
         (x,), (diff,), scale = bottoms, top_diffs, self._kept
@@ -138,9 +136,7 @@ class BatchNorm(Layer):
         for blob, new in zip(self.blobs, news, strict=True):
             blob.set_tensor(blob.tensor * self.decay + new)
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if not self.use_stored:
             return super().backward(top_diffs, bottoms, tops)
         _, variance = self._stored([blob.tensor for blob in self.blobs])
@@ -183,9 +179,7 @@ class MVN(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [self._normalised(bottoms[0])[0].reshape(self.top_shape)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         # Caffe's own: eps is part of the deviation, but the derivative takes it as small
         rows, scale = self._normalised(bottoms[0])
         diff = self._rows(top_diffs[0])
@@ -231,9 +225,7 @@ class Softmax(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [torch.softmax(bottoms[0], self.along)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         inner = (top_diffs[0] * tops[0]).sum(self.along, keepdim=True)
         return [(top_diffs[0] - inner) * tops[0]]
 

@@ -15,9 +15,7 @@ from torchcaffe.proto.caffe_pb2 import TRAIN, LayerParameter, PoolingParameter, 
 LOWEST = -3.4028234663852886e38  # what Caffe's maximum of an empty window is
 
 
-def pooled_size(
-    size: int, kernel: int, stride: int, pad: int, *, floor: bool, padded: bool
-) -> int:
+def pooled_size(size: int, kernel: int, stride: int, pad: int, *, floor: bool, padded: bool) -> int:
     """Return Caffe's output size: rounded up, without windows that start in the padding.
 
     `padded` says that one of the two axes has padding: Caffe then looks at both.
@@ -177,9 +175,7 @@ class Pooling(Layer):
             return [self._average(x)]
         return [self._stochastic(x)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if self.method != PoolingParameter.MAX:
             return super().backward(top_diffs, bottoms, tops)
         if self._native is not None:

@@ -120,9 +120,7 @@ class Python(Layer):
         self.user.forward(self._bottom, self._top)
         return [blob.tensor.clone() for blob in self._top]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         for blob, value in zip(self._bottom, bottoms, strict=True):
             blob.set_tensor(value)
         for blob, value, diff in zip(self._top, tops, top_diffs, strict=True):

@@ -98,9 +98,7 @@ class _Recurrent(Layer):
     def _step(self, x: Tensor, cont: Tensor, states: list[Tensor], params: list[Tensor]) -> Step:
         raise NotImplementedError
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         diffs = super().backward(top_diffs, bottoms, tops)
         return [None if i == 1 else diff for i, diff in enumerate(diffs)]
 

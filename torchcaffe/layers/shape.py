@@ -33,9 +33,7 @@ class Concat(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [torch.cat(bottoms, self.along)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         return list(torch.split(top_diffs[0], self.sizes, self.along))
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
@@ -89,9 +87,7 @@ class Split(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [bottoms[0]] * len(self.param.top)
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         total = top_diffs[0]
         for diff in top_diffs[1:]:
             total = total + diff
@@ -107,9 +103,7 @@ class _View(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [bottoms[0].reshape(self.top_shape)]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         return [top_diffs[0].reshape(bottoms[0].shape)]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
@@ -353,9 +347,7 @@ class ArgMax(Layer):
         pair = [index, values] if p.out_max_val else [index]
         return [torch.stack(pair, 1).reshape(self.reshape([tuple(x.shape)])[0])]
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         return [torch.zeros_like(bottoms[0])]  # Caffe stops the program here
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
@@ -375,7 +367,5 @@ class Silence(Layer):
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return []
 
-    def backward(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         return [torch.zeros_like(bottom) for bottom in bottoms]
