@@ -135,7 +135,7 @@ def test_a_change_of_view_goes_before_the_next_frame(app, net, make_frame):
         app.update()
         if app.result is not before and app.result is not None:
             seen.append((app.result.request.frame.id, app.result.request.layer))
-    assert (2, "fc") == seen[-1]
+    assert seen[-1] == (2, "fc")
     assert (1, "fc") in seen
 
 

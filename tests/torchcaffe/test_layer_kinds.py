@@ -79,8 +79,11 @@ def test_file_layers_say_what_to_put_in_their_place(tmp_path, type_):
 
 
 def test_dropout_scales_what_is_left_and_keeps_its_draw(tmp_path):
-    text = data(50, 40) + """layer { name: "d" type: "Dropout" bottom: "x" top: "y"
+    text = (
+        data(50, 40)
+        + """layer { name: "d" type: "Dropout" bottom: "x" top: "y"
                              dropout_param { dropout_ratio: 0.25 } }"""
+    )
     net = net_of(tmp_path, text, caffe.TRAIN)
     x = np.random.default_rng(0).uniform(1, 2, (50, 40)).astype(np.float32)
     net.forward(x=x)
@@ -103,8 +106,11 @@ def test_dropout_in_place_keeps_its_draw(tmp_path):
     assert set(np.unique(y)) == {0.0, 2.0}
 
 
-POOLED = data(2, 3, 7, 6) + """layer { name: "p" type: "Pooling" bottom: "x" top: "y"
+POOLED = (
+    data(2, 3, 7, 6)
+    + """layer { name: "p" type: "Pooling" bottom: "x" top: "y"
     pooling_param { pool: STOCHASTIC kernel_size: 3 stride: 2 } }"""
+)
 
 
 def test_stochastic_pooling_draws_by_weight_and_goes_back_there(tmp_path):
@@ -137,8 +143,11 @@ def test_stochastic_pooling_prefers_large_values(tmp_path):
 
 @pytest.mark.parametrize("top", ["y", "x"])
 def test_batch_norm_moves_its_sums_when_training(tmp_path, top):
-    text = data(4, 3, 2, 2) + f"""layer {{ name: "n" type: "BatchNorm" bottom: "x" top: "{top}"
+    text = (
+        data(4, 3, 2, 2)
+        + f"""layer {{ name: "n" type: "BatchNorm" bottom: "x" top: "{top}"
         batch_norm_param {{ moving_average_fraction: 0.9 }} }}"""
+    )
     net = net_of(tmp_path, text, caffe.TRAIN)
     rng = np.random.default_rng(2)
     sums = [np.zeros(3), np.zeros(3), np.zeros(1)]
@@ -196,9 +205,12 @@ def test_sequences_go_on_in_the_next_forward_pass(tmp_path, type_):
     ],
 )
 def test_in_place_behind_a_view_changes_the_bottom_too(tmp_path, view):
-    text = data(2, 3, 2) + f"""
+    text = (
+        data(2, 3, 2)
+        + f"""
         layer {{ name: "v" {view} bottom: "x" top: "v" }}
         layer {{ name: "r" type: "ReLU" bottom: "v" top: "v" }}"""
+    )
     net = net_of(tmp_path, text)
     x = np.random.default_rng(5).normal(size=(2, 3, 2)).astype(np.float32)
     for _ in range(2):
@@ -211,11 +223,14 @@ def test_in_place_behind_a_view_changes_the_bottom_too(tmp_path, view):
 
 
 def test_in_place_behind_a_split_leaves_the_other_branch_alone_backward(tmp_path):
-    text = data(2, 5) + """
+    text = (
+        data(2, 5)
+        + """
         layer { name: "r" type: "ReLU" bottom: "x" top: "x" }
         layer { name: "a" type: "Power" bottom: "x" top: "a" power_param { scale: 2 } }
         layer { name: "s" type: "Sigmoid" bottom: "x" top: "s" }
         layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "s" top: "y" }"""
+    )
     net = net_of(tmp_path, text)
     x = np.random.default_rng(6).normal(size=(2, 5)).astype(np.float32)
     net.forward(x=x)
@@ -229,10 +244,14 @@ def test_in_place_behind_a_split_leaves_the_other_branch_alone_backward(tmp_path
 
 
 def test_loss_weights_seed_the_backward_pass(tmp_path):
-    text = data(3, 4) + data(3, name="label") + """
+    text = (
+        data(3, 4)
+        + data(3, name="label")
+        + """
         layer { name: "l" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "loss"
                 loss_weight: 0.5 }
         layer { name: "r" type: "Reduction" bottom: "x" top: "sum" loss_weight: 2 }"""
+    )
     net = net_of(tmp_path, text)
     x = np.random.default_rng(7).normal(size=(3, 4))
     net.forward(x=x, label=np.array([0, 1, 3]))
@@ -279,8 +298,11 @@ def module(tmp_path, monkeypatch):
 
 
 def test_python_layer_runs_forward_and_backward(tmp_path, module):
-    text = data(2, 3) + f"""layer {{ name: "t" type: "Python" bottom: "x" top: "y"
+    text = (
+        data(2, 3)
+        + f"""layer {{ name: "t" type: "Python" bottom: "x" top: "y"
         python_param {{ module: "{module}" layer: "Times" param_str: "4" }} }}"""
+    )
     net = net_of(tmp_path, text)
     x = np.random.default_rng(8).normal(size=(2, 3)).astype(np.float32)
     np.testing.assert_allclose(net.forward(x=x)["y"], 4 * x, rtol=1e-6)
@@ -291,8 +313,11 @@ def test_python_layer_runs_forward_and_backward(tmp_path, module):
 
 
 def test_python_layers_can_be_refused(tmp_path, module):
-    text = data(2) + f"""layer {{ name: "t" type: "Python" bottom: "x" top: "y"
+    text = (
+        data(2)
+        + f"""layer {{ name: "t" type: "Python" bottom: "x" top: "y"
         python_param {{ module: "{module}" layer: "Times" param_str: "4" }} }}"""
+    )
     caffe.allow_python_layers(False)
     try:
         with pytest.raises(caffe.DefinitionError, match="--allow-python-layers"):

@@ -8,9 +8,7 @@ from tests.torchcaffe.replicas import losses, neurons, sequences, shapes, spatia
 from tests.torchcaffe.replicas.case import Case
 
 CASES: list[Case] = [
-    case
-    for module in (spatial, neurons, sums, shapes, losses, sequences)
-    for case in module.CASES
+    case for module in (spatial, neurons, sums, shapes, losses, sequences) for case in module.CASES
 ]
 
 __all__ = ["CASES", "Case"]
