@@ -136,6 +136,8 @@ def draw_debug(buffer: Image, layout: Layout, times: dict[str, float], style: St
     for pane in layout.panes.values():
         canvas = pane.of(buffer)
         canvas[0], canvas[-1], canvas[:, 0], canvas[:, -1] = (style.colour,) * 4
+        if pane.name == "caffevis_status":
+            continue  # its text has the timings
         text = pane.name + (f" {times[pane.name]:.1f} ms" if pane.name in times else "")
         text = shorten(text, style, pane.width - 8)
         # At the right end, on a dark ground: there it hides least of what it is drawn over.

@@ -9,6 +9,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+import cv2
+
 from toolbox.app import App, Drawing, all_bindings
 from toolbox.config import Settings
 from toolbox.core import CAMERA, CORE_BINDINGS, CoreState
@@ -249,6 +251,7 @@ def run_live(loop: Loop, window: Window) -> None:
     window : Window
         Closed by the caller.
     """
+    cv2.setNumThreads(1)  # the drawing is small, and the other cores compute
     keys = KeyQueue(window)
     busy_wait = loop.settings.main_loop_sleep_ms
     loop.step()

@@ -31,13 +31,13 @@ class Stop:
 
 
 TOUR = (
-    Stop("photo", "", "a photo and what the first layer makes of it"),
+    Stop("photo", "e", "a photo, its most probable classes, and the first layer"),
     Stop("unit", "down right right", "one unit of the first layer, enlarged at the left"),
     Stop("deeper", "o o o o o o o o", "deeper layers answer to larger, rarer things"),
     Stop("deconv", "sel_down_fast right n n", "deconv: what in the photo this unit answers to"),
     Stop("zoom", "z z", "the same, enlarged"),
-    Stop("diffs", "z a", "how every unit of the layer takes part in it"),
-    Stop("next_photo", "esc e", "the next photo, and its most probable classes"),
+    Stop("diffs", "z d u u a", "how the units two layers below take part in it"),
+    Stop("next_photo", "esc e", "the next photo"),
     Stop("help", "h", "all keys"),
 )
 
