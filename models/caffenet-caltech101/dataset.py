@@ -88,9 +88,9 @@ def _box(
     """Draw a crop box; half of them relative to the image stretched to a square."""
     share = rng.uniform(*area)
     aspect = np.exp(rng.uniform(-0.4, 0.4))
-    if rng.rand() < 0.5:  # stretched: the window's default for photos
+    if rng.rand() < 0.5:  # stretched, as the window's key 0 does
         w, h = width * np.sqrt(share * aspect), height * np.sqrt(share / aspect)
-    else:  # true proportions: the window's centre crop, and the camera
+    else:  # true proportions, as photos are cropped, and the camera
         side = np.sqrt(share) * min(height, width) * 1.1
         w, h = side * np.sqrt(aspect), side / np.sqrt(aspect)
     w, h = int(min(max(w, 8), width)), int(min(max(h, 8), height))
@@ -111,12 +111,12 @@ def random_crop(
 
 
 def stretched(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize to a square, as the window's default stretch mode does."""
+    """Resize to a square, as the window does in stretch mode."""
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def centre_square(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize the largest centred square, as the window's other stretch mode does."""
+    """Resize the largest centred square, as the window does by default."""
     h, w = image.shape[:2]
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
