@@ -1,6 +1,6 @@
 """Fold the trained network into plain Caffe layers, write it, and measure what was written.
 
-    PYTHONPATH=. python models/caffenet-caltech101/export.py --data CALTECH101 [--work build/training]
+    PYTHONPATH=. python models/caffenet-caltech101/export.py --data CALTECH101
 
 Writes caffenet-caltech101.caffemodel, filters.png and results.json beside this file. All
 figures are those of the written file, run by torchcaffe with the deploy prototxt.
