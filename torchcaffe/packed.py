@@ -1,4 +1,4 @@
-"""Convolutions on the CPU with weights laid out once for oneDNN.
+"""Convolutions and products on the CPU with weights laid out once for oneDNN.
 
 Eager PyTorch brings a convolution's weights into the processor's layout at every call; at
 batch 1 that is a third of the time of CaffeNet's later layers. Here the laid-out weights are
@@ -22,7 +22,12 @@ _KEPT = 8  # layouts of one parameter: they depend on the size of the input
 
 
 def _is_available() -> bool:
-    needed = ("_convolution_pointwise", "_reorder_convolution_weight")
+    needed = (
+        "_convolution_pointwise",
+        "_reorder_convolution_weight",
+        "_linear_pointwise",
+        "_reorder_linear_weight",
+    )
     found = torch.backends.mkldnn.is_available()
     return found and all(hasattr(torch.ops.mkldnn, name) for name in needed)
 
@@ -129,3 +134,17 @@ def carry_back(
     if laid_out is None:
         return None
     return _interleaved(_run(diff, laid_out, None, pad, (1, 1), group), geometry, size)
+
+
+def multiply(row: Tensor, weight: Blob, bias: Tensor | None, kept: Kept) -> Tensor | None:
+    """Return row (1, in) times weight (out, in), or None where the plain way must be taken.
+
+    One row only reads every weight once; in oneDNN's layout that goes at nearly twice the
+    speed. (The layout is a second copy of the weights.)
+    """
+    laid_out = kept.get(
+        weight, "row", lambda w: torch.ops.mkldnn._reorder_linear_weight(w.contiguous(), 1)
+    )
+    if laid_out is None:
+        return None
+    return torch.ops.mkldnn._linear_pointwise(row, laid_out, bias, "none", [], "")

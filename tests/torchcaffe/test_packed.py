@@ -39,6 +39,18 @@ def test_equal_to_double_precision(kernel, stride, pad, group, size):
     assert torch.allclose(back.double(), inputs.grad, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_row_equals_double_precision(bias):
+    rng = np.random.RandomState(1)
+    weight = Blob((13, 37))
+    weight.data[...] = rng.normal(size=weight.shape)
+    row = torch.from_numpy(rng.normal(size=(1, 37)).astype(np.float32))
+    added = torch.from_numpy(rng.normal(size=13).astype(np.float32)) if bias else None
+    found = packed.multiply(row, weight, added, packed.Kept())
+    expected = row.double() @ weight.tensor.double().t() + (added.double() if bias else 0)
+    assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_changed_weights_are_seen():
     weight, plan, kept = Blob((2, 2, 3, 3)), packed.Geometry((1, 1), (1, 1), 1), packed.Kept()
     weight.data[...] = 1.0

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchcaffe import packed
 from torchcaffe.blob import Shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer
 from torchcaffe.proto.caffe_pb2 import EltwiseParameter, FillerParameter
@@ -27,6 +28,8 @@ class InnerProduct(Layer):
         self.add_param(ends[::-1] if p.transpose else ends, p.weight_filler)
         if p.bias_term:
             self.add_param((p.num_output,), p.bias_filler)
+        self._kept = packed.Kept()
+        self._packs = packed.AVAILABLE and not p.transpose and self.length > 0
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         if math.prod(shapes[0][self.first :]) != self.length or len(shapes[0]) < self.first:
@@ -44,6 +47,16 @@ class InnerProduct(Layer):
         bias = params[1] if len(params) > 1 else None
         out = F.linear(bottoms[0].reshape(-1, self.length), self._matrix(params), bias)
         return [out.reshape(*lead, -1)]
+
+    def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
+        (x,) = bottoms
+        if self._packs and x.numel() == self.length and x.device.type == "cpu":
+            bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
+            row = x.reshape(1, self.length)
+            fast = packed.multiply(row, self.blobs[0], bias, self._kept)
+            if fast is not None:
+                return [fast.reshape(*x.shape[: self.first], -1)]
+        return super().forward(bottoms)
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         matrix = self._matrix([self.blobs[0].tensor])
