@@ -51,6 +51,7 @@ test: $(VENV)/test.stamp
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -8,12 +8,12 @@ import sys
 import cv2
 import torch
 
-from bench import backward, drawing, forward, loading
+from bench import backward, drawing, forward, loading, tricks
 from bench.machine import describe
 from bench.registry import BENCHMARKS
 
 # Importing a benchmark's module registers it.
-MODULES = (forward, backward, loading, drawing)
+MODULES = (forward, backward, loading, drawing, tricks)
 
 
 def main() -> int:

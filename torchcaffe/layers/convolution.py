@@ -117,7 +117,7 @@ class _Weighted(_Sliding):
         if p.bias_term:
             self.add_param((p.num_output,), p.bias_filler)
         self._kept = packed.Kept()
-        self._packs = (
+        self.packs = (
             packed.AVAILABLE
             and self.axes == 2
             and self._is_plain
@@ -156,7 +156,7 @@ class _Weighted(_Sliding):
         return [top.reshape(shape) for top in tops]
 
     def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
-        if not (self._packs and bottoms[0].device.type == "cpu"):
+        if not (self.packs and bottoms[0].device.type == "cpu"):
             return super().forward(bottoms)
         bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
         tops = [packed.convolve(x, self.blobs[0], bias, self._plan, self._kept) for x in bottoms]
@@ -166,7 +166,7 @@ class _Weighted(_Sliding):
     def _carry_back(self, diff: Tensor, bottom: Tensor) -> Tensor | None:
         # a stride above the kernel has more phases than taps; an empty batch has nothing
         dense = all(s <= k for s, k in zip(self.stride, self.kernel, strict=True))
-        if self._packs and dense and diff.numel() and diff.device.type == "cpu":
+        if self.packs and dense and diff.numel() and diff.device.type == "cpu":
             size = tuple(bottom.shape[2:])
             fast = packed.carry_back(diff, self.blobs[0], size, self._plan, self._kept)
             if fast is not None:

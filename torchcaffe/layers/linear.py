@@ -29,7 +29,7 @@ class InnerProduct(Layer):
         if p.bias_term:
             self.add_param((p.num_output,), p.bias_filler)
         self._kept = packed.Kept()
-        self._packs = packed.AVAILABLE and not p.transpose and self.length > 0
+        self.packs = packed.AVAILABLE and not p.transpose and self.length > 0
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         if math.prod(shapes[0][self.first :]) != self.length or len(shapes[0]) < self.first:
@@ -50,7 +50,7 @@ class InnerProduct(Layer):
 
     def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
         (x,) = bottoms
-        if self._packs and x.numel() == self.length and x.device.type == "cpu":
+        if self.packs and x.numel() == self.length and x.device.type == "cpu":
             bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
             row = x.reshape(1, self.length)
             fast = packed.multiply(row, self.blobs[0], bias, self._kept)

@@ -1,0 +1,75 @@
+"""What each of the engine's tricks gives by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+import torchcaffe as caffe
+from bench.nets import CALTECH, YOS, Model, photo
+from bench.registry import Table, benchmark
+from bench.timing import interleaved
+from torchcaffe.layers.convolution import Convolution
+from torchcaffe.layers.linear import InnerProduct
+
+NONE = "no trick"
+# trick -> the layer types that keep their weights in oneDNN's layout
+TRICKS: dict[str, tuple[type[caffe.BaseLayer], ...]] = {
+    NONE: (),
+    "kept convolution weights": (Convolution,),
+    "kept fully connected weights": (InnerProduct,),
+    "both": (Convolution, InnerProduct),
+}
+
+
+@contextmanager
+def only(net: caffe.Net, kinds: tuple[type[caffe.BaseLayer], ...]) -> Iterator[None]:
+    """Let only layers of these kinds keep laid-out weights, then all as before."""
+    layers = [layer for layer in net.layers if isinstance(layer, Convolution | InnerProduct)]
+    before = [layer.packs for layer in layers]
+    try:
+        for layer in layers:
+            layer.packs = isinstance(layer, kinds)
+        yield
+    finally:
+        for layer, packs in zip(layers, before, strict=True):
+            layer.packs = packs
+
+
+def _contenders(net: caffe.Net, run: Callable[[], None]) -> dict[str, Callable[[], None]]:
+    def with_trick(kinds: tuple[type[caffe.BaseLayer], ...]) -> Callable[[], None]:
+        def contender() -> None:
+            with only(net, kinds):
+                run()
+
+        return contender
+
+    return {name: with_trick(kinds) for name, kinds in TRICKS.items()}
+
+
+def _tables(model: Model, budget: float) -> list[Table]:
+    net, x = model.load(), photo()
+    net.forward(data=x)
+    activations = np.array(net.blobs["conv5"].data)
+    diff = np.zeros_like(activations)
+    diff[:, 0] = activations[:, 0]
+
+    def forward() -> None:
+        net.forward(data=x)
+
+    def both_ways() -> None:
+        net.forward(data=x)
+        net.deconv_from_layer("conv5", diff, zero_higher=True)
+
+    return [
+        Table(f"{what}, {model.title}", interleaved(_contenders(net, run), budget), NONE)
+        for what, run in (("forward", forward), ("forward and deconv", both_ways))
+    ]
+
+
+@benchmark("tricks", "what keeping weights in oneDNN's layout gives, by kind of layer")
+def run(budget: float) -> list[Table]:
+    """Time both nets with each trick alone."""
+    return [table for model in (CALTECH, YOS) for table in _tables(model, budget)]
