@@ -222,14 +222,38 @@ class Session:
             command, env=display.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        # The pointer is part of the screen's picture: out of the window with it.
-        display.xdotool("mousemove", str(display.WIDTH - 1), str(display.HEIGHT - 1))
-        wait_for(lambda: self.ended() or len(np.unique(self.pane("input"))) > 10, "the photo", 60)
-        assert not self.ended(), self.process.stderr.read()
         self.window = ""
-        wait_for(self.find_window, "the window")
+        try:
+            self.start()
+        except BaseException:
+            self.end()
+            raise
+
+    def start(self) -> None:
+        """Wait for the window with its first photo, and give it the focus."""
+        # The pointer is part of the screen's picture: out of the window with it.
+        right, bottom = str(self.display.WIDTH - 1), str(self.display.HEIGHT - 1)
+        self.display.xdotool("mousemove", right, bottom)
+        wait_for(lambda: self.ended() or self.find_window(), "the window", 60)
+        assert not self.ended(), self.process.stderr.read()
+        wait_for(self.is_painted, "the photo", 60)
         # A window is shown, resized and shown again at first: it keeps the focus only then.
         wait_for(self.take_focus, "the focus")
+
+    def is_painted(self) -> bool:
+        """Look for the photo; show the window anew where it does not come.
+
+        On an overloaded machine Qt 5 misses a window's first Map and Expose events in a few
+        of a hundred starts (plain `cv2.imshow` too), and paints only when it is shown again.
+        """
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            if len(np.unique(self.pane("input"))) > 10:
+                return True
+            time.sleep(0.03)
+        for what in ("windowunmap", "windowmap"):
+            self.display.xdotool(what, self.window)
+        return False
 
     def ended(self) -> bool:
         return self.process.poll() is not None
