@@ -50,6 +50,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--settings", metavar="FILE", type=Path, help="instead of settings_local.py"
     )
     parser.add_argument(
+        "--allow-python-layers",
+        action="store_true",
+        help="let the network's Python layers run the code they name",
+    )
+    parser.add_argument(
         "--image", metavar="PATH", nargs="+", default=[], help="pictures, videos or folders to show"
     )
     parser.add_argument("--headless", action="store_true", help="without a window")
@@ -163,6 +168,8 @@ def write_tour(options: argparse.Namespace, settings: Settings, folder: Path) ->
 def run(options: argparse.Namespace) -> None:
     """Do what the command line asks for."""
     settings = settings_file.load(options.settings)
+    if options.allow_python_layers:
+        settings = settings.replaced(caffevis_allow_python_layers=True)
     for note in settings.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.headless:

@@ -53,6 +53,9 @@ _MODEL = (
             "takes a layer's name; the layer is left out where it returns True"),
     Setting("caffevis_layers_aspect_ratio", 1.0, kind.number(0.01, 100),
             "columns over rows of the grid of units"),
+    Setting("caffevis_allow_python_layers", False, kind.boolean(),
+            "let the network's Python layers run the code they name"
+            " (also --allow-python-layers)"),
     Setting("caffevis_mode_gpu", False, kind.boolean(),
             "compute on the GPU where there is one"),
     Setting("caffevis_gpu_id", 0, kind.whole(),

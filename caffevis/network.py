@@ -94,7 +94,8 @@ def open_net(settings: Settings) -> NetLike:
     Parameters
     ----------
     settings : Settings
-        `caffevis_deploy_prototxt`, `caffevis_network_weights`, `caffevis_mode_gpu`.
+        `caffevis_deploy_prototxt`, `caffevis_network_weights`, `caffevis_mode_gpu`,
+        `caffevis_allow_python_layers`.
 
     Returns
     -------
@@ -117,9 +118,10 @@ def open_net(settings: Settings) -> NetLike:
         caffe.set_mode_gpu()
     else:
         caffe.set_mode_cpu()
-    net: NetLike = caffe.Net(
-        settings.caffevis_deploy_prototxt, settings.caffevis_network_weights, caffe.TEST
-    )
+    with caffe.python_layers_allowed(settings.caffevis_allow_python_layers):
+        net: NetLike = caffe.Net(
+            settings.caffevis_deploy_prototxt, settings.caffevis_network_weights, caffe.TEST
+        )
     _use_one_image(net)
     return net
 

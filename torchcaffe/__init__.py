@@ -22,7 +22,7 @@ from torchcaffe.errors import (
 from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
-from torchcaffe.layers.python_layer import allow_python_layers
+from torchcaffe.layers.python_layer import python_layers_allowed
 from torchcaffe.net import Net
 from torchcaffe.net_spec import NetSpec, params, to_proto
 from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
@@ -54,7 +54,6 @@ __all__ = [
     "NetSpec",
     "ShapeError",
     "UnknownNameError",
-    "allow_python_layers",
     "coord_map",
     "io",
     "layer",
@@ -63,6 +62,7 @@ __all__ = [
     "net_spec",
     "params",
     "proto",
+    "python_layers_allowed",
     "regions",
     "set_device",
     "set_mode_cpu",

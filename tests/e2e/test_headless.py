@@ -153,3 +153,37 @@ def test_wrong_settings_and_models_are_one_sentence(in_process, world, tmp_path,
     assert "Traceback" not in done.err
     assert done.err.strip().count("\n") == 0
     assert not (tmp_path / "out.png").exists()
+
+
+def test_python_layers_run_only_when_allowed(in_process, world, tmp_path, monkeypatch):
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "double_e2e.py").write_text(
+        "import torchcaffe as caffe\n"
+        "class Double(caffe.Layer):\n"
+        "    def reshape(self, bottom, top):\n"
+        "        top[0].reshape(*bottom[0].shape)\n"
+        "    def forward(self, bottom, top):\n"
+        "        top[0].data[...] = 2 * bottom[0].data\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(modules))
+    text = (world / "tiny.prototxt").read_text(encoding="utf-8")
+    text += (
+        'layer { name: "twice" type: "Python" bottom: "prob" top: "twice" '
+        'python_param { module: "double_e2e" layer: "Double" } }\n'
+    )
+    (world / "python.prototxt").write_text(text, encoding="utf-8")
+    settings = world / "python_settings.py"
+    base = (world / "settings.py").read_text(encoding="utf-8")
+    line = "caffevis_deploy_prototxt = 'python.prototxt'\n"
+    settings.write_text(base + line, encoding="utf-8")
+    out = tmp_path / "out.png"
+    refused = in_process("--headless", "--screenshot", out, settings=settings)
+    assert refused.code == 2
+    assert "double_e2e" in refused.err
+    assert "--allow-python-layers" in refused.err
+    assert not out.exists()
+    command = ("--headless", "--allow-python-layers", "--screenshot", out)
+    assert in_process(*command, settings=settings).code == 0
+    assert out.exists()

@@ -88,10 +88,9 @@ def small_limits(monkeypatch):
     """Nets that are too large are the same at 8 MiB as at 4 GiB, only slower to reach."""
     monkeypatch.setattr(blob, "MAX_BLOB_BYTES", 8 << 20)
     monkeypatch.setattr(blob, "MAX_NET_BYTES", 32 << 20)
-    caffe.allow_python_layers(False)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield
-    caffe.allow_python_layers(True)
+    with caffe.python_layers_allowed(False):
+        yield
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < GIB
 
 

@@ -318,13 +318,10 @@ def test_python_layers_can_be_refused(tmp_path, module):
         + f"""layer {{ name: "t" type: "Python" bottom: "x" top: "y"
         python_param {{ module: "{module}" layer: "Times" param_str: "4" }} }}"""
     )
-    caffe.allow_python_layers(False)
-    try:
-        with pytest.raises(caffe.DefinitionError, match="--allow-python-layers"):
-            net_of(tmp_path, text)
-        assert module not in sys.modules
-    finally:
-        caffe.allow_python_layers(True)
+    refused = pytest.raises(caffe.DefinitionError, match="--allow-python-layers")
+    with caffe.python_layers_allowed(False), refused:
+        net_of(tmp_path, text)
+    assert module not in sys.modules
 
 
 # ---------------------------------------------------------------- one's own type

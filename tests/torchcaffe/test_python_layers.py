@@ -239,11 +239,8 @@ def test_errors_of_python_layers_while_running(user):
 
 def test_python_layers_can_be_refused(user):
     path = write(user, INPUT + python_layer_text("mine", "Times", param_str="1"))
-    caffe.allow_python_layers(False)
-    try:
-        with pytest.raises(caffe.DefinitionError, match="--allow-python-layers"):
-            caffe.Net(path, caffe.TEST)
-        assert "user_layers" not in sys.modules
-    finally:
-        caffe.allow_python_layers(True)
+    refused = pytest.raises(caffe.DefinitionError, match="--allow-python-layers")
+    with caffe.python_layers_allowed(False), refused:
+        caffe.Net(path, caffe.TEST)
+    assert "user_layers" not in sys.modules
     caffe.Net(path, caffe.TEST)

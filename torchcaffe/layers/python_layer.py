@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -15,13 +17,19 @@ from torchcaffe.layers.base import Diffs, Layer, Span, layer
 _allowed = True
 
 
-def allow_python_layers(allowed: bool) -> None:
-    """Let nets run the Python code they name (pycaffe's way), or refuse such nets.
+@contextmanager
+def python_layers_allowed(allowed: bool) -> Iterator[None]:
+    """Context in which nets may run the Python code they name, or are refused for it.
 
-    The command-line tools refuse by default: a downloaded prototxt should not run code.
+    Outside of any, they may, as in pycaffe. The command-line tools refuse by default: a
+    downloaded prototxt should not run code.
     """
     global _allowed
-    _allowed = allowed
+    before, _allowed = _allowed, allowed
+    try:
+        yield
+    finally:
+        _allowed = before
 
 
 class UserCodeError(CaffeError, RuntimeError):
