@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from torchcaffe import device
@@ -13,6 +12,7 @@ from torchcaffe.blob import Shape, checked_shape
 from torchcaffe.errors import DefinitionError
 from torchcaffe.fillers import make_filler
 from torchcaffe.layers.base import Diffs, Layer, layer
+from torchcaffe.layers.shape import Silence
 from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
 
 
@@ -145,17 +145,5 @@ class FileData(_Source):
 
 
 @layer("HDF5Output")
-class HDF5Output(Layer):
+class HDF5Output(Silence):
     """Writes files while training; here it uses up its bottoms and writes nothing."""
-
-    bottoms = (1, None)
-    tops = (0, 0)
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return []
-
-    def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
-        return []
-
-    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
-        return [torch.zeros_like(bottom) for bottom in bottoms]
