@@ -16,7 +16,7 @@ from toolbox.frame import Frame
 from toolbox.imagefile import ImageError, read_image
 from toolbox.images import Image, make_square
 from toolbox.moving import Capture, MovingError, MovingSource, Spec, open_capture
-from toolbox.worker import Worker
+from toolbox.worker import Worker, close_all
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,7 @@ class Inputs:
 
     def close(self) -> bool:
         """Join all threads; False where one did not end."""
-        closed = self._close_moving()
-        return self._loader.close() and closed
+        return close_all([self._close_moving, self._loader.close])
 
     def _arrive(self, state: CoreState) -> None:
         """Look for files anew when the user goes somewhere else."""

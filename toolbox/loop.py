@@ -31,6 +31,7 @@ from toolbox.keys import decode
 from toolbox.panes import PaneError, make_layout
 from toolbox.screen import Screen
 from toolbox.window import Window
+from toolbox.worker import close_all
 
 CORE_PANES = ("input", "caffevis_status")
 # Panes of other versions: their files load, the panes stay empty.
@@ -156,8 +157,7 @@ class Loop:
 
     def close(self) -> bool:
         """Join every thread; False where one did not end in time."""
-        closed = [app.close() for app in self.apps]
-        return self.inputs.close() and all(closed)
+        return close_all([*(app.close for app in self.apps), self.inputs.close])
 
     def _core_drawings(self) -> list[Drawing]:
         shown = self.apps[0].shown_frame() if self.apps else self._newest

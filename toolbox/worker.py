@@ -11,7 +11,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,6 +20,24 @@ Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
+
+
+def close_all(closers: Iterable[Callable[[], bool]]) -> bool:
+    """Call functions that join threads side by side: as long as the slowest, not the sum.
+
+    Parameters
+    ----------
+    closers : iterable of callable
+        Each returns whether its thread has ended.
+
+    Returns
+    -------
+    bool
+        Whether all have.
+    """
+    waiting = list(closers)
+    with ThreadPoolExecutor(max(len(waiting), 1)) as pool:
+        return all(list(pool.map(lambda close: close(), waiting)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from toolbox.worker import Worker
+from toolbox.worker import Worker, close_all
 
 
 def collect(worker, count: int):
@@ -111,3 +111,15 @@ def test_closing_does_not_wait_for_ever_for_work_that_hangs():
         time.sleep(0.01)
     assert not worker.close(0.1)
     gate.set()
+
+
+def test_several_are_closed_side_by_side():
+    meeting = threading.Barrier(3, timeout=10)  # passes only when all three wait at once
+
+    def close():
+        meeting.wait()
+        return True
+
+    assert close_all([close] * 3)
+    assert not close_all([lambda: True, lambda: False])
+    assert close_all([])
