@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torchcaffe.errors import DefinitionError
 from torchcaffe.proto.caffe_pb2 import LayerParameter, NetParameter, NetState, NetStateRule, Phase
@@ -84,12 +85,42 @@ def copy_of(layer: LayerParameter) -> LayerParameter:
     return copy
 
 
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return the names with the second, third, ... `x` called `x_2`, `x_3`, ...
+
+    Caffe lets layers share a name, and finds the first of them by it.
+    """
+    taken, out = set(names), []
+    seen: Counter[str] = Counter()
+    for name in names:
+        seen[name] += 1
+        new, number = name, seen[name]
+        while number > 1 and (new == name or new in taken):
+            new, number = f"{name}_{number}", number + 1
+        taken.add(new)
+        out.append(new)
+    return out
+
+
+def _rename_twins(layers: list[LayerParameter]) -> None:
+    for layer, name in zip(layers, unique_names([la.name for la in layers]), strict=True):
+        if name != layer.name:
+            warnings.warn(
+                f"two layers have the name {layer.name!r}; the later ({layer.type}) is called "
+                f"{name!r} here",
+                stacklevel=2,
+            )
+            layer.name = name
+
+
 def insert_splits(layers: Iterable[LayerParameter]) -> list[LayerParameter]:
     """Return the layers with a Split behind every top that several bottoms use.
 
-    Names are Caffe's: layer and blobs `<blob>_<layer>_<top>_split[_<k>]`.
+    Names are Caffe's: layer and blobs `<blob>_<layer>_<top>_split[_<k>]`. Layers of one name
+    get names of their own first.
     """
     layers = [copy_of(layer) for layer in layers]
+    _rename_twins(layers)
     source, uses = _consumers(layers)
     taken: dict[Place, int] = defaultdict(int)
     out = []

@@ -11,6 +11,7 @@ import torch
 
 from torchcaffe.blob import Blob, checked_shape
 from torchcaffe.errors import CaffeError, FileError, ShapeError
+from torchcaffe.graph import unique_names
 from torchcaffe.proto.caffe_pb2 import LayerParameter
 from torchcaffe.proto.wire import StoredLayer, read_caffemodel, write_caffemodel
 
@@ -25,7 +26,8 @@ def is_hdf5(path: str | Path) -> bool:
 def load(params: Params, path: str | Path, *, hdf5: bool = False) -> list[str]:
     """Fill `params` from a file (HDF5 by its name, or `hdf5`); return the layers it lacks."""
     stored = _read_hdf5(path) if hdf5 or is_hdf5(path) else read_caffemodel(path)
-    by_name = {layer.name: layer.blobs for layer in stored if layer.blobs}
+    names = unique_names([layer.name for layer in stored])
+    by_name = {n: layer.blobs for n, layer in zip(names, stored, strict=True) if layer.blobs}
     wanted = [name for name, blobs in params.items() if blobs]
     missing = [name for name in wanted if name not in by_name]
     if wanted and missing == wanted:

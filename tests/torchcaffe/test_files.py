@@ -2,10 +2,13 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 import torchcaffe as caffe
 from torchcaffe import blob
+from torchcaffe.graph import unique_names
+from torchcaffe.proto.wire import write_caffemodel
 
 INPUT = 'layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }\n'
 FC = """layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
@@ -190,8 +193,41 @@ def test_include_and_exclude_together_are_refused(refused):
 # ---------------------------------------------------------------- nets that don't fit together
 
 
+def test_layers_of_one_name_get_names_of_their_own(net_of):
+    relu = 'layer { name: "fc" type: "ReLU" bottom: "fc" top: "fc" }\n'
+    later = FC.replace('top: "fc"', 'top: "other"')
+    with pytest.warns(UserWarning, match="two layers have the name 'fc'") as caught:
+        net = net_of(INPUT + FC + relu + later)
+    assert len(caught) == 2
+    assert [net.layer_dict[name].type for name in ("fc", "fc_2", "fc_3")] == [
+        "InnerProduct", "ReLU", "InnerProduct",
+    ]  # fmt: skip
+    assert list(net.params) == ["fc", "fc_3"]
+
+
+def test_weights_of_layers_of_one_name_go_to_their_turn(net_of, tmp_path):
+    relu = 'layer { name: "fc" type: "ReLU" bottom: "fc" top: "fc" }\n'
+    with pytest.warns(UserWarning, match="two layers"):
+        net = net_of(INPUT + FC + relu + FC.replace('top: "fc"', 'top: "other"'))
+    stored = [
+        (caffe.proto.caffe_pb2.LayerParameter(name="fc"), arrays)
+        for arrays in (
+            [np.full((4, 3), 1.0), np.full(4, 2.0)],
+            [],
+            [np.full((4, 3), 3.0), np.full(4, 4.0)],
+        )
+    ]
+    write_caffemodel("twins", stored, tmp_path / "twins.caffemodel")
+    net.copy_from(tmp_path / "twins.caffemodel")
+    found = [blob.data.flat[0] for name in ("fc", "fc_3") for blob in net.params[name]]
+    assert found == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_names_of_twins_avoid_names_that_exist():
+    assert unique_names(["a", "a", "a_2", "a", ""]) == ["a", "a_3", "a_2", "a_4", ""]
+
+
 def test_names_and_counts(refused):
-    refused(INPUT + FC + FC.replace('top: "fc"', 'top: "other"'), "two layers", "'fc'")
     refused(INPUT + FC + FC.replace('name: "fc"', 'name: "two"'), "'two'", "top 'fc'")
     refused(INPUT + FC.replace('bottom: "data"', 'bottom: "date"'), "bottom 'date'", "data")
     refused(INPUT + FC.replace('bottom: "data"', ""), "'fc'", "0 bottom(s); it takes 1")
