@@ -110,6 +110,11 @@ def random_crop(
     return crop[:, ::-1] if rng.rand() < 0.5 else crop
 
 
+def shares_right(classes: np.ndarray, right: np.ndarray) -> dict[int, float]:
+    """Return for each category the share of its images that are right."""
+    return {int(c): float(right[classes == c].mean()) for c in np.unique(classes)}
+
+
 def stretched(image: np.ndarray, size: int) -> np.ndarray:
     """Resize to a square, as the window does in stretch mode."""
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)

@@ -18,14 +18,12 @@ import cv2
 import numpy as np
 import torch
 from checkpoint import load_checkpoint
-from dataset import HERE, LABELS_FILE, Dataset, centre_square, load, stretched
-from network import CONVOLUTIONS, Student, part
+from dataset import HERE, LABELS_FILE, Dataset, centre_square, load, shares_right, stretched
+from network import CONVOLUTIONS, MEAN_BGR, PIXEL_SCALE, Student, part
 from torch import Tensor, nn
 
 import torchcaffe as caffe
 
-MEAN_BGR = np.array([104.0, 117.0, 123.0], np.float32)
-PIXEL_SCALE = 58.0
 PROTOTXT = HERE / "deploy.prototxt"
 CAFFEMODEL = HERE / "caffenet-caltech101.caffemodel"
 Fit = Callable[[np.ndarray, int], np.ndarray]
@@ -74,7 +72,7 @@ def predictions(net: caffe.Net, data: Dataset, fit: Fit, batch: int = 32) -> np.
     found = []
     for start in range(0, len(data.images), batch):
         images = [fit(image, 227) for image in data.images[start : start + batch]]
-        x = np.stack(images).astype(np.float32) - MEAN_BGR
+        x = np.stack(images).astype(np.float32) - np.array(MEAN_BGR, np.float32)
         net.blobs["data"].reshape(len(x), 3, 227, 227)
         net.reshape()
         net.forward(data=x.transpose(0, 3, 1, 2))
@@ -85,7 +83,7 @@ def predictions(net: caffe.Net, data: Dataset, fit: Fit, batch: int = 32) -> np.
 def figures(truth: np.ndarray, found: np.ndarray, labels: list[str]) -> dict:
     """Return accuracy over images, the mean over categories, and the worst categories."""
     right = truth == found
-    share = {c: float(right[truth == c].mean()) for c in np.unique(truth)}
+    share = shares_right(truth, right)
     worst = []
     for c in sorted(share, key=share.__getitem__)[:12]:
         mistaken = np.bincount(found[(truth == c) & ~right], minlength=len(labels))

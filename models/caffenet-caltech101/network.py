@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+MEAN_BGR = (104.0, 117.0, 123.0)
+PIXEL_SCALE = 58.0  # what pixels are divided by while training; folded into conv1
 NUM_CLASSES = 101
 TEACHER_CLASSES = 1000
 TEACHER_CHANNELS = 512

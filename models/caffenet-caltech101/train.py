@@ -22,14 +22,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from checkpoint import load_checkpoint, save_checkpoint
-from dataset import SPLIT_FILE, Dataset, batches, load, stretched, write_split
-from network import Student, Teacher, part, roughness
+from dataset import (
+    SPLIT_FILE,
+    Dataset,
+    batches,
+    load,
+    shares_right,
+    stretched,
+    write_split,
+)
+from network import MEAN_BGR, PIXEL_SCALE, Student, Teacher, part, roughness
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-MEAN_BGR = (104.0, 117.0, 123.0)
-PIXEL_SCALE = 58.0
 TEMPERATURE = 3.0
 M = TypeVar("M", bound=nn.Module)
 Teach = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -163,8 +169,7 @@ def accuracy(
         truth = data.classes[start : start + 100]
         right.append(scores.argmax(1).cpu().numpy() == truth)
     hits = np.concatenate(right)
-    means = [hits[data.classes == c].mean() for c in np.unique(data.classes)]
-    return float(hits.mean()), float(np.mean(means))
+    return float(hits.mean()), float(np.mean(list(shares_right(data.classes, hits).values())))
 
 
 @dataclass
