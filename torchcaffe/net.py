@@ -153,7 +153,7 @@ class Net(Passes):
         self.layer_dict[param.name] = layer
         self.top_names[param.name] = list(param.top)
         self.bottom_names[param.name] = list(param.bottom)
-        if getattr(layer, "is_input", False):
+        if layer.is_input:
             self.inputs += list(param.top)
         if layer.blobs or layer.type == "Python":
             self.params[param.name] = layer.blobs

@@ -82,7 +82,7 @@ class Node:
     def reshape(self) -> None:
         """Bring the tops to the shapes that the bottoms' now give."""
         shapes = [blob.shape for blob in self.bottoms]
-        if shapes == self.seen or getattr(self.layer, "is_input", False):
+        if shapes == self.seen or self.layer.is_input:
             return
         for blob, shape in zip(self.tops, self.layer.reshape(shapes), strict=True):
             blob.reshape(*shape)

@@ -46,6 +46,8 @@ class Layer:
         Class attributes: the least and most bottoms and tops (None: any number).
     shares_memory : bool
         Class attribute: tops are views of the bottoms, as with Caffe's ShareData.
+    is_input : bool
+        Class attribute: tops are filled by the user, and keep the shapes given there.
     saves_input : bool
         `backward` needs the input, also when run in place.
     """
@@ -54,6 +56,7 @@ class Layer:
     bottoms: ClassVar[tuple[int, int | None]] = (1, 1)
     tops: ClassVar[tuple[int, int | None]] = (1, 1)
     shares_memory: ClassVar[bool] = False
+    is_input: ClassVar[bool] = False
     saves_input: bool = True
     default_loss_weight: ClassVar[float] = 0.0
 

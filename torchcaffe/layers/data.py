@@ -21,7 +21,6 @@ class _Source(Layer):
 
     bottoms = (0, 0)
     tops: ClassVar[tuple[int, int | None]] = (1, None)
-    is_input = False
 
     def _check(self, shapes: list[Shape]) -> list[Shape]:
         return [
