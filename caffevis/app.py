@@ -6,9 +6,9 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
+from caffevis.from_settings import namer, options_from, read_labels
 from caffevis.keymap import BINDINGS
 from caffevis.layers import LayerError, NetLike, list_layers, missing_layer
 from caffevis.look import look_from
@@ -24,7 +24,7 @@ from caffevis.network import (
 )
 from caffevis.panes import aux, back, control, layers, status
 from caffevis.preprocess import InputError
-from caffevis.state import Options, State, first_state
+from caffevis.state import State, first_state
 from toolbox.app import Drawing, Timing
 from toolbox.bindings import Binding
 from toolbox.config import Settings, SettingsError
@@ -38,63 +38,6 @@ class Shown:
 
     state: State
     result: NetResult
-
-
-def read_labels(path: str | None) -> tuple[str, ...]:
-    """Read class labels, one a line.
-
-    Raises
-    ------
-    SettingsError
-        The file cannot be read.
-    """
-    if path is None:
-        return ()
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise SettingsError(f"caffevis_labels: {path} cannot be read: {reason}.") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"caffevis_labels: {path} is not a text file (UTF-8).") from error
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def namer(settings: Settings) -> Callable[[str], str]:
-    """Return what turns a layer's name into its label in the list."""
-    names = settings.caffevis_layer_pretty_name_dict or settings.caffevis_layer_pretty_names or {}
-    function = settings.caffevis_layer_pretty_name_fn
-
-    def label(name: str) -> str:
-        known = names.get(name, name)
-        return str(function(known)) if function is not None else known
-
-    return label
-
-
-def options_from(settings: Settings) -> Options:
-    """Collect what the state needs of the settings.
-
-    Raises
-    ------
-    SettingsError
-        A default index is beyond its list of choices.
-    """
-    for kind in ("indiv", "gamma"):
-        index = getattr(settings, f"caffevis_boost_{kind}_default_idx")
-        count = len(getattr(settings, f"caffevis_boost_{kind}_choices"))
-        if index >= count:
-            raise SettingsError(
-                f"caffevis_boost_{kind}_default_idx is {index}, but there are {count} choices."
-            )
-    return Options(
-        boost_indiv=settings.caffevis_boost_indiv_choices,
-        boost_gamma=settings.caffevis_boost_gamma_choices,
-        indiv_index=settings.caffevis_boost_indiv_default_idx,
-        gamma_index=settings.caffevis_boost_gamma_default_idx,
-        fast=settings.caffevis_fast_move_dist,
-        show_labels=settings.caffevis_init_show_label_predictions,
-    )
 
 
 class CaffeVisApp:

@@ -7,10 +7,11 @@ moves and `y`, beside `t`, for the other boost.
 
 from __future__ import annotations
 
-from caffevis import state as go
+from caffevis import transitions as go
+from caffevis.state import State
 from toolbox.bindings import Binding
 
-BINDINGS: tuple[Binding[go.State], ...] = (
+BINDINGS: tuple[Binding[State], ...] = (
     Binding(("left", "j"), "sel_left", "Previous layer, or unit to the left", go.left),
     Binding(("right", "l"), "sel_right", "Next layer, or unit to the right", go.right),
     Binding(("down", "k"), "sel_down", "From the layers into the units, or a row down", go.down),

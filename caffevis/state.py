@@ -1,4 +1,4 @@
-"""What the Caffe app's keys change: a frozen value and pure transitions.
+"""What the Caffe app's keys change: a frozen value (`transitions.py` has the changes).
 
 Nothing here draws, computes or waits, so every key can be tested without a
 window or a network. What must be computed follows from the state (`origin`,
@@ -7,15 +7,12 @@ window or a network. What must be computed follows from the state (`origin`,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 GRAD, DECONV = "grad", "deconv"
 BACK_MODES = (GRAD, DECONV)
 RAW, GRAY, NORM, NORMBLUR = "raw", "gray", "norm", "normblur"
 BACK_FILTERS = (RAW, GRAY, NORM, NORMBLUR)
-
-# The short way round: off, then these, then off again.
-EZ_LOOP = ((GRAD, RAW), (GRAD, NORM), (DECONV, RAW))
 
 ZOOM_ALL, ZOOM_UNIT, ZOOM_BACK = range(3)
 
@@ -148,147 +145,3 @@ def first_state(layers: tuple[Layer, ...], options: Options) -> State:
         gamma_index=options.gamma_index,
         show_labels=options.show_labels,
     )
-
-
-def reset(state: State) -> State:
-    """Back off, layer 0, unit 0, default boost."""
-    return first_state(state.layers, state.options)
-
-
-def _at_layer(state: State, index: int) -> State:
-    index = min(max(index, 0), len(state.layers) - 1)
-    return replace(state, layer_index=index, unit=min(state.unit, state.layers[index].units - 1))
-
-
-def previous_layer(state: State) -> State:
-    """Select the layer before; the cursor stays where it is."""
-    return _at_layer(state, state.layer_index - 1)
-
-
-def next_layer(state: State) -> State:
-    """Select the layer after; the cursor stays where it is."""
-    return _at_layer(state, state.layer_index + 1)
-
-
-def _sideways(state: State, distance: int) -> State:
-    if not state.in_units:
-        return _at_layer(state, state.layer_index + distance)
-    return replace(state, unit=min(max(state.unit + distance, 0), state.layer.units - 1))
-
-
-def _down(state: State, rows: int) -> State:
-    if not state.in_units:
-        return replace(state, in_units=True)
-    columns, last = state.layer.columns, state.layer.units - 1
-    return replace(state, unit=min(state.unit + rows * columns, last))
-
-
-def _up(state: State, rows: int) -> State:
-    if not state.in_units:
-        return state
-    row, column = divmod(state.unit, state.layer.columns)
-    if row < rows:
-        return replace(state, in_units=False, unit=column)
-    return replace(state, unit=state.unit - rows * state.layer.columns)
-
-
-def left(state: State) -> State:
-    """Go one layer or unit to the left."""
-    return _sideways(state, -1)
-
-
-def right(state: State) -> State:
-    """Go one layer or unit to the right."""
-    return _sideways(state, 1)
-
-
-def up(state: State) -> State:
-    """Go one row up, from the top row into the list of layers."""
-    return _up(state, 1)
-
-
-def down(state: State) -> State:
-    """Go one row down, from the list of layers into the units."""
-    return _down(state, 1)
-
-
-def left_fast(state: State) -> State:
-    """Go several layers or units to the left."""
-    return _sideways(state, -state.options.fast)
-
-
-def right_fast(state: State) -> State:
-    """Go several layers or units to the right."""
-    return _sideways(state, state.options.fast)
-
-
-def up_fast(state: State) -> State:
-    """Go several rows up."""
-    return _up(state, state.options.fast)
-
-
-def down_fast(state: State) -> State:
-    """Go several rows down."""
-    return _down(state, state.options.fast)
-
-
-def next_zoom(state: State) -> State:
-    """All units, the selected one enlarged, the back result enlarged (where it is on)."""
-    zoom = (state.zoom + 1) % 3
-    return replace(state, zoom=ZOOM_ALL if zoom == ZOOM_BACK and not state.back_on else zoom)
-
-
-def _back_off(state: State) -> State:
-    """Turn back passes off, and with them what only shows their results."""
-    zoom = ZOOM_ALL if state.zoom == ZOOM_BACK else state.zoom
-    return replace(state, back_on=False, zoom=zoom)
-
-
-def next_ez_back(state: State) -> State:
-    """Go round off, grad raw, grad norm, deconv raw."""
-    at = (state.back_mode, state.back_filter)
-    step = EZ_LOOP.index(at) + 1 if state.back_on and at in EZ_LOOP else 0
-    if state.back_on and (at not in EZ_LOOP or step == len(EZ_LOOP)):
-        return _back_off(state)
-    mode, filtered = EZ_LOOP[step]
-    return replace(state, back_on=True, back_mode=mode, back_filter=filtered)
-
-
-def next_back_mode(state: State) -> State:
-    """Go round off, grad, deconv."""
-    step = BACK_MODES.index(state.back_mode) + 1 if state.back_on else 0
-    if step == len(BACK_MODES):
-        return _back_off(state)
-    return replace(state, back_on=True, back_mode=BACK_MODES[step])
-
-
-def next_back_filter(state: State) -> State:
-    """Go round raw, gray, norm, normblur."""
-    index = (BACK_FILTERS.index(state.back_filter) + 1) % len(BACK_FILTERS)
-    return replace(state, back_filter=BACK_FILTERS[index])
-
-
-def toggle_frozen(state: State) -> State:
-    """Keep the selected unit as the origin, or release it."""
-    return replace(state, frozen=None if state.frozen else state.selected)
-
-
-def toggle_show_back(state: State) -> State:
-    """Show activations or back diffs; back passes are turned on for these."""
-    show = not state.show_back
-    return replace(state, show_back=show, back_on=state.back_on or show)
-
-
-def next_gamma(state: State) -> State:
-    """Take the next power."""
-    return replace(state, gamma_index=(state.gamma_index + 1) % len(state.options.boost_gamma))
-
-
-def next_indiv(state: State) -> State:
-    """Take the next boost of single units."""
-    return replace(state, indiv_index=(state.indiv_index + 1) % len(state.options.boost_indiv))
-
-
-def toggle_labels(state: State) -> State:
-    """Show or hide the class probabilities."""
-    return replace(state, show_labels=not state.show_labels)

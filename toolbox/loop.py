@@ -131,7 +131,9 @@ class Loop:
             app.update()
         self._count_frames()
         drawings = [*self._core_drawings(), *(d for app in self.apps for d in app.drawings())]
-        changed = self.screen.draw(drawings, between)
+        # An app may draw a pane of the window's own, such as the input, in its stead.
+        last = {drawing.pane: drawing for drawing in drawings}
+        changed = self.screen.draw(list(last.values()), between)
         overlay = (self.state.help, self.state.debug)
         changed = changed or overlay != self._overlay
         self._overlay = overlay

@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from caffevis.app import CaffeVisApp, namer, read_labels
+from caffevis.app import CaffeVisApp
+from caffevis.from_settings import namer, read_labels
 from settings import TABLE
 from toolbox import config
 from toolbox.config import SettingsError

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from caffevis import state as go
+from caffevis import transitions as go
 from caffevis.keymap import BINDINGS
-from caffevis.state import Layer, Options, Origin, first_state
+from caffevis.state import Layer, Options, Origin, State, first_state
 
 LAYERS = (
     Layer("conv1", "c1", 10, 3, 4),
@@ -20,7 +20,7 @@ OPTIONS = Options((0, 0.3, 0.5), (1, 0.7), fast=3)
 BY_KEY = {key: row.action for row in BINDINGS for key in row.keys}
 
 
-def press(keys: str, state: go.State | None = None) -> go.State:
+def press(keys: str, state: State | None = None) -> State:
     state = state or first_state(LAYERS, OPTIONS)
     for key in keys.split():
         state = BY_KEY[key](state)

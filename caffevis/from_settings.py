@@ -1,0 +1,66 @@
+"""What the app takes from the settings, checked: labels, names of layers, the state's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from caffevis.state import Options
+from toolbox.config import Settings, SettingsError
+
+
+def read_labels(path: str | None) -> tuple[str, ...]:
+    """Read class labels, one a line.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read.
+    """
+    if path is None:
+        return ()
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SettingsError(f"caffevis_labels: {path} cannot be read: {reason}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"caffevis_labels: {path} is not a text file (UTF-8).") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def namer(settings: Settings) -> Callable[[str], str]:
+    """Return what turns a layer's name into its label in the list."""
+    names = settings.caffevis_layer_pretty_name_dict or settings.caffevis_layer_pretty_names or {}
+    function = settings.caffevis_layer_pretty_name_fn
+
+    def label(name: str) -> str:
+        known = names.get(name, name)
+        return str(function(known)) if function is not None else known
+
+    return label
+
+
+def options_from(settings: Settings) -> Options:
+    """Collect what the state needs of the settings.
+
+    Raises
+    ------
+    SettingsError
+        A default index is beyond its list of choices.
+    """
+    for kind in ("indiv", "gamma"):
+        index = getattr(settings, f"caffevis_boost_{kind}_default_idx")
+        count = len(getattr(settings, f"caffevis_boost_{kind}_choices"))
+        if index >= count:
+            raise SettingsError(
+                f"caffevis_boost_{kind}_default_idx is {index}, but there are {count} choices."
+            )
+    return Options(
+        boost_indiv=settings.caffevis_boost_indiv_choices,
+        boost_gamma=settings.caffevis_boost_gamma_choices,
+        indiv_index=settings.caffevis_boost_indiv_default_idx,
+        gamma_index=settings.caffevis_boost_gamma_default_idx,
+        fast=settings.caffevis_fast_move_dist,
+        show_labels=settings.caffevis_init_show_label_predictions,
+    )
