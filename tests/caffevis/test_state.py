@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from caffevis import transitions as go
 from caffevis.keymap import BINDINGS
 from caffevis.state import Layer, Options, Origin, State, first_state
 
