@@ -321,3 +321,11 @@ def make_session(display, world) -> Iterator[Callable[..., Session]]:
     yield make
     for session in sessions:
         session.end()
+
+
+@pytest.fixture(scope="module")
+def shared_session(display, world) -> Iterator[Session]:
+    """One window for many tests, each of which leaves it as it found it."""
+    session = Session(display, world)
+    yield session
+    session.end()

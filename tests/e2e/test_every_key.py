@@ -1,0 +1,124 @@
+"""Every key of the table in the real window: which panes it changes, and to what.
+
+Each row of the bindings has a case here; a row without one fails. After a press the window
+must show, pane by pane, the picture that a script of the same keys makes (the status line
+apart, which shows a frame rate in the window), and exactly the panes named must have changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from caffevis.app import CaffeVisApp
+from toolbox.core import CORE_BINDINGS
+from toolbox.imagefile import read_image
+
+ROWS = {row.tag: row for row in (*CORE_BINDINGS, *CaffeVisApp.bindings)}
+
+# What xdotool calls the keys whose label is another.
+KEYSYMS = {
+    "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pgup": "Prior",
+    "pgdn": "Next", "esc": "Escape", ",": "comma", ".": "period", "/": "slash",
+    ";": "semicolon",
+}  # fmt: skip
+
+UNIT = "o down right "  # the cursor on a unit of the second layer
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to press before the key, and what the key changes.
+
+    Parameters
+    ----------
+    before : str
+        Keys as for `--keys`.
+    changes : set of str
+        The panes that differ afterwards; the status line may.
+    """
+
+    before: str
+    changes: set[str]
+
+
+CASES = {
+    "freeze_cam": Case("", set()),
+    "static_file_increment": Case("", {"input", "aux", "layers"}),
+    "static_file_decrement": Case("", {"input", "aux", "layers"}),
+    "stretch_mode": Case("", {"input", "aux", "layers"}),
+    "help_mode": Case("", {"input", "aux", "back", "layers"}),
+    "debug_level": Case("", set()),
+    "sel_left": Case(UNIT, {"aux", "layers"}),
+    "sel_right": Case(UNIT, {"aux", "layers"}),
+    "sel_up": Case(UNIT, {"aux", "layers", "control"}),
+    "sel_down": Case(UNIT, {"aux", "layers"}),
+    "sel_left_fast": Case(UNIT + "right right right", {"aux", "layers"}),
+    "sel_right_fast": Case(UNIT, {"aux", "layers"}),
+    "sel_down_fast": Case("o down", {"aux", "layers"}),
+    "sel_up_fast": Case("o down", {"aux", "layers", "control"}),
+    "sel_layer_left": Case(UNIT, {"aux", "layers", "control"}),
+    "sel_layer_right": Case(UNIT, {"aux", "layers", "control"}),
+    "zoom_mode": Case(UNIT, {"layers"}),
+    "ez_back_mode_loop": Case(UNIT, {"back"}),
+    "back_mode": Case(UNIT, {"back"}),
+    "back_filt_mode": Case(UNIT + "n", {"back"}),
+    "freeze_back_unit": Case(UNIT + "n", {"control"}),  # the cursor's frame hides the frozen one
+    "show_back": Case(UNIT, {"aux", "back", "layers"}),
+    "boost_gamma": Case(UNIT, {"aux", "layers"}),
+    "boost_individual": Case(UNIT, {"aux", "layers"}),
+    "toggle_label_predictions": Case("", {"aux"}),
+    "reset_state": Case(UNIT + "n z t", {"aux", "back", "layers", "control"}),
+}
+
+
+def is_plain(label: str) -> bool:
+    """Tell whether Qt's HighGUI tells a key apart: it reports capitals as small letters."""
+    return len(label) > 1 or not label.isupper()
+
+
+PRESSES = [
+    pytest.param(tag, key, id=f"{tag}-{key}")
+    for tag, row in ROWS.items()
+    for key in row.keys
+    if is_plain(key) and tag not in ("quit", "toggle_input_mode")
+]
+
+
+def test_every_row_has_a_case():
+    # q is tried where the process must end, c where the camera is missing: test_window.py.
+    assert set(CASES) == set(ROWS) - {"quit", "toggle_input_mode"}
+    assert all(any(is_plain(key) for key in row.keys) for row in ROWS.values())
+
+
+@pytest.mark.parametrize(("tag", "key"), PRESSES)
+def test_a_key_changes_its_panes(shared_session, in_process, tmp_path, tag, key):
+    session, case = shared_session, CASES[tag]
+    out = tmp_path / "out.png"
+    script = f"{case.before} {key}"
+    assert in_process("--headless", "--keys", script, "--screenshot", out).code == 0
+    before = session.press(*keysyms(case.before)) if case.before else session.quiet()
+    after = session.press(*keysyms(key))
+    try:
+        changed = {name for name in before if not np.array_equal(before[name], after[name])}
+        assert changed - {"status"} == case.changes
+        scripted = read_image(out)
+        for name in set(session.PANES) - {"status"}:
+            assert np.array_equal(after[name], scripted[session.PANES[name]]), name
+    finally:
+        undo(session, tag)
+
+
+def keysyms(keys: str) -> list[str]:
+    return [KEYSYMS.get(key, key) for key in keys.split()]
+
+
+def undo(session, tag: str) -> None:
+    """Bring the window back to its start, so that cases do not depend on one another."""
+    presses = {
+        "static_file_increment": ["w"], "static_file_decrement": ["e"], "stretch_mode": ["0"],
+        "help_mode": ["h"], "debug_level": ["5", "5"], "freeze_cam": ["f"],
+    }  # fmt: skip
+    session.press(*presses.get(tag, []), "Escape")
