@@ -20,9 +20,10 @@ from toolbox.app import App, all_bindings, load_apps
 from toolbox.bindings import BindingError
 from toolbox.config import Settings, SettingsError
 from toolbox.core import CORE_BINDINGS
-from toolbox.files import FileQuery, FilesError
+from toolbox.files import FileQuery
 from toolbox.imagefile import ImageError, check_writable, write_image
 from toolbox.inputs import Inputs
+from toolbox.lists import FilesError
 from toolbox.loop import Loop, LoopError, run_live, run_script, still_clock
 from toolbox.moving import Spec
 from toolbox.panes import PaneError
@@ -82,13 +83,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def make_inputs(settings: Settings, paths: Sequence[str], single: bool) -> Inputs:
     """Make the sources: files given by name, or those of the settings, and the camera."""
-    from_list = settings.static_files_input_mode == "image_list"
+    mode = settings.static_files_input_mode
     query = FileQuery(
         paths=tuple(paths),
         folder=settings.static_files_dir,
         regexp=settings.static_files_regexp,
         ignore_case=settings.static_files_ignore_case,
-        list_file=settings.static_files_input_file if from_list else None,
+        list_file=None if mode == "directory" else settings.static_files_input_file,
+        pairs=mode == "siamese_image_list" or settings.is_siamese,
     )
     camera, device = None, settings.input_updater_capture_device
     if device is not None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from toolbox import config
 from toolbox import kinds as kind
 from toolbox.config import Setting
+from toolbox.files import PICTURES, VIDEOS
 
 ROOT = Path(__file__).resolve().parent
 
+ENDINGS = {ending.lstrip(".") for ending in PICTURES | VIDEOS}
 _FACE = "FONT_HERSHEY_COMPLEX_SMALL"
 
 _MODEL = (
@@ -32,7 +34,8 @@ _MODEL = (
     Setting("generate_channelwise_mean", False, kind.boolean(),
             "average a mean file over each channel"),
     Setting("caffe_net_channel_swap", (2, 1, 0), kind.optional(kind.several(kind.whole())),
-            "which of red (0), green (1), blue (2) each input channel gets"),
+            "which of red (0), green (1), blue (2) each input channel gets; of a pair the"
+            " second picture's are 3, 4, 5, or the same"),
     Setting("caffe_net_raw_scale", 255.0, kind.number(),
             "what white is before the mean is subtracted"),
     Setting("caffe_net_input_scale", None, kind.optional(kind.number()),
@@ -68,16 +71,26 @@ _MODEL = (
 )  # fmt: skip
 
 _INPUT = (
-    Setting("static_files_input_mode", "directory", kind.choice("directory", "image_list"),
-            "where files come from: static_files_dir or static_files_input_file"),
+    Setting("static_files_input_mode", "directory",
+            kind.choice("directory", "image_list", "siamese_image_list"),
+            "where files come from: static_files_dir, or static_files_input_file with one path"
+            " or (siamese) two paths a line"),
     Setting("static_files_dir", "%DVT_ROOT%/input_images", kind.path(),
-            "folder of pictures and videos"),
-    Setting("static_files_regexp", r".*\.(jpg|jpeg|png)$", kind.pattern(),
+            "folder of pictures and videos, or one file"),
+    Setting("static_files_regexp", rf".*\.({'|'.join(sorted(ENDINGS))})$", kind.pattern(),
             "which names in that folder are shown"),
     Setting("static_files_ignore_case", True, kind.boolean(),
             "whether upper and lower case are the same in static_files_regexp"),
     Setting("static_files_input_file", "%DVT_ROOT%/images_file_list.txt", kind.path(),
-            "list of pictures, one path a line; a label after the path is skipped"),
+            "list of pictures, one or two paths a line, relative to the list or to"
+            " static_files_dir; a label after them is skipped"),
+    Setting("is_siamese", False, kind.boolean(),
+            "the network takes two pictures: a list has two paths a line (a network of 2 or 6"
+            " input channels takes two anyway)"),
+    Setting("siamese_input_mode", "concat_channelwise",
+            kind.choice("concat_channelwise", "concat_along_width"),
+            "with is_siamese: whether the two pictures are each other's further channels, or"
+            " the left and right half of the input"),
     Setting("static_file_stretch_mode", False, kind.boolean(),
             "True: stretch files to a square; False: crop the largest centred square"),
     Setting("input_updater_capture_device", 0,
@@ -188,7 +201,7 @@ _NO_EFFECT = """
     caffevis_help_face caffevis_help_loc caffevis_help_line_spacing caffevis_help_clr
     caffevis_help_fsize caffevis_help_thick
     caffevis_upconv_deploy_prototxt caffevis_upconv_network_weights caffevis_upconv_code_clip
-    is_siamese siamese_input_mode siamese_layers_list layers_list is_gray_model convert_label_fn
+    siamese_layers_list layers_list is_gray_model convert_label_fn
     caffe_net_transpose caffe_net_image_dims caffevis_keep_aspect_ratio model_to_load
     caffevis_outputs_dir caffevis_outputs_dir_folder_format caffevis_histograms_format
     caffevis_clear_negative_activations layers_to_output_in_offline_scripts

@@ -87,6 +87,7 @@ class CaffeVisApp:
             reason = missing_layer(net, prob_layer)
             warnings.warn(f"caffevis_prob_layer: {reason}; none are shown", stacklevel=1)
             prob_layer = None
+        self._takes_pairs = bool(prepare.pair)
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, prob_layer, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
@@ -154,7 +155,10 @@ class CaffeVisApp:
         return status.text(self._state, self.result)
 
     def message(self) -> str:
-        """Return the engine's last error."""
+        """Return the engine's last error, or that half of a pair is not used."""
+        frame = self.shown_frame()
+        if frame is not None and frame.second is not None and not self._takes_pairs:
+            return self._message or "the network takes one picture: the pair's first"
         return self._message
 
     def timings(self) -> Sequence[Timing]:

@@ -17,7 +17,7 @@ import numpy as np
 
 import torchcaffe as caffe
 from caffevis.layers import NetLike, image_of, start_layer
-from caffevis.preprocess import InputError, Preprocess, check_swap, fit_mean
+from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
 from caffevis.state import DECONV, GRAD, Origin
 from toolbox.app import Timing
 from toolbox.config import Settings, SettingsError
@@ -70,7 +70,7 @@ class NetResult:
     layer_diffs : ndarray of float32, shape of `activations`, or None
         The viewed layer's diffs, where a back pass was asked for.
     back_image : ndarray of float32, shape (h, w, 3 or 1), or None
-        The input's diff, channels in RGB order.
+        The input's diff, channels in RGB order; of a pair both, shape (2, ...).
     timings : tuple of Timing
         What each part took; a part that was not needed again is missing.
     """
@@ -169,10 +169,12 @@ def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
         The mean file cannot be read.
     """
     channels, height, width = net.blobs[image_input(net)].shape[1:]
+    side_by_side = settings.is_siamese and settings.siamese_input_mode == "concat_along_width"
+    pair = find_pair(channels, width, side_by_side)
     mean = settings.caffevis_data_mean
     if mean is not None:
         array = caffe.io.load_mean(mean) if isinstance(mean, str) else np.array(mean, np.float32)
-        mean = fit_mean(array, channels, height, width)
+        mean = fit_pair_mean(array, pair, channels, height, width)
         if settings.generate_channelwise_mean:
             mean = mean.mean(axis=(1, 2), keepdims=True)
     return Preprocess(
@@ -185,6 +187,7 @@ def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
         input_scale=1.0
         if settings.caffe_net_input_scale is None
         else settings.caffe_net_input_scale,
+        pair=pair,
     )
 
 
@@ -254,7 +257,7 @@ class Network:
     def _forward(self, frame: Frame) -> None:
         # Forgotten first: after an error neither belongs to any frame.
         self._frame = self._back = None
-        self._input.data[...] = self._preprocess(frame.image)
+        self._input.data[...] = self._preprocess(frame.image, frame.second)
         self._net.forward()
         self._frame = frame
 

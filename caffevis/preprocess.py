@@ -15,6 +15,9 @@ class InputError(Exception):
     """An input or a mean that does not fit the network; one sentence."""
 
 
+ALONE, CHANNELS, WIDTH = "", "channels", "width"
+
+
 @dataclass(frozen=True, eq=False)
 class Preprocess:
     """How a frame becomes the network's input.
@@ -22,15 +25,19 @@ class Preprocess:
     Parameters
     ----------
     channels, height, width : int
-        Of the network's input; 1 or 3 channels.
+        Of the network's input; 1 or 3 channels a picture.
     swap : tuple of int
-        `caffe_net_channel_swap`: which of R, G, B each input channel gets.
+        Which of R, G, B each input channel gets, one number for each; of a pair
+        in `CHANNELS`, 3, 4, 5 are the second picture's. Unused for grey.
     mean : ndarray of float32 or None
         Shape (channels, 1 or height, 1 or width), in the input's channel order.
     raw_scale : float
         What white is before the mean is subtracted.
     input_scale : float
         Factor afterwards.
+    pair : str
+        `ALONE`: the input is one picture. `CHANNELS`: two, the second's channels
+        behind the first's. `WIDTH`: two, side by side.
     """
 
     channels: int
@@ -40,26 +47,34 @@ class Preprocess:
     mean: FloatArray | None
     raw_scale: float = 255.0
     input_scale: float = 1.0
+    pair: str = ALONE
 
-    def __call__(self, image: Image) -> FloatArray:
+    @property
+    def is_grey(self) -> bool:
+        """Whether each picture is one channel."""
+        return self.channels < 3
+
+    def __call__(self, image: Image, second: Image | None = None) -> FloatArray:
         """Preprocess a frame.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (h, w, 3)
             RGB.
+        second : ndarray of uint8, shape (h, w, 3), optional
+            The other picture of a pair; a network of pairs takes the first for
+            both without it, another network leaves it out.
 
         Returns
         -------
         ndarray of float32, shape (1, channels, height, width)
             What `Net.forward` takes.
         """
-        small = resize(image, self.height, self.width)
-        if self.channels == 1:
-            planes = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))[None]
-        else:
-            planes = small.transpose(2, 0, 1)[list(self.swap)]
-        values = planes.astype(np.float32)
+        planes = self._planes(image)
+        if self.pair:
+            other = planes if second is None else self._planes(second)
+            planes = np.concatenate([planes, other], axis=2 if self.pair == WIDTH else 0)
+        values = (planes if self.is_grey else planes[list(self.swap)]).astype(np.float32)
         if self.raw_scale != 255:
             values *= self.raw_scale / 255
         if self.mean is not None:
@@ -68,8 +83,16 @@ class Preprocess:
             values *= self.input_scale
         return values[None]
 
+    def _planes(self, image: Image) -> Image:
+        """Bring one picture to its part of the input, shape (1 or 3, h, w)."""
+        small = resize(image, self.height, self.width // (2 if self.pair == WIDTH else 1))
+        if self.is_grey:
+            return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[None]
+        planes: Image = small.transpose(2, 0, 1)
+        return planes
+
     def back_image(self, diff: FloatArray) -> FloatArray:
-        """Order an input diff as a picture.
+        """Order an input diff as a picture, or as two.
 
         Parameters
         ----------
@@ -79,12 +102,48 @@ class Preprocess:
         Returns
         -------
         ndarray of float32, shape (height, width, 3 or 1)
-            RGB, or grey for a grey network.
+            RGB, or grey for a grey network; of a pair both, shape (2, ...).
         """
-        if self.channels == 1:
-            return np.ascontiguousarray(diff.transpose(1, 2, 0))
-        order = [self.swap.index(colour) for colour in range(3)]
-        return np.ascontiguousarray(diff[order].transpose(1, 2, 0))
+        planes = diff if self.is_grey else diff[np.argsort(self.swap)]
+        if not self.pair:
+            return np.ascontiguousarray(planes.transpose(1, 2, 0))
+        halves = np.split(planes, 2, axis=2 if self.pair == WIDTH else 0)
+        return np.ascontiguousarray(np.stack(halves).transpose(0, 2, 3, 1))
+
+
+def find_pair(channels: int, width: int, along_width: bool) -> str:
+    """Tell whether the network's input is one picture or two.
+
+    Parameters
+    ----------
+    channels, width : int
+        Of the network's input.
+    along_width : bool
+        The settings say that it is two pictures side by side.
+
+    Returns
+    -------
+    str
+        `ALONE`, `CHANNELS` or `WIDTH`.
+
+    Raises
+    ------
+    InputError
+        Pictures cannot feed so many channels, or the width has no halves.
+    """
+    if channels not in (1, 2, 3, 6):
+        raise InputError(
+            f"The network's input has {channels} channels; pictures can feed 1 (grey) or 3, "
+            "and pairs of pictures 2 or 6."
+        )
+    if channels in (2, 6):
+        return CHANNELS
+    if along_width and width % 2:
+        raise InputError(
+            f"siamese_input_mode is 'concat_along_width', but the network's input is {width} "
+            "wide, which has no halves."
+        )
+    return WIDTH if along_width else ALONE
 
 
 def check_swap(swap: Sequence[int] | None, channels: int) -> tuple[int, ...]:
@@ -93,28 +152,28 @@ def check_swap(swap: Sequence[int] | None, channels: int) -> tuple[int, ...]:
     Parameters
     ----------
     swap : sequence of int or None
-        None means BGR.
+        None means BGR. Three numbers count for both pictures of a pair.
     channels : int
         Of the network's input.
 
     Returns
     -------
     tuple of int
-        A permutation of 0, 1, 2 (unused for a grey input).
+        A permutation, one number a channel (unused for a grey input).
 
     Raises
     ------
     InputError
-        The input has neither 1 nor 3 channels, or the swap is no permutation.
+        The swap is no permutation.
     """
-    if channels not in (1, 3):
-        raise InputError(
-            f"The network's input has {channels} channels; pictures can feed 1 (grey) or 3."
-        )
     order = tuple(swap) if swap is not None else (2, 1, 0)
-    if channels == 3 and sorted(order) != [0, 1, 2]:
+    if channels == 6 and len(order) == 3:
+        order = (*order, *(3 + colour for colour in order))
+    if channels >= 3 and sorted(order) != list(range(channels)):
+        accepted = "0, 1 and 2" if channels == 3 else "0, 1 and 2, or 0 to 5,"
         raise InputError(
-            f"caffe_net_channel_swap is {order}, but must hold 0, 1 and 2 in some order."
+            f"caffe_net_channel_swap is {tuple(swap or order)}, but must hold {accepted} "
+            "in some order."
         )
     return order
 
@@ -158,3 +217,36 @@ def fit_mean(mean: FloatArray, channels: int, height: int, width: int) -> FloatA
             f"network's input of {height} x {width}."
         )
     return np.ascontiguousarray(values[:, top : top + height, left : left + width])
+
+
+def fit_pair_mean(
+    mean: FloatArray, pair: str, channels: int, height: int, width: int
+) -> FloatArray:
+    """Bring a mean to the shape of an input of one picture or two.
+
+    Parameters
+    ----------
+    mean : ndarray of float32
+        As for `fit_mean`: of the whole input, or of one picture, which then
+        counts for both.
+    pair : str
+        Of `find_pair`.
+    channels, height, width : int
+        Of the network's input.
+
+    Returns
+    -------
+    ndarray of float32, shape (channels or 1, height or 1, width or 1)
+        Ready to be subtracted.
+
+    Raises
+    ------
+    InputError
+        It fits neither.
+    """
+    shape = np.shape(mean)
+    if pair == CHANNELS and channels // 2 in (shape[-3:-2] or shape):
+        return np.tile(fit_mean(mean, channels // 2, height, width), (2, 1, 1))
+    if pair == WIDTH and len(shape) > 2 and 1 < shape[-1] < width:
+        return np.tile(fit_mean(mean, channels, height, width // 2), (1, 1, 2))
+    return fit_mean(mean, channels, height, width)

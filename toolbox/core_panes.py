@@ -13,7 +13,7 @@ import numpy as np
 from toolbox.bindings import Bindings
 from toolbox.config import Settings
 from toolbox.frame import Frame
-from toolbox.images import Colour, Image, draw_fitted, fill, to_colour
+from toolbox.images import Colour, Image, draw_fitted, fill, side_by_side, to_colour
 from toolbox.panes import Layout
 from toolbox.text import Style, draw_text, shorten
 
@@ -45,10 +45,10 @@ class InputView:
 
 
 def draw_input(canvas: Image, view: InputView) -> None:
-    """Draw the frame that the other panes belong to."""
+    """Draw the frame that the other panes belong to; of a pair both pictures."""
     fill(canvas, view.background)
     if view.frame is not None:
-        draw_fitted(canvas, view.frame.image)
+        draw_fitted(canvas, side_by_side(view.frame.images))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One picture on its way from a source to the network and the window."""
+"""One picture, or a pair of them, on its way from a source to the network and the window."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +22,16 @@ class Frame:
         Square, RGB, 0 to 255.
     name : str
         File name, or what the camera is called, for the status line.
+    second : ndarray of uint8, shape (side, side, 3), or None
+        The other picture of a pair, for a siamese network.
     """
 
     id: int
-    image: npt.NDArray[np.uint8]
+    image: Image
     name: str
+    second: Image | None = None
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The one picture, or both of a pair."""
+        return (self.image,) if self.second is None else (self.image, self.second)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from toolbox.images import Image, to_rgb8
 
@@ -19,22 +22,41 @@ class ImageError(Exception):
     """A picture file that cannot be read or written; the message is one sentence."""
 
 
+class _Quiet:
+    """OpenCV's log level, and how many threads want it silent just now."""
+
+    lock = threading.Lock()
+    wanted = 0
+    before = 0
+
+
 @contextlib.contextmanager
 def opencv_quiet() -> Iterator[None]:
-    """Keep OpenCV from printing its own warnings about a file or camera we report on."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    """Keep OpenCV from printing its own warnings about a file or camera we report on.
+
+    The level is the whole process's: it is silent until the last thread has left.
+    """
+    with _Quiet.lock:
+        if not _Quiet.wanted:
+            _Quiet.before = cv2.utils.logging.getLogLevel()
+            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        _Quiet.wanted += 1
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(before)
+        with _Quiet.lock:
+            _Quiet.wanted -= 1
+            if not _Quiet.wanted:
+                cv2.utils.logging.setLogLevel(_Quiet.before)
 
 
 def read_image(path: str | Path) -> Image:
     """Read a picture file of any kind that OpenCV decodes.
 
     Grey, palette, transparent (on white), 16-bit and float pictures all become
-    8-bit RGB, and a photo is turned the way up that its EXIF data says.
+    8-bit RGB, and a photo is turned the way up that its EXIF data says. A file that
+    is cut off is no picture, even where its beginning could be shown: the network
+    would answer to the grey that stands for the rest.
 
     Parameters
     ----------
@@ -49,7 +71,7 @@ def read_image(path: str | Path) -> Image:
     Raises
     ------
     ImageError
-        The file is missing, unreadable, or no picture.
+        The file is missing, unreadable, cut off, too large, or no picture.
     """
     name = Path(path).name
     try:
@@ -61,19 +83,35 @@ def read_image(path: str | Path) -> Image:
         raise ImageError(f"{name} cannot be read: the file is empty")
     try:
         with opencv_quiet():
-            pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-            if pixels is not None and not _has_alpha(pixels):
-                # The unchanged flag leaves EXIF's rotation out; this one applies it.
-                pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+            pixels = _decode(data)
         if pixels is None:
-            raise ImageError(f"{name} cannot be read: it is not a picture OpenCV can decode")
+            raise ImageError(
+                f"{name} cannot be read: it is not a picture OpenCV can decode, or it is cut off"
+            )
         return to_rgb8(pixels)
     except (cv2.error, ValueError, MemoryError) as error:
-        reason = str(error) if isinstance(error, ValueError) else "it is damaged or too large"
-        raise ImageError(f"{name} cannot be read: {reason}") from error
+        raise ImageError(f"{name} cannot be read: {_reason(error)}") from error
 
 
-def _has_alpha(pixels: np.ndarray) -> bool:
+def _decode(data: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:
+    """Decode a file as it is, but the way up that EXIF says; None where it is no picture."""
+    if data[:2].tobytes() != b"\xff\xd8":  # a JPEG is never transparent
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        if pixels is None or _has_alpha(pixels):
+            return pixels
+    # The unchanged flag leaves EXIF's rotation out; this one applies it.
+    return cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+
+
+def _reason(error: Exception) -> str:
+    """Say why a picture could not be decoded."""
+    if "CV_IO_MAX_IMAGE" in str(error):
+        pixels = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", 2**30))
+        return f"it has more than the {pixels / 1e6:.0f} million pixels that are allowed"
+    return str(error) if isinstance(error, ValueError) else "it is damaged or too large"
+
+
+def _has_alpha(pixels: npt.NDArray[Any]) -> bool:
     return pixels.ndim == 3 and pixels.shape[2] in (2, 4)
 
 

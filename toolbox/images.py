@@ -107,6 +107,25 @@ def resize(image: Image, height: int, width: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), dtype=image.dtype)
 
 
+def side_by_side(images: Sequence[Image]) -> Image:
+    """Join the pictures of a frame to one.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of uint8, shape (side, side, 3)
+        One or two, RGB, square.
+
+    Returns
+    -------
+    ndarray of uint8, shape (side, n * side, 3)
+        RGB; a smaller picture is enlarged to the largest one's side.
+    """
+    if len(images) == 1:
+        return images[0]
+    side = max(len(image) for image in images)
+    return np.concatenate([resize(image, side, side) for image in images], axis=1)
+
+
 def fit(height: int, width: int, room: tuple[int, int]) -> tuple[int, int]:
     """Scale a size to the largest that keeps its aspect and fits the room.
 

@@ -6,30 +6,40 @@ nothing here ever waits. Whatever fails becomes a message and the next file.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from toolbox.core import CAMERA, FILES, CoreState
-from toolbox.files import FileQuery, FilesError, is_video
+from toolbox.files import FileQuery, is_video
 from toolbox.frame import Frame
 from toolbox.imagefile import ImageError, read_image
 from toolbox.images import Image, make_square
+from toolbox.lists import FilesError, Paths
 from toolbox.moving import Capture, MovingError, MovingSource, Spec, open_capture
 from toolbox.worker import Worker, close_all
+
+LOOK_AGAIN_SECONDS = 1.0  # how often a folder that is not there is looked for
 
 
 @dataclass(frozen=True)
 class FileRequest:
-    """A file to decode, and how to make it square."""
+    """A file to decode, or the two of a pair, and how to make them square."""
 
-    path: str
+    paths: Paths
     stretch: bool
 
 
-def load_file(request: FileRequest) -> Image:
-    """Decode a file and make it square; raises `ImageError`."""
-    return make_square(read_image(request.path), request.stretch)
+def load_file(request: FileRequest) -> tuple[Image, ...]:
+    """Decode a file or a pair and make them square; raises `ImageError`."""
+    return tuple(make_square(read_image(path), request.stretch) for path in request.paths)
+
+
+def name_of(paths: Paths) -> str:
+    """Name a file or a pair for the status line."""
+    return " + ".join(os.path.basename(path) for path in paths)
 
 
 class Inputs:
@@ -54,22 +64,31 @@ class Inputs:
         single: bool = False,
         opener: Callable[[int | str], Capture] = open_capture,
     ) -> None:
-        self.message = ""
+        self._message = self._no_files = ""
         self._query = query
         self._camera = camera
         self._single = single
         self._opener = opener
-        self._files: list[str] = []
+        self._files: list[Paths] = []
+        self._looked_at = -math.inf
         self._at: tuple[str, int] | None = None
         self._tries = 0
         self._asked: FileRequest | None = None
         self._moving: MovingSource | None = None
+        self._left: list[MovingSource] = []
         self._waiting = True
         self._frame: Frame | None = None
         self._count = 0
-        self._loader: Worker[FileRequest, Image] = Worker(
+        self._loader: Worker[FileRequest, tuple[Image, ...]] = Worker(
             load_file, "file loader", expected=(ImageError,)
         )
+
+    @property
+    def message(self) -> str:
+        """What went wrong last, or which camera is waited for; empty when all is well."""
+        if self._moving is not None and self._waiting and not self._message:
+            return f"waiting for {self._moving.spec.label}"
+        return "; ".join(text for text in (self._message, self._no_files) if text)
 
     def follow(self, state: CoreState) -> CoreState:
         """Do what the state asks for, as far as it goes without waiting.
@@ -114,62 +133,70 @@ class Inputs:
 
     def close(self) -> bool:
         """Join all threads; False where one did not end."""
-        return close_all([self._close_moving, self._loader.close])
+        self._leave_moving()
+        return close_all([*(source.close for source in self._left), self._loader.close])
 
     def _arrive(self, state: CoreState) -> None:
         """Look for files anew when the user goes somewhere else."""
         self._at = (state.mode, state.position)
-        self._close_moving()
-        self.message, self._tries = "", 0
+        self._leave_moving()
+        self._message, self._no_files, self._tries = "", "", 0
         self._asked, self._waiting = None, True
+        self._files, self._looked_at = [], -math.inf
+
+    def _look_for_files(self) -> None:
+        """List the files; where there are none, say so and look again after a while."""
+        if time.monotonic() - self._looked_at < LOOK_AGAIN_SECONDS:
+            return
         try:
             self._files = self._query.find()
+            self._no_files, self._waiting = "", True
         except FilesError as error:
-            self._files = []
-            if state.mode == FILES:
-                self.message, self._waiting = str(error), False
+            self._no_files, self._waiting = str(error), False
+            self._looked_at = time.monotonic()
 
     def _follow_camera(self, state: CoreState) -> CoreState:
         if self._camera is None:
-            self.message = "no camera is set (input_updater_capture_device)"
+            self._message = "no camera is set (input_updater_capture_device)"
             return replace(state, mode=FILES)
         if self._moving is None:
-            spec = replace(self._camera, single=self._single)
-            self._moving = MovingSource(spec, self._opener)
+            self._start_moving(replace(self._camera, single=self._single))
         try:
             self._take_moving(state)
         except MovingError as error:
-            self._close_moving()
-            self.message = f"{error}; showing files"
+            self._leave_moving()
+            self._message = f"{error}; showing files"
             return replace(state, mode=FILES)
         return state
 
     def _follow_files(self, state: CoreState) -> CoreState:
         if not self._files:
+            self._look_for_files()
+        if not self._files:
             return state
-        path = self._files[state.position % len(self._files)]
-        if is_video(path):
-            return self._follow_video(state, path)
-        request = FileRequest(path, state.stretch)
+        paths = self._files[state.position % len(self._files)]
+        if len(paths) == 1 and is_video(paths[0]):
+            return self._follow_video(state, paths[0])
+        request = FileRequest(paths, state.stretch)
         if request != self._asked:
             self._asked, self._waiting = request, True
             self._loader.submit(request)
         for outcome in self._loader.outcomes():
-            if outcome.request != request:
-                continue
+            if outcome.request != request or not self._waiting:
+                continue  # stale, or asked for twice on the way to and fro
             if outcome.value is None:
                 return self._skip(state, outcome.error or "")
-            self._emit(outcome.value, os.path.basename(path))
+            self._emit(outcome.value, name_of(paths))
         return state
 
     def _follow_video(self, state: CoreState, path: str) -> CoreState:
         if self._moving is None:
-            spec = Spec(path, os.path.basename(path), loops=True, single=self._single)
-            self._moving = MovingSource(spec, self._opener)
+            name = os.path.basename(path)
+            self._start_moving(Spec(path, name, loops=True, single=self._single))
         try:
             self._take_moving(state)
         except MovingError as error:
-            self._close_moving()
+            self._leave_moving()
             return self._skip(state, str(error))
         return state
 
@@ -178,23 +205,34 @@ class Inputs:
             return
         image = self._moving.latest()
         if image is not None:
-            self._emit(make_square(image, False), self._moving.spec.label)
+            self._emit((make_square(image, False),), self._moving.spec.label)
 
     def _skip(self, state: CoreState, reason: str) -> CoreState:
         """Name the unreadable file and go on to the next one, once around at most."""
         self._tries += 1
         if self._tries >= len(self._files):
             self._waiting = False
-            self.message = reason if len(self._files) == 1 else f"{reason}; no file can be read"
+            alone = len(self._files) == 1
+            self._message = reason if alone else f"{reason}; no file can be read"
             return state
-        self.message = f"skipped: {reason}"
+        self._message = f"skipped: {reason}"
         return replace(state, position=state.position + state.direction)
 
-    def _emit(self, image: Image, name: str) -> None:
+    def _emit(self, images: tuple[Image, ...], name: str) -> None:
         self._count += 1
-        self._frame = Frame(self._count, image, name)
+        second = images[1] if len(images) > 1 else None
+        self._frame = Frame(self._count, images[0], name, second)
         self._waiting = False
 
-    def _close_moving(self) -> bool:
-        moving, self._moving = self._moving, None
-        return moving is None or moving.close()
+    def _start_moving(self, spec: Spec) -> None:
+        """Start to read; an earlier source of the device must let go of it first."""
+        same = [source for source in self._left if source.spec.device == spec.device]
+        self._moving = MovingSource(spec, self._opener, same[-1] if same else None)
+
+    def _leave_moving(self) -> None:
+        """Tell a camera or video to end. It may hang: `close` waits for it, nothing else does."""
+        if self._moving is not None:
+            self._moving.stop()
+            self._left.append(self._moving)
+            self._moving = None
+        self._left = [source for source in self._left if not source.ended]

@@ -14,6 +14,8 @@ import numpy as np
 from toolbox.imagefile import opencv_quiet
 from toolbox.images import Image, to_rgb8
 
+STALL_SECONDS = 5.0  # a camera that gives nothing for so long has stopped
+RELEASE_SECONDS = 3.0  # how long a device may take to be let go before it is opened anew
 _FAILURES_ALLOWED = 10  # cameras drop single frames while they adjust
 
 
@@ -82,17 +84,31 @@ class MovingSource:
         seconds.
     opener : callable
         Makes a capture; another one in tests.
+    before : MovingSource, optional
+        An earlier source of the same device, which must let go of it first.
     """
 
-    def __init__(self, spec: Spec, opener: Callable[[int | str], Capture] = open_capture) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        opener: Callable[[int | str], Capture] = open_capture,
+        before: MovingSource | None = None,
+    ) -> None:
         self.spec = spec
         self._opener = opener
+        self._before = before
         self._lock = threading.Lock()
         self._latest: Image | None = None
         self._error: str | None = None
+        self._read_at: float | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"source {spec.label}", daemon=True)
         self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the thread has ended, and the device is released."""
+        return not self._thread.is_alive()
 
     def latest(self) -> Image | None:
         """Take the newest picture not yet taken.
@@ -109,52 +125,86 @@ class MovingSource:
         """
         with self._lock:
             image, self._latest = self._latest, None
-            error = self._error
-        if image is None and error is not None:
+            error, read_at = self._error, self._read_at
+        if image is not None:
+            return image
+        if error is not None:
             raise MovingError(error)
-        return image
+        patience = STALL_SECONDS + self.spec.pause
+        if read_at is not None and not self.ended and time.monotonic() - read_at > patience:
+            raise MovingError(f"{self.spec.label} gives no more frames")
+        return None
+
+    def stop(self) -> None:
+        """Tell the thread to end, without waiting for it."""
+        self._closing.set()
 
     def close(self, seconds: float = 1.5) -> bool:
         """Stop reading; False where the device still blocks its (daemon) thread."""
-        self._closing.set()
+        self.stop()
         self._thread.join(seconds)
-        return not self._thread.is_alive()
+        return self.ended
 
     def _run(self) -> None:
-        capture: Capture | None = None
         try:
             with opencv_quiet():
-                capture = self._opener(self.spec.device)
-                opened = capture.isOpened()
-            if not opened:
-                raise MovingError(f"{self.spec.label} could not be opened")
-            self._read_all(capture)
-        except (MovingError, cv2.error) as error:
+                self._wait_for_device()
+                while not self._closing.is_set() and self._play():
+                    pass
+        except (MovingError, cv2.error, ValueError) as error:
             sentence = str(error) if isinstance(error, MovingError) else None
             with self._lock:
                 self._error = sentence or f"{self.spec.label} failed"
         finally:
-            if capture is not None:
-                capture.release()
+            self._before = None
 
-    def _read_all(self, capture: Capture) -> None:
+    def _wait_for_device(self) -> None:
+        """Let an earlier source of the device release it."""
+        until = time.monotonic() + RELEASE_SECONDS
+        while self._before is not None and not self._before.ended:
+            if self._closing.wait(0.02):
+                return
+            if time.monotonic() > until:
+                raise MovingError(f"{self.spec.label} does not answer")
+
+    def _play(self) -> bool:
+        """Open the device and read it to its end; whether to open it anew."""
+        capture = self._opener(self.spec.device)
+        try:
+            if not capture.isOpened():
+                kind = ": it is damaged or of an unknown kind" if self.spec.loops else ""
+                raise MovingError(f"{self.spec.label} could not be opened{kind}")
+            return self._read_all(capture)
+        finally:
+            capture.release()
+
+    def _read_all(self, capture: Capture) -> bool:
+        """Read until told to stop, or until a video cannot be wound back."""
         pause = self._pause(capture)
-        failures, due = 0, time.monotonic()
+        seen, failures, due = 0, 0, time.monotonic()
         while not self._closing.is_set():
             read, pixels = capture.read()
             if read:
-                failures = 0
-                with self._lock:
-                    self._latest = to_rgb8(pixels)
+                seen, failures = seen + 1, 0
+                self._keep(to_rgb8(pixels))
                 if self.spec.single:
-                    return
+                    return False
             else:
                 failures += 1
+                if self.spec.loops and seen and failures > 1:
+                    return True
                 if failures > _FAILURES_ALLOWED:
                     raise MovingError(f"{self.spec.label} gives no more frames")
                 self._retry(capture)
+                continue
             due = max(due + pause, time.monotonic())
             self._closing.wait(due - time.monotonic())
+        return False
+
+    def _keep(self, image: Image) -> None:
+        with self._lock:
+            self._latest = image
+            self._read_at = time.monotonic()
 
     def _pause(self, capture: Capture) -> float:
         """Return the seconds between frames: a video's own, or the camera's setting."""

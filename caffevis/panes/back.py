@@ -55,7 +55,7 @@ def filtered(diff: FloatArray, how: str, blur_radius: float) -> Image:
     Parameters
     ----------
     diff : ndarray of float32, shape (h, w, 3 or 1)
-        Channels in RGB order.
+        Channels in RGB order; of a pair both, shape (2, h, w, 3 or 1).
     how : str
         `raw`: each channel, zero mid grey, scaled by the largest absolute
         value; `gray`: the same of the mean over channels; `norm`: L2 norm over
@@ -66,21 +66,30 @@ def filtered(diff: FloatArray, how: str, blur_radius: float) -> Image:
     Returns
     -------
     ndarray of uint8, shape (h, w, 3)
-        RGB.
+        RGB; a pair side by side, scaled together.
     """
     values = np.nan_to_num(diff, nan=0.0, posinf=0.0, neginf=0.0)
     if how in (RAW, GRAY):
-        signed = values if how == RAW else values.mean(axis=2, keepdims=True)
+        signed = values if how == RAW else values.mean(axis=-1, keepdims=True)
         top = float(np.abs(signed).max())
         unit = signed * (0.5 / top) + 0.5 if top > 0 else np.full_like(signed, 0.5)
     else:
-        norm = np.sqrt((values * values).sum(axis=2))
+        norm = np.sqrt((values * values).sum(axis=-1))
         if how != NORM:
-            norm = np.asarray(cv2.GaussianBlur(norm, (0, 0), blur_radius), dtype=np.float32)
+            norm = _blurred(norm, blur_radius)
         low, high = float(norm.min()), float(norm.max())
-        unit = ((norm - low) / (high - low) if high > low else np.zeros_like(norm))[:, :, None]
+        unit = ((norm - low) / (high - low) if high > low else np.zeros_like(norm))[..., None]
     pixels = (unit * 255 + 0.5).astype(np.uint8)
+    if pixels.ndim == 4:
+        pixels = np.concatenate(list(pixels), axis=1)
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def _blurred(norm: FloatArray, radius: float) -> FloatArray:
+    """Blur a map, or each of a pair, so that none runs into the other."""
+    maps = norm if norm.ndim == 3 else norm[None]
+    blurred = [cv2.GaussianBlur(one, (0, 0), radius) for one in maps]
+    return np.asarray(blurred, dtype=np.float32).reshape(norm.shape)
 
 
 def draw(canvas: Image, view: BackView) -> None:

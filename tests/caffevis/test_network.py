@@ -7,7 +7,7 @@ import pytest
 
 from caffevis import network as module
 from caffevis.network import Back, NetRequest, Network, make_preprocess
-from caffevis.preprocess import InputError, Preprocess, check_swap, fit_mean
+from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_mean
 from caffevis.state import Origin
 from settings import TABLE
 from toolbox import config
@@ -119,8 +119,9 @@ def test_mean_that_does_not_fit_is_one_sentence(shape: tuple[int, ...]):
 
 
 def test_channels_that_pictures_cannot_feed_are_one_sentence():
-    with pytest.raises(InputError, match="6 channels"):
-        check_swap(None, 6)
+    for channels in (0, 4, 5, 12):
+        with pytest.raises(InputError, match=f"{channels} channels; pictures can feed 1"):
+            find_pair(channels, 8, False)
     with pytest.raises(InputError, match="channel_swap"):
         check_swap((0, 1, 1), 3)
 
