@@ -200,15 +200,21 @@ class CaffeVisApp:
 
         While a frame is being computed, a change of view is asked of that same
         frame first: it needs no second forward pass, so the key is seen to act
-        before the next frame is begun.
+        before the next frame is begun. Where the worker has begun the next one
+        already, the earlier frame would cost a forward pass again: the change is
+        then asked of the newest.
         """
         if self._worker is None or self._frame is None:
             return
         current = self._worker.current
-        frame = self._frame
-        if current is not None and current != self._request(current.frame):
-            frame = current.frame
-        request = self._request(frame)
+        if current is not None:
+            request = self._request(current.frame)
+            if request == self._submitted != current:
+                return  # it is the next to be begun
+            if request != current and self._worker.submit_behind(current, request):
+                self._submitted = request
+                return
+        request = self._request(self._frame)
         if request not in (self._answered, self._submitted):
             self._submitted = request
             self._worker.submit(request)

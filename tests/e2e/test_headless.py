@@ -64,7 +64,8 @@ def test_an_unreadable_image_is_named_and_the_app_goes_on(in_process, tmp_path, 
     done = in_process("--headless", "--screenshot", out, "--image", *images)
     assert done.code == 0
     assert done.err == (
-        "note: skipped: broken.jpg cannot be read: it is not a picture OpenCV can decode, or it is cut off\n"
+        "note: skipped: broken.jpg cannot be read: "
+        "it is not a picture OpenCV can decode, or it is cut off\n"
     )
     alone = shot(in_process, tmp_path, "", "--image", images[1])
     assert done.code == 0
