@@ -25,7 +25,7 @@ from toolbox.imagefile import ImageError, check_writable, write_image
 from toolbox.inputs import Inputs
 from toolbox.lists import FilesError
 from toolbox.loop import Loop, LoopError, run_live, run_script, still_clock
-from toolbox.moving import Spec
+from toolbox.moving import Spec, camera_label
 from toolbox.panes import PaneError
 from toolbox.tour import TOUR, run_tour
 from toolbox.window import Display, NoDisplayError, Window
@@ -95,7 +95,7 @@ def make_inputs(settings: Settings, paths: Sequence[str], single: bool) -> Input
     camera, device = None, settings.input_updater_capture_device
     if device is not None:
         pause = settings.input_updater_sleep_after_read_frame
-        camera = Spec(device, f"camera {device}", pause=pause)
+        camera = Spec(device, camera_label(device), pause=pause)
     return Inputs(query, camera, single)
 
 

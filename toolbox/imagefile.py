@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from toolbox.images import Image, to_rgb8
 
+MAX_BYTES = 2**29  # of a picture file
 WRITABLE = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -74,13 +76,7 @@ def read_image(path: str | Path) -> Image:
         The file is missing, unreadable, cut off, too large, or no picture.
     """
     name = Path(path).name
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise ImageError(f"{name} cannot be read: {reason}") from error
-    if data.size == 0:
-        raise ImageError(f"{name} cannot be read: the file is empty")
+    data = _read_bytes(path, name)
     try:
         with opencv_quiet():
             pixels = _decode(data)
@@ -91,6 +87,23 @@ def read_image(path: str | Path) -> Image:
         return to_rgb8(pixels)
     except (cv2.error, ValueError, MemoryError) as error:
         raise ImageError(f"{name} cannot be read: {_reason(error)}") from error
+
+
+def _read_bytes(path: str | Path, name: str) -> npt.NDArray[np.uint8]:
+    """Read a whole file; raises `ImageError`."""
+    try:
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):  # reading a pipe would wait for ever
+            raise ImageError(f"{name} cannot be read: it is not a file")
+        if about.st_size > MAX_BYTES:
+            raise ImageError(f"{name} cannot be read: it is larger than {MAX_BYTES >> 20} MB")
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise ImageError(f"{name} cannot be read: {reason}") from error
+    if data.size == 0:
+        raise ImageError(f"{name} cannot be read: the file is empty")
+    return data
 
 
 def _decode(data: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:

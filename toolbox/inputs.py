@@ -225,9 +225,9 @@ class Inputs:
         self._waiting = False
 
     def _start_moving(self, spec: Spec) -> None:
-        """Start to read; an earlier source of the device must let go of it first."""
+        """Start to read; earlier sources of the device must let go of it first."""
         same = [source for source in self._left if source.spec.device == spec.device]
-        self._moving = MovingSource(spec, self._opener, same[-1] if same else None)
+        self._moving = MovingSource(spec, self._opener, same)
 
     def _leave_moving(self) -> None:
         """Tell a camera or video to end. It may hang: `close` waits for it, nothing else does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +48,16 @@ def open_capture(device: int | str) -> Capture:
     return capture
 
 
+def camera_label(device: int | str) -> str:
+    """Name a camera for the status line; of a URL without its password and query."""
+    text = str(device)
+    if "://" in text:
+        scheme, rest = text.split("://", 1)
+        host, slash, path = rest.partition("/")
+        text = f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+    return f"camera {text}"
+
+
 @dataclass(frozen=True)
 class Spec:
     """What to open.
@@ -84,19 +94,19 @@ class MovingSource:
         seconds.
     opener : callable
         Makes a capture; another one in tests.
-    before : MovingSource, optional
-        An earlier source of the same device, which must let go of it first.
+    before : sequence of MovingSource
+        Earlier sources of the same device, which must let go of it first.
     """
 
     def __init__(
         self,
         spec: Spec,
         opener: Callable[[int | str], Capture] = open_capture,
-        before: MovingSource | None = None,
+        before: Sequence[MovingSource] = (),
     ) -> None:
         self.spec = spec
         self._opener = opener
-        self._before = before
+        self._before = tuple(before)
         self._lock = threading.Lock()
         self._latest: Image | None = None
         self._error: str | None = None
@@ -156,12 +166,12 @@ class MovingSource:
             with self._lock:
                 self._error = sentence or f"{self.spec.label} failed"
         finally:
-            self._before = None
+            self._before = ()
 
     def _wait_for_device(self) -> None:
-        """Let an earlier source of the device release it."""
+        """Let earlier sources of the device release it."""
         until = time.monotonic() + RELEASE_SECONDS
-        while self._before is not None and not self._before.ended:
+        while not all(source.ended for source in self._before):
             if self._closing.wait(0.02):
                 return
             if time.monotonic() > until:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
+from toolbox import imagefile
 from toolbox.imagefile import ImageError, check_writable, read_image, write_image
 from toolbox.images import draw_fitted, fill, fit, grid_shape, make_square, to_colour, to_rgb8
 
@@ -50,6 +56,29 @@ def test_16_bit_is_scaled_down(tmp_path):
     assert read_image(save(tmp_path / "b.png", colour))[0, 0].tolist() == [255, 7, 0]
 
 
+KINDS = {
+    "L": "png gif tif jpg webp bmp", "P": "png gif tif webp bmp", "1": "png gif tif jpg webp bmp",
+    "RGB": "png gif tif jpg webp bmp", "RGBA": "png gif tif webp bmp", "LA": "png gif tif webp",
+    "CMYK": "jpg tif webp", "I;16": "png tif",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"), [(mode, one) for mode, some in KINDS.items() for one in some.split()]
+)
+def test_every_kind_of_picture_that_pillow_writes_is_read(tmp_path, mode: str, ending: str):
+    levels = np.zeros((16, 16), np.uint8)
+    levels[:, 8:] = 255
+    if mode == "I;16":
+        picture = PIL.Image.fromarray(levels.astype(np.uint16) * 257)
+    else:
+        picture = PIL.Image.fromarray(levels).convert(mode)
+    picture.save(tmp_path / f"a b.{ending}")
+    image = read_image(tmp_path / f"a b.{ending}")
+    assert image.shape == (16, 16, 3)
+    assert np.abs(image.astype(int) - levels[:, :, None]).max() <= 4
+
+
 def with_exif(jpeg: bytes, orientation: int) -> bytes:
     """Put an EXIF segment with one tag, the orientation, behind a JPEG's first marker."""
     tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
@@ -74,6 +103,69 @@ def test_photos_are_turned_as_exif_says(tmp_path, orientation: int, bright: str)
 def test_any_name_works(tmp_path, name: str):
     save(tmp_path / "x.png", np.full((2, 2, 3), ORANGE_BGR, np.uint8)).rename(tmp_path / name)
     assert read_image(tmp_path / name)[0, 0].tolist() == ORANGE
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".bmp", ".tif"])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
+def test_a_picture_that_is_cut_off_is_none(tmp_path, ending: str, part: float):
+    noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    path = save(tmp_path / f"a{ending}", noise)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(part * len(data))])
+    with pytest.raises(ImageError, match=f"a{ending} cannot be read: .*cut off"):
+        read_image(path)
+
+
+def bomb(width: int, height: int) -> bytes:
+    """Make a small PNG that decodes to a huge black picture."""
+    packer, rows = zlib.compressobj(9), b"\0" * (100 * (1 + width))
+    packed = b"".join([packer.compress(rows) for _ in range(height // 100)]) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", packed), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+READ_WITHIN = """
+import resource, sys
+from toolbox import imagefile
+from toolbox.imagefile import ImageError, read_image
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    print(read_image(sys.argv[1]).shape)
+except ImageError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_decompression_bomb_is_refused_before_it_takes_memory(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(bomb(20000, 20000))
+    # In a process of its own: OpenCV reads its limit when it is first imported.
+    done = subprocess.run(
+        [sys.executable, "-c", READ_WITHIN, str(tmp_path / "bomb.png")],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    sentence, grown = done.stdout.splitlines()
+    assert sentence == (
+        "bomb.png cannot be read: it has more than the 268 million pixels that are allowed"
+    )
+    assert int(grown) < 100, "MB"
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    for name in ("pipe.jpg", "folder.jpg"):
+        with pytest.raises(ImageError, match=f"{name} cannot be read: it is not a file"):
+            read_image(tmp_path / name)
+    monkeypatch.setattr(imagefile, "MAX_BYTES", 2**20)
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(2**20 + 1)
+    with pytest.raises(ImageError, match="large.jpg cannot be read: it is larger than 1 MB"):
+        read_image(tmp_path / "large.jpg")
 
 
 BROKEN = {

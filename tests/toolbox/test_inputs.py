@@ -6,10 +6,10 @@ import threading
 import time
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
+from tests.toolbox.sources import FakeCapture, follow, wait_for, write_video
 from toolbox.core import CAMERA, FILES, CoreState
 from toolbox.files import FileQuery, is_video
 from toolbox.imagefile import write_image
@@ -29,33 +29,6 @@ def query(folder, **values) -> FileQuery:
     return FileQuery(folder=str(folder), regexp=r".*\.(jpg|png)$", **values)
 
 
-class FakeCapture:
-    """Gives frames of rising brightness; `frames` of them, then nothing."""
-
-    def __init__(self, frames: int | None = None, opened: bool = True, rate: float = 0) -> None:
-        self.frames, self.opened, self.rate = frames, opened, rate
-        self.count, self.released, self.rewound = 0, False, 0
-
-    def isOpened(self) -> bool:
-        return self.opened
-
-    def read(self):
-        if self.frames is not None and self.count >= self.frames:
-            return False, None
-        self.count += 1
-        return True, np.full((4, 6, 3), (0, 0, self.count % 256), np.uint8)
-
-    def get(self, _: int) -> float:
-        return self.rate
-
-    def set(self, _: int, value: float) -> bool:
-        self.count, self.rewound = int(value), self.rewound + 1
-        return True
-
-    def release(self) -> None:
-        self.released = True
-
-
 @pytest.fixture
 def make_inputs():
     made = []
@@ -66,25 +39,6 @@ def make_inputs():
 
     yield make
     assert all(inputs.close() for inputs in made)
-
-
-def follow(inputs: Inputs, state: CoreState):
-    """Follow until the frame is there or cannot come; return the state and the frame."""
-    deadline = time.monotonic() + 10
-    while True:
-        state = inputs.follow(state)
-        frame = inputs.take()
-        if frame is not None or inputs.settled():
-            return state, frame
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 # ------------------------------------------------------------------ which files
@@ -263,10 +217,7 @@ def test_a_video_loops_at_its_own_speed(make_inputs, tmp_path):
 
 
 def test_a_scripted_run_sees_only_a_videos_first_frame(make_inputs, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (32, 32))
-    for level in (40, 80, 120, 160, 200):
-        writer.write(np.full((32, 32, 3), level, np.uint8))
-    writer.release()
+    write_video(tmp_path / "v.avi", [40, 80, 120, 160, 200])
     inputs = make_inputs(FileQuery(paths=(str(tmp_path / "v.avi"),)), None, single=True)
     state, frame = follow(inputs, CoreState())
     assert frame.name == "v.avi"
