@@ -148,6 +148,18 @@ _CAFFEVIS = (
             "which of them at the start"),
     Setting("caffevis_init_show_label_predictions", True, kind.boolean(),
             "show class probabilities at the start (key 8)"),
+    Setting("caffevis_unit_jpg_dir", None, kind.optional(kind.path()),
+            "folder of images of units: regularized_opt, max_im and max_deconv are in it"),
+    Setting("caffevis_jpgvis_layers", None, kind.optional(kind.several(kind.text())),
+            "layers whose units' images are shown; None: all that have images"),
+    Setting("caffevis_jpgvis_remap", None, kind.optional(kind.mapping()),
+            "from a layer to the one whose images it shows, as {'pool1': 'conv1'}"),
+    Setting("caffevis_jpg_cache_size", 256 * 1024**2, kind.whole(),
+            "bytes of images of units that are kept in memory"),
+    Setting("caffevis_init_show_unit_jpgs", True, kind.boolean(),
+            "show images of the selected unit at the start (key 9)"),
+    Setting("caffevis_jpgvis_stack_vert", True, kind.boolean(),
+            "True: a unit's three pictures one below the other; False: side by side"),
     Setting("caffevis_control_face", _FACE, kind.font_face(), "list of layers: font"),
     Setting("caffevis_control_loc", (20, 5), kind.location(), "list of layers: where it begins"),
     Setting("caffevis_control_line_spacing", 4, kind.whole(), "list of layers: between lines"),
@@ -196,8 +208,6 @@ _NO_EFFECT = """
     input_updater_heartbeat_required caffevis_heartbeat_required print_dots root_dir
     keypress_pause_handle_iterations keypress_pause_redraw_iterations redraw_at_least_every
     caffevis_pause_after_keys caffevis_frame_wait_sleep caffevis_jpg_load_sleep
-    caffevis_unit_jpg_dir caffevis_jpgvis_layers caffevis_jpgvis_remap caffevis_jpg_cache_size
-    caffevis_init_show_unit_jpgs caffevis_jpgvis_stack_vert
     caffevis_help_face caffevis_help_loc caffevis_help_line_spacing caffevis_help_clr
     caffevis_help_fsize caffevis_help_thick
     caffevis_upconv_deploy_prototxt caffevis_upconv_network_weights caffevis_upconv_code_clip
@@ -237,16 +247,10 @@ _BUNDLED = {
     "caffevis_label_layers": ("fc8", "prob"),
     "caffevis_prob_layer": "prob",
     "caffevis_layer_pretty_name_fn": _short_name,
-    # No images of its units are made yet: their column goes to the layers.
-    "window_panes": (
-        ("input", (0, 0, 300, 300)),
-        ("caffevis_aux", (300, 0, 300, 300)),
-        ("caffevis_back", (600, 0, 300, 300)),
-        ("caffevis_status", (900, 0, 30, 1500)),
-        ("caffevis_control", (0, 300, 30, 1200)),
-        ("caffevis_layers", (30, 300, 870, 1200)),
-    ),
-    "caffevis_layers_aspect_ratio": 1200 / 870,
+    "caffevis_unit_jpg_dir": "%DVT_ROOT%/models/caffenet-caltech101/unit_jpg_vis",
+    "caffevis_jpgvis_remap": {
+        "pool1": "conv1", "norm1": "conv1", "pool2": "conv2", "norm2": "conv2", "pool5": "conv5",
+    },
 }  # fmt: skip
 
 TABLE = config.Table(

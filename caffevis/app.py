@@ -22,14 +22,15 @@ from caffevis.network import (
     make_preprocess,
     open_net,
 )
-from caffevis.panes import aux, back, control, layers, status
+from caffevis.panes import aux, back, control, jpgvis, layers, status
 from caffevis.preprocess import InputError
 from caffevis.state import State, first_state
+from caffevis.unit_worker import UnitImages
 from toolbox.app import Drawing, Timing
 from toolbox.bindings import Binding
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
-from toolbox.worker import Worker
+from toolbox.worker import Worker, close_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,9 @@ class CaffeVisApp:
 
     heading: ClassVar[str] = "Units and layers"
     bindings: ClassVar[Sequence[Binding[Any]]] = BINDINGS
-    pane_names: ClassVar[Sequence[str]] = (control.PANE, layers.PANE, aux.PANE, back.PANE)
+    pane_names: ClassVar[Sequence[str]] = (
+        control.PANE, layers.PANE, aux.PANE, back.PANE, jpgvis.PANE,
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class CaffeVisApp:
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, prob_layer, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
+        self._images = UnitImages(settings, self._look)
         self._state = first_state(found, options_from(settings))
         self._frame: Frame | None = None
         self._shown: Shown | None = None
@@ -111,14 +115,16 @@ class CaffeVisApp:
         return self._shown.result if self._shown else None
 
     def start(self) -> None:
-        """Start the network's thread."""
+        """Start the threads."""
         self._worker = Worker(self._network, "network", expected=(EngineError,))
+        self._images.start()
 
     def handle(self, row: Binding[Any]) -> None:
         """Change the state as a key says, and ask for what that needs."""
         self._state = row.action(self._state)
         self._fit_shown()
         self._ask()
+        self._images.update(self._state)
 
     def set_frame(self, frame: Frame) -> None:
         """Take the newest frame."""
@@ -126,6 +132,7 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
+        self._images.update(self._state)
         if self._worker is None:
             return
         for outcome in self._worker.outcomes():
@@ -136,12 +143,16 @@ class CaffeVisApp:
         self._ask()
 
     def wait(self, seconds: float) -> None:
-        """Wait for the network, at most this long."""
-        if self._worker is not None:
+        """Wait for the network or the images, at most this long."""
+        if self._worker is not None and self._worker.busy:
             self._worker.wait(seconds)
+        else:
+            self._images.wait(seconds)
 
     def settled(self) -> bool:
         """Whether the newest frame and the state are answered."""
+        if not self._images.settled(self._state):
+            return False
         if self._frame is None or self._worker is None:
             return True
         return not self._worker.busy and self._answered == self._request(self._frame)
@@ -155,11 +166,12 @@ class CaffeVisApp:
         return status.text(self._state, self.result)
 
     def message(self) -> str:
-        """Return the engine's last error, or that half of a pair is not used."""
+        """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
+        messages = [self._message, self._images.message(self._state)]
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
-            return self._message or "the network takes one picture: the pair's first"
-        return self._message
+            messages.append("the network takes one picture: the pair's first")
+        return "; ".join(message for message in messages if message)
 
     def timings(self) -> Sequence[Timing]:
         """Return how long the last forward and back passes took."""
@@ -172,7 +184,10 @@ class CaffeVisApp:
     def drawings(self) -> Sequence[Drawing]:
         """Say what each pane shows."""
         look = self._look
-        drawings = [Drawing(control.PANE, control.view(self._state, look), control.draw)]
+        drawings = [
+            Drawing(control.PANE, control.view(self._state, look), control.draw),
+            self._images.drawing(self._state),
+        ]
         if self._shown is None:
             return drawings
         state, result = self._shown.state, self._shown.result
@@ -180,14 +195,14 @@ class CaffeVisApp:
         side = aux.view(state, units, self._labels, self._label_layers, look)
         return [
             *drawings,
-            Drawing(layers.PANE, units, layers.draw),
+            self._images.pattern_drawing(self._state) or Drawing(layers.PANE, units, layers.draw),
             Drawing(aux.PANE, side, aux.draw),
             Drawing(back.PANE, back.view(self._state, result, look), back.draw),
         ]
 
     def close(self) -> bool:
-        """End the network's thread."""
-        return self._worker is None or self._worker.close()
+        """End the threads."""
+        return close_all([self._images.close, *([self._worker.close] if self._worker else [])])
 
     def _request(self, frame: Frame) -> NetRequest:
         """Say what the state needs computed of a frame."""

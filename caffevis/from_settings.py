@@ -63,4 +63,5 @@ def options_from(settings: Settings) -> Options:
         gamma_index=settings.caffevis_boost_gamma_default_idx,
         fast=settings.caffevis_fast_move_dist,
         show_labels=settings.caffevis_init_show_label_predictions,
+        show_unit_jpgs=settings.caffevis_init_show_unit_jpgs,
     )

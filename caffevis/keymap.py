@@ -28,6 +28,7 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(("u", "U"), "sel_layer_left", "Previous layer; the cursor stays", go.previous_layer),
     Binding(("o", "O"), "sel_layer_right", "Next layer; the cursor stays", go.next_layer),
     Binding(("z",), "zoom_mode", "All units, the selected one, the back result", go.next_zoom),
+    Binding(("s",), "pattern_mode", "Units show their optimised images", go.toggle_patterns),
     Binding(("b",), "ez_back_mode_loop", "Back: off, grad, grad norm, deconv", go.next_ez_back),
     Binding(("n",), "back_mode", "Back: off, grad, deconv", go.next_back_mode),
     Binding(("m",), "back_filt_mode", "Back shown raw, gray, norm, normblur", go.next_back_filter),
@@ -38,5 +39,6 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(
         ("8",), "toggle_label_predictions", "Show or hide class probabilities", go.toggle_labels
     ),
+    Binding(("9",), "toggle_unit_jpgs", "Show or hide the unit's images", go.toggle_unit_jpgs),
     Binding(("esc",), "reset_state", "Back off, first layer, first unit, default boost", go.reset),
 )

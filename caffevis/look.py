@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolbox.config import Settings
 from toolbox.core_panes import place_from, style_from
@@ -33,6 +33,13 @@ class Look:
     back_unit: Colour
     back_background: Colour
     blur_radius: float
+    note: Style
+
+
+def note_style(settings: Settings) -> Style:
+    """Take the labels' style in a size that holds a command in a narrow pane."""
+    style = style_from(settings, "caffevis_label")
+    return replace(style, size=0.62 * style.size, thickness=1)
 
 
 def look_from(settings: Settings) -> Look:
@@ -58,4 +65,5 @@ def look_from(settings: Settings) -> Look:
         back_unit=to_colour(settings.caffevis_layer_clr_back_sel),
         back_background=to_colour(settings.caffevis_layer_clr_back_background),
         blur_radius=settings.caffevis_grad_norm_blur_radius,
+        note=note_style(settings),
     )

@@ -58,6 +58,7 @@ class Options:
     gamma_index: int = 0
     fast: int = 3
     show_labels: bool = True
+    show_unit_jpgs: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,10 @@ class State:
         Indices into the boost choices.
     show_labels : bool
         Whether class probabilities are shown.
+    pattern_mode : bool
+        Units show their optimised images instead of activations.
+    show_unit_jpgs : bool
+        Whether the images of the selected unit are shown.
     """
 
     layers: tuple[Layer, ...]
@@ -104,6 +109,8 @@ class State:
     indiv_index: int = 0
     gamma_index: int = 0
     show_labels: bool = True
+    pattern_mode: bool = False
+    show_unit_jpgs: bool = True
 
     @property
     def layer(self) -> Layer:
@@ -144,4 +151,5 @@ def first_state(layers: tuple[Layer, ...], options: Options) -> State:
         indiv_index=options.indiv_index,
         gamma_index=options.gamma_index,
         show_labels=options.show_labels,
+        show_unit_jpgs=options.show_unit_jpgs,
     )

@@ -145,9 +145,17 @@ def toggle_frozen(state: State) -> State:
 
 
 def toggle_show_back(state: State) -> State:
-    """Show activations or back diffs; back passes are turned on for these."""
-    show = not state.show_back
-    return replace(state, show_back=show, back_on=state.back_on or show)
+    """Show activations or back diffs; back passes are turned on for these.
+
+    In pattern mode, that is left first, for what was shown before.
+    """
+    show = state.show_back if state.pattern_mode else not state.show_back
+    return replace(state, pattern_mode=False, show_back=show, back_on=state.back_on or show)
+
+
+def toggle_patterns(state: State) -> State:
+    """Show the units' optimised images, or again activations or back diffs."""
+    return replace(state, pattern_mode=not state.pattern_mode)
 
 
 def next_gamma(state: State) -> State:
@@ -163,3 +171,8 @@ def next_indiv(state: State) -> State:
 def toggle_labels(state: State) -> State:
     """Show or hide the class probabilities."""
     return replace(state, show_labels=not state.show_labels)
+
+
+def toggle_unit_jpgs(state: State) -> State:
+    """Show or hide the images of the selected unit."""
+    return replace(state, show_unit_jpgs=not state.show_unit_jpgs)

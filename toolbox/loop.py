@@ -35,7 +35,7 @@ from toolbox.worker import close_all
 
 CORE_PANES = ("input", "caffevis_status")
 # Panes of other versions: their files load, the panes stay empty.
-FOREIGN_PANES = ("caffevis_jpgvis", "caffevis_buttons", "caffevis_upconv")
+FOREIGN_PANES = ("caffevis_buttons", "caffevis_upconv")
 IDLE_WAIT_MS = 10
 POLL_EVERY_SECONDS = 0.004
 FPS_SECONDS = 2.0

@@ -112,6 +112,25 @@ def make_layout(
     return Layout(panes, height, width)
 
 
+def pane_size(
+    window_panes: Sequence[tuple[str, Sequence[int]]], name: str, scale: float
+) -> tuple[int, int] | None:
+    """Return a pane's height and width in the window, None where it has none.
+
+    Parameters
+    ----------
+    window_panes, scale
+        As for `make_layout`.
+    name : str
+        The pane.
+    """
+    rectangle = dict(window_panes).get(name)
+    if rectangle is None:
+        return None
+    pane = _scaled(name, tuple(rectangle), scale)
+    return pane.height, pane.width
+
+
 def _scaled(name: str, rectangle: tuple[int, ...], scale: float) -> Pane:
     row, column, height, width = rectangle
     if row < 0 or column < 0 or height < 1 or width < 1:

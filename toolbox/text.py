@@ -86,6 +86,46 @@ def shorten(text: str, style: Style, room: int) -> str:
     return text[:low].rstrip() + "..."
 
 
+def wrap_text(text: str, style: Style, room: int) -> list[str]:
+    """Break a text into lines that fit a width.
+
+    Parameters
+    ----------
+    text : str
+        Words with spaces between them; a word that is too long is broken, behind
+        a slash where it has one.
+    style : Style
+        Font and size.
+    room : int
+        Width of a line in pixels.
+
+    Returns
+    -------
+    list of str
+        At least one line, each of at least one letter unless the text is empty.
+    """
+    lines = [""]
+    for word in plain(text).split():
+        joined = f"{lines[-1]} {word}".strip()
+        if style.width(joined) <= room:
+            lines[-1] = joined
+            continue
+        pieces = _break_word(word, style, room)
+        lines = [*(lines if lines[-1] else []), *pieces]
+    return lines
+
+
+def _break_word(word: str, style: Style, room: int) -> list[str]:
+    pieces = []
+    while style.width(word) > room and len(word) > 1:
+        fitting = next((n for n in range(len(word) - 1, 1, -1) if style.width(word[:n]) <= room), 1)
+        slash = word.rfind("/", 0, fitting) + 1
+        at = slash if slash > fitting // 3 else fitting
+        pieces.append(word[:at])
+        word = word[at:]
+    return [*pieces, word]
+
+
 def draw_text(canvas: Image, text: str, style: Style, x: int, y: int) -> int:
     """Draw one line of text.
 

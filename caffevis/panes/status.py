@@ -40,7 +40,7 @@ def text(state: State, result: NetResult | None) -> str:
     """Say what is shown: `fwd conv5:26 1.23 | Back: off | Boost: 0/1`."""
     value = unit_value(state, result)
     shown = "" if value is None else f" {value:.2f}" if abs(value) < 1e5 else f" {value:.3g}"
-    direction = "back" if state.show_back else "fwd"
+    direction = "opt" if state.pattern_mode else "back" if state.show_back else "fwd"
     parts = [f"{direction} {state.layer.name}:{state.unit}{shown}"]
     if state.back_on:
         origin, mode = state.origin, MODE_NAMES.get(state.back_mode, "bprop")

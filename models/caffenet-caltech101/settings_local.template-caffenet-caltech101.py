@@ -14,23 +14,21 @@ caffevis_labels = "%DVT_ROOT%/models/caffenet-caltech101/labels.txt"
 caffevis_label_layers = ("fc8", "prob")
 caffevis_prob_layer = "prob"
 
+# Images of the units. A pooling layer's units are the convolution's, and so are their images.
+caffevis_unit_jpg_dir = "%DVT_ROOT%/models/caffenet-caltech101/unit_jpg_vis"
+caffevis_jpgvis_remap = {
+    "pool1": "conv1",
+    "norm1": "conv1",
+    "pool2": "conv2",
+    "norm2": "conv2",
+    "pool5": "conv5",
+}
+
 
 def caffevis_layer_pretty_name_fn(name):
     """Shorten a layer's name for the control pane."""
     return name.replace("pool", "p").replace("norm", "n")
 
-
-# No pane for unit images: their column goes to the layers.
-window_panes = (
-    # row, column, height, width
-    ("input", (0, 0, 300, 300)),
-    ("caffevis_aux", (300, 0, 300, 300)),
-    ("caffevis_back", (600, 0, 300, 300)),
-    ("caffevis_status", (900, 0, 30, 1500)),
-    ("caffevis_control", (0, 300, 30, 1200)),
-    ("caffevis_layers", (30, 300, 870, 1200)),
-)
-caffevis_layers_aspect_ratio = 1200 / 870
 
 # Window and fonts: 1.0 is their designed size.
 # global_scale = 1.0

@@ -49,7 +49,8 @@ def test_layers_come_from_the_network(app):
 def test_without_a_frame_there_is_nothing_to_wait_for(app):
     assert app.settled()
     assert app.shown_frame() is None
-    assert [drawing.pane for drawing in app.drawings()] == ["caffevis_control"]
+    panes = [drawing.pane for drawing in app.drawings()]
+    assert panes == ["caffevis_control", "caffevis_jpgvis"]
 
 
 def test_a_frame_is_computed_once_and_shown_with_its_activations(app, net, make_frame):

@@ -162,7 +162,7 @@ def test_keys_and_tags_are_those_of_the_specification():
         "sel_down_fast": "K", "sel_layer_left": "u U", "sel_layer_right": "o O",
         "zoom_mode": "z", "ez_back_mode_loop": "b", "back_mode": "n", "back_filt_mode": "m",
         "freeze_back_unit": "d", "show_back": "a", "boost_gamma": "t", "boost_individual": "T",
-        "toggle_label_predictions": "8",
+        "toggle_label_predictions": "8", "toggle_unit_jpgs": "9", "pattern_mode": "s",
     }  # fmt: skip
     bound = {row.tag: row.keys for row in BINDINGS}
     assert set(bound) == set(table)

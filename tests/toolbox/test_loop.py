@@ -156,7 +156,7 @@ def test_help_is_drawn_over_a_copy_and_lists_every_row(make_loop, monkeypatch):
     real = core_panes.draw_text
     monkeypatch.setattr(core_panes, "draw_text", lambda *a: drawn.append(a[1]) or real(*a))
     loop = make_loop(
-        SETTINGS.replaced(window_panes=(*PANES, ("caffevis_jpgvis", (50, 0, 500, 1400))))
+        SETTINGS.replaced(window_panes=(*PANES, ("caffevis_buttons", (50, 0, 500, 1400))))
     )
     plain = run_script(loop, []).copy()
     helped = run_script(loop, ["h"])

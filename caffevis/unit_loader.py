@@ -1,0 +1,209 @@
+"""Loading images of units, away from the main thread: a frozen request in, a result out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from caffevis.montage import find_sheet, nine_images, overview
+from caffevis.state import Origin
+from caffevis.unit_images import KINDS, OPTIMISED, SHEET, Kind, UnitFolder, layer_path
+from toolbox.cache import ByteCache
+from toolbox.imagefile import ImageError, read_image
+from toolbox.images import Colour, Image
+from toolbox.tiles import Grid, plan_grid
+
+
+@dataclass(frozen=True)
+class SheetRequest:
+    """The optimised images of a whole layer, for the layers pane.
+
+    Parameters
+    ----------
+    layer : str
+        The layer viewed.
+    units, rows, columns : int
+        Its units and the shape of their grid.
+    room : (int, int)
+        Height and width of the pane.
+    unit : int or None
+        The only unit to show, at its full size; None for all.
+    """
+
+    layer: str
+    units: int
+    rows: int
+    columns: int
+    room: tuple[int, int]
+    unit: int | None = None
+
+    def grid(self) -> Grid:
+        """Place the tiles: square ones, whatever the images' shape."""
+        return plan_grid((1, 1), self.rows, self.columns, self.room)
+
+
+@dataclass(frozen=True)
+class ImagesRequest:
+    """What the panes need: pictures of a unit, a layer's sheet, or either."""
+
+    unit: Origin | None = None
+    sheet: SheetRequest | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture, or why there is none.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w, 3), or None
+        RGB.
+    note : tuple of str
+        Paragraphs that say what is missing and how to make it.
+    """
+
+    image: Image | None = None
+    note: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ImagesResult:
+    """What was found on disk.
+
+    Parameters
+    ----------
+    request : ImagesRequest
+        What it answers.
+    pictures : tuple of Picture
+        Of the unit, in the order of `KINDS`; empty where none was asked for.
+    sheet : Picture or None
+        Of the layer, where it was asked for.
+    problems : tuple of str
+        Files that are there and cannot be read, one sentence each.
+    """
+
+    request: ImagesRequest
+    pictures: tuple[Picture, ...]
+    sheet: Picture | None
+    problems: tuple[str, ...]
+
+
+class Loader:
+    """Answers requests for images of units; all its methods run in one thread.
+
+    Nothing is remembered of files that are missing, so that those made while the
+    app runs are found when they are asked for again; and what is kept of a file is
+    forgotten when the file changes.
+
+    Parameters
+    ----------
+    folder : UnitFolder
+        Where the images lie.
+    limit : int
+        Bytes of pictures that are kept.
+    background : (int, int, int)
+        RGB between the tiles of an overview.
+    """
+
+    def __init__(self, folder: UnitFolder, limit: int, background: Colour) -> None:
+        self._folder = folder
+        self._background = background
+        self.cache = ByteCache(limit)
+        self._problems: list[str] = []
+        self._was_there = self._is_there()
+
+    def __call__(self, request: ImagesRequest) -> ImagesResult:
+        """Load what a request asks for."""
+        self._problems = []
+        self._look_for_folder()
+        unit = request.unit
+        pictures = () if unit is None else tuple(self._picture(kind, unit) for kind in KINDS)
+        sheet = None if request.sheet is None else self._sheet(request.sheet)
+        problems = tuple(dict.fromkeys(self._problems))
+        return ImagesResult(request, pictures, sheet, problems)
+
+    def _look_for_folder(self) -> None:
+        """Notice that the folder has gone; one that never was is no error."""
+        there = self._is_there()
+        if self._was_there and not there:
+            self._problems.append(f"the folder of unit images has gone: {self._folder.root}")
+        self._was_there = self._was_there or there
+
+    def _is_there(self) -> bool:
+        return self._folder.root is not None and Path(self._folder.root).is_dir()
+
+    def _picture(self, kind: Kind, unit: Origin) -> Picture:
+        """Load one of a unit's pictures."""
+        adapt = nine_images if kind is OPTIMISED else None
+        for path in self._folder.unit(kind, unit.layer, unit.unit):
+            stamp = _stamp(path)
+            if stamp is not None:
+                return self._kept((path, stamp), partial(_read, path, adapt))
+        source = self._folder.source(unit.layer)
+        return Picture(note=self._how(kind, unit.layer, f"no {kind.name} of {source}:{unit.unit}"))
+
+    def _sheet(self, wanted: SheetRequest) -> Picture:
+        """Make a layer's overview, or cut one unit out of its sheet."""
+        path = self._folder.sheet(wanted.layer)
+        stamp = None if path is None else _stamp(path)
+        if path is None or stamp is None:
+            what = f"no {SHEET} of {self._folder.source(wanted.layer)}"
+            return Picture(note=self._how(OPTIMISED, wanted.layer, what))
+        whole = (path, stamp)
+        return self._kept((*whole, wanted), partial(self._from_sheet, path, whole, wanted))
+
+    def _from_sheet(self, path: Path, key: Hashable, wanted: SheetRequest) -> Image:
+        picture = self.cache.get(key)
+        if picture is None:
+            picture = _read(path, None)
+            self.cache.put(key, picture)
+        height, width = picture.shape[:2]
+        sheet = find_sheet(height, width, wanted.units)
+        if sheet is None:
+            source = self._folder.source(wanted.layer)
+            raise ImageError(
+                f"{SHEET} of {source} has {width} x {height} pixels, which is no grid of "
+                f"{wanted.units} images"
+            )
+        if wanted.unit is not None:
+            return sheet.image(picture, wanted.unit).copy()
+        return overview(picture, sheet, wanted.units, wanted.grid(), self._background)
+
+    def _kept(self, key: Hashable, make: Callable[[], Image]) -> Picture:
+        """Return what the cache has, or make it; remember what goes wrong."""
+        image = self.cache.get(key)
+        if image is None:
+            try:
+                image = make()
+            except ImageError as error:
+                self._problems.append(str(error))
+                return Picture(note=(str(error),))
+            self.cache.put(key, image)
+        return Picture(image)
+
+    def _how(self, kind: Kind, layer: str, what: str) -> tuple[str, ...]:
+        """Say what is missing, why, and which command makes it."""
+        if layer_path(self._folder.source(layer)) is None:
+            return (what, "a layer of this name can have no files")
+        unset = "caffevis_unit_jpg_dir is not set" if self._folder.root is None else ""
+        first = "" if kind is OPTIMISED else "(MAXES.npz: python -m find_maxes.find_max_acts)"
+        lines = (what, unset, "made by:", self._folder.command(kind, layer), first)
+        return tuple(line for line in lines if line)
+
+
+def _read(path: Path, adapt: Callable[[Image], Image] | None) -> Image:
+    picture = read_image(path)
+    return picture if adapt is None else adapt(picture)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes with a file's content; None where there is no file."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
