@@ -180,11 +180,10 @@ def shrink(image: Image, room: tuple[int, int]) -> Image:
     factor = min(height // room[0], width // room[1])
     if factor > 1:
         rows, columns = height // factor, width // factor
-        tall, wide = rows * factor, columns * factor
-        top, left = (height - tall) // 2, (width - wide) // 2
-        inner = image[top : top + tall, left : left + wide]
+        top, left = height % factor // 2, width % factor // 2
+        inner = image[top : top + rows * factor, left : left + columns * factor]
         image = resize(inner, rows, columns)
-    return resize(image, *fit(*image.shape[:2], room))
+    return resize(image, *fit(image.shape[0], image.shape[1], room))
 
 
 def overview(picture: Image, sheet: Sheet, units: int, grid: Grid, background: Colour) -> Image:

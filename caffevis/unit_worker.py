@@ -101,9 +101,10 @@ class UnitImages:
         hint = ""
         if state.show_unit_jpgs:
             hint = self._left_out(state) or ("" if state.in_units else "choose a unit: down")
-        request, result = self.request(state), self._result
-        fits = result is not None and result.request.unit == request.unit
-        pictures = result.pictures if result is not None and fits else None
+        unit, result = self.request(state).unit, self._result
+        pictures: tuple[Picture, ...] | None = () if unit is None else None
+        if result is not None and result.request.unit == unit:
+            pictures = result.pictures
         view = jpgvis.JpgvisView(pictures, hint, self._stack, self._look)
         return Drawing(jpgvis.PANE, view, jpgvis.draw)
 

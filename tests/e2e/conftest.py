@@ -19,6 +19,7 @@ import pytest
 
 import torchcaffe as caffe
 from live_vis import main
+from tests.pictures import write_sheet, write_unit
 from toolbox.imagefile import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +64,9 @@ def world(tmp_path_factory) -> Path:
         photo = coarse.repeat(20, 0).repeat(20, 1)
         photo[:8] = 80 * number
         write_image(photos / name, photo)
+    write_sheet(folder / "unit_jpg_vis", "conv1", 12)
+    for unit in range(12):
+        write_unit(folder / "unit_jpg_vis", "conv1", unit)
     (folder / "settings.py").write_text(
         "caffevis_deploy_prototxt = 'tiny.prototxt'\n"
         "caffevis_network_weights = 'tiny.caffemodel'\n"
@@ -74,8 +78,11 @@ def world(tmp_path_factory) -> Path:
         "input_updater_capture_device = 97\n"
         "window_panes = (('input', (0, 0, 200, 200)), ('caffevis_aux', (200, 0, 200, 200)),\n"
         "    ('caffevis_back', (400, 0, 200, 200)), ('caffevis_status', (600, 0, 30, 1200)),\n"
-        "    ('caffevis_control', (0, 200, 30, 1000)),\n"
-        "    ('caffevis_layers', (30, 200, 570, 1000)))\n",
+        "    ('caffevis_control', (0, 200, 30, 800)),\n"
+        "    ('caffevis_layers', (30, 200, 570, 800)),\n"
+        "    ('caffevis_jpgvis', (0, 1000, 600, 200)))\n"
+        "caffevis_unit_jpg_dir = 'unit_jpg_vis'\n"
+        "caffevis_jpgvis_remap = {'pool1': 'conv1'}\n",
         encoding="utf-8",
     )
     return folder
@@ -204,8 +211,9 @@ PANES = {
     "aux": (slice(200, 400), slice(0, 200)),
     "back": (slice(400, 600), slice(0, 200)),
     "status": (slice(600, 630), slice(0, 1200)),
-    "control": (slice(0, 30), slice(200, 1200)),
-    "layers": (slice(30, 600), slice(200, 1200)),
+    "control": (slice(0, 30), slice(200, 1000)),
+    "layers": (slice(30, 600), slice(200, 1000)),
+    "jpgvis": (slice(0, 600), slice(1000, 1200)),
 }
 
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from toolbox.imagefile import read_image
+from toolbox.tiles import plan_grid
 
 INPUT = (slice(0, 200), slice(0, 200))
 AUX = (slice(200, 400), slice(0, 200))
 BACK = (slice(400, 600), slice(0, 200))
 STATUS = (slice(600, 630), slice(0, 1200))
-LAYERS = (slice(30, 600), slice(200, 1200))
+LAYERS = (slice(30, 600), slice(200, 1000))
+JPGVIS = (slice(0, 600), slice(1000, 1200))
 
 
 def shot(in_process, folder: Path, keys: str, *more: object) -> np.ndarray:
@@ -188,3 +190,50 @@ def test_python_layers_run_only_when_allowed(in_process, world, tmp_path, monkey
     command = ("--headless", "--allow-python-layers", "--screenshot", out)
     assert in_process(*command, settings=settings).code == 0
     assert out.exists()
+
+
+def test_images_of_the_selected_unit_are_shown_and_hidden(in_process, tmp_path, world):
+    unit = shot(in_process, tmp_path, "o down right")
+    for third, kind in enumerate(("regularized_opt", "max_im", "max_deconv")):
+        ending = "_montage.jpg" if kind == "regularized_opt" else ".jpg"
+        file = world / "unit_jpg_vis" / kind / "conv1" / f"conv1_0001{ending}"
+        middle = unit[JPGVIS][200 * third + 100, 100].astype(int)
+        assert np.abs(middle - read_image(file)[18, 18]).max() <= 3
+    hidden = shot(in_process, tmp_path, "o down right 9")
+    assert len(np.unique(hidden[JPGVIS])) == 1
+    for pane in (INPUT, AUX, BACK, LAYERS):
+        assert np.array_equal(unit[pane], hidden[pane])
+    again = shot(in_process, tmp_path, "o down right 9 9")
+    assert np.array_equal(unit, again)
+
+
+def test_pattern_mode_shows_what_each_unit_prefers_and_says_where_it_cannot(
+    in_process, tmp_path, world
+):
+    patterns = shot(in_process, tmp_path, "s")
+    sheet = read_image(world / "unit_jpg_vis" / "regularized_opt" / "conv1" / "whole_layer.jpg")
+    grid = plan_grid((1, 1), 3, 4, (570, 800))
+    for unit in range(12):
+        top, left = grid.corner(unit)
+        shown = patterns[LAYERS][top + grid.height // 2, left + grid.width // 2].astype(int)
+        row, column = divmod(unit, 4)
+        assert np.abs(shown - sheet[16 * row + 8, 16 * column + 8]).max() <= 3
+    # conv2 has none: nothing of conv1's is left, and the way back is the same key.
+    none = shot(in_process, tmp_path, "s o o")
+    assert np.count_nonzero(np.any(none[LAYERS] != (51, 51, 51), axis=2)) < 0.05 * 570 * 800
+    assert np.array_equal(shot(in_process, tmp_path, "s o o s"), shot(in_process, tmp_path, "o o"))
+
+
+def test_a_corrupt_unit_image_is_named_and_the_others_are_shown(in_process, tmp_path, world):
+    file = world / "unit_jpg_vis" / "max_im" / "conv1" / "conv1_0005.jpg"
+    whole = file.read_bytes()
+    good = shot(in_process, tmp_path, "down right right right right right")
+    try:
+        file.write_bytes(whole[: len(whole) // 2])
+        bad = shot(in_process, tmp_path, "down right right right right right")
+    finally:
+        file.write_bytes(whole)
+    assert np.array_equal(good[JPGVIS][:200], bad[JPGVIS][:200])
+    assert np.array_equal(good[JPGVIS][400:], bad[JPGVIS][400:])
+    assert not np.array_equal(good[JPGVIS][200:400], bad[JPGVIS][200:400])
+    assert not np.array_equal(good[STATUS], bad[STATUS])
