@@ -59,6 +59,9 @@ _MODEL = (
     Setting("caffevis_allow_python_layers", False, kind.boolean(),
             "let the network's Python layers run the code they name"
             " (also --allow-python-layers)"),
+    Setting("caffevis_caffe_root", None, kind.optional(kind.path()),
+            "folder of a compiled Caffe, to run on its pycaffe (in <folder>/python); None, or"
+            " where there is none: the bundled engine"),
     Setting("caffevis_mode_gpu", False, kind.boolean(),
             "compute on the GPU where there is one"),
     Setting("caffevis_gpu_id", 0, kind.whole(),
@@ -204,7 +207,7 @@ _CAFFEVIS = (
 # Names that files written for the original toolbox or its forks may set and that
 # change nothing here. They load; the app names them once at the start.
 _NO_EFFECT = """
-    base_folder caffevis_caffe_root caffevis_data_hw default_window_panes control_pane_height
+    base_folder caffevis_data_hw default_window_panes control_pane_height
     input_updater_heartbeat_required caffevis_heartbeat_required print_dots root_dir
     keypress_pause_handle_iterations keypress_pause_redraw_iterations redraw_at_least_every
     caffevis_pause_after_keys caffevis_frame_wait_sleep caffevis_jpg_load_sleep

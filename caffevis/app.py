@@ -13,8 +13,8 @@ from caffevis.keymap import BINDINGS
 from caffevis.layers import LayerError, NetLike, list_layers, missing_layer
 from caffevis.look import look_from
 from caffevis.network import (
+    ENGINE_ERRORS,
     Back,
-    EngineError,
     NetRequest,
     NetResult,
     Network,
@@ -83,7 +83,7 @@ class CaffeVisApp:
                 settings.caffevis_filter_layers,
             )
             prepare = make_preprocess(net, settings)
-        except (EngineError, InputError, LayerError) as error:
+        except (*ENGINE_ERRORS, InputError, LayerError) as error:
             raise SettingsError(str(error)) from error
         prob_layer = settings.caffevis_prob_layer
         if prob_layer is not None and prob_layer not in net.blobs:
@@ -116,7 +116,7 @@ class CaffeVisApp:
 
     def start(self) -> None:
         """Start the threads."""
-        self._worker = Worker(self._network, "network", expected=(EngineError,))
+        self._worker = Worker(self._network, "network", expected=ENGINE_ERRORS)
         self._images.start()
 
     def handle(self, row: Binding[Any]) -> None:

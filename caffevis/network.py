@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +19,19 @@ import numpy as np
 import torchcaffe as caffe
 from caffevis.layers import NetLike, image_of, start_layer
 from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
+from caffevis.pycaffe import PycaffeError, PycaffeNet
+from caffevis.pycaffe_module import NoPycaffeError, load
 from caffevis.state import DECONV, GRAD, Origin
 from toolbox.app import Timing
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
 from toolbox.images import FloatArray
+from torchcaffe.proto.caffe_pb2 import NetParameter
+from torchcaffe.proto.text import read_text
+from torchcaffe.proto.upgrade import upgrade
 
 EngineError = caffe.CaffeError
+ENGINE_ERRORS = (EngineError, PycaffeError)  # of either engine; one sentence each
 BackPass = Callable[..., Any]
 
 
@@ -89,13 +96,13 @@ def compute_threads(wanted: int | None) -> int:
 
 
 def open_net(settings: Settings) -> NetLike:
-    """Read the network that the settings name.
+    """Read the network that the settings name, with the engine that they name.
 
     Parameters
     ----------
     settings : Settings
         `caffevis_deploy_prototxt`, `caffevis_network_weights`, `caffevis_mode_gpu`,
-        `caffevis_allow_python_layers`.
+        `caffevis_allow_python_layers`, `caffevis_caffe_root`.
 
     Returns
     -------
@@ -106,13 +113,20 @@ def open_net(settings: Settings) -> NetLike:
     ------
     SettingsError
         No weights are named.
-    EngineError
+    EngineError, PycaffeError
         A file cannot be read or the network cannot be built; one sentence.
     """
     if settings.caffevis_network_weights is None:
         raise SettingsError(
             "caffevis_network_weights is not set: the file with the weights (.caffemodel or .h5)."
         )
+    if settings.caffevis_caffe_root is not None:
+        try:
+            module = load(settings.caffevis_caffe_root)
+        except NoPycaffeError as error:
+            warnings.warn(f"caffevis_caffe_root: {error}; the bundled engine is used", stacklevel=2)
+        else:
+            return _open_pycaffe(module, settings)
     if settings.caffevis_mode_gpu:
         caffe.set_device(settings.caffevis_gpu_id)
         caffe.set_mode_gpu()
@@ -124,6 +138,51 @@ def open_net(settings: Settings) -> NetLike:
         )
     _use_one_image(net)
     return net
+
+
+def _open_pycaffe(module: Any, settings: Settings) -> NetLike:
+    """Build the network with pycaffe, once the bundled engine has looked at its files.
+
+    What Caffe finds wrong ends the process. The bundled engine says it in a sentence
+    instead, where it knows all layers of the network.
+    """
+    prototxt, weights = settings.caffevis_deploy_prototxt, settings.caffevis_network_weights
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # for fields of the user's own Caffe
+        param = upgrade(read_text(prototxt, NetParameter()), prototxt)
+        python = [layer for layer in param.layer if layer.type == "Python"]
+        if python and not settings.caffevis_allow_python_layers:
+            raise PycaffeError(
+                f"Layer {python[0].name!r} (Python) would run the Python code of module "
+                f"{python[0].python_param.module!r}; give --allow-python-layers if you trust it."
+            )
+        twin = None if python else _checked_twin(prototxt, weights)
+    handed_on = frozenset(layer.name for layer in param.layer if layer.lrn_param.deconv_ignore)
+    gpu = settings.caffevis_gpu_id if settings.caffevis_mode_gpu else None
+    net = PycaffeNet(module, prototxt, weights, gpu, handed_on)
+    if twin is not None:
+        _use_one_image(twin)
+        if all(twin.blobs[name].shape[:1] == (1,) for name in twin.inputs):
+            _use_one_image(net)
+        net.regions_net = twin
+    return net
+
+
+def _checked_twin(prototxt: str, weights: str) -> caffe.Net | None:
+    """Build the network in the bundled engine; None where it has layers unknown to it.
+
+    Raises
+    ------
+    EngineError
+        The weights are damaged or do not fit.
+    """
+    try:
+        caffe.set_mode_cpu()
+        checked, twin = (caffe.Net(prototxt, caffe.TEST) for _ in range(2))
+    except EngineError:
+        return None
+    checked.copy_from(weights)
+    return twin  # without weights: its shapes are enough
 
 
 def _use_one_image(net: NetLike) -> None:
