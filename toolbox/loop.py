@@ -39,6 +39,7 @@ FOREIGN_PANES = ("caffevis_buttons", "caffevis_upconv")
 IDLE_WAIT_MS = 10
 POLL_EVERY_SECONDS = 0.004
 FPS_SECONDS = 2.0
+FPS_EVERY_SECONDS = 0.5
 
 
 class LoopError(Exception):
@@ -88,6 +89,8 @@ class Loop:
         self._newest: Frame | None = None
         self._overlay: tuple[object, ...] | None = None
         self._done: deque[tuple[float, int]] = deque()
+        self._rate = 0.0
+        self._rated = 0.0
         for app in self.apps:
             app.start()
 
@@ -176,9 +179,8 @@ class Loop:
 
     def _status_parts(self) -> Iterable[str]:
         yield from (app.status() for app in self.apps)
-        rate = self._rate()
-        if rate and self.inputs.playing:
-            yield f"FPS: {rate:.1f}"
+        if self._rate and self.inputs.playing:
+            yield f"FPS: {self._rate:.1f}"
         if self.state.mode == CAMERA:
             yield "camera"
         if self.state.frozen:
@@ -203,13 +205,19 @@ class Loop:
             self._done.append((now, done))
         while len(self._done) > 1 and now - self._done[0][0] > FPS_SECONDS:
             self._done.popleft()
+        self._measure_rate(now)
 
-    def _rate(self) -> float:
-        """Frames a second over the last seconds, 0 while nothing moves."""
-        if len(self._done) < 3:
-            return 0.0
+    def _measure_rate(self, now: float) -> None:
+        """Work out the frames a second over the last seconds, 0 while nothing moves.
+
+        Not at every step: each change of the number would be a picture of its own to show.
+        """
+        if now - self._rated < FPS_EVERY_SECONDS:
+            return
         (begun, first), (ended, last) = self._done[0], self._done[-1]
-        return (last - first) / (ended - begun) if ended > begun else 0.0
+        moving = len(self._done) > 2 and ended > begun
+        self._rate = (last - first) / (ended - begun) if moving else 0.0
+        self._rated = now
 
 
 class KeyQueue:
