@@ -158,7 +158,7 @@ _CAFFEVIS = (
     Setting("caffevis_jpgvis_remap", None, kind.optional(kind.mapping()),
             "from a layer to the one whose images it shows, as {'pool1': 'conv1'}"),
     Setting("caffevis_jpg_cache_size", 256 * 1024**2, kind.whole(),
-            "bytes of images of units that are kept in memory"),
+            "bytes of images of units that are kept in memory; larger ones are read anew"),
     Setting("caffevis_init_show_unit_jpgs", True, kind.boolean(),
             "show images of the selected unit at the start (key 9)"),
     Setting("caffevis_jpgvis_stack_vert", True, kind.boolean(),

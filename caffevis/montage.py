@@ -28,7 +28,7 @@ SMALLEST = 22  # pixels: two times three images of one pixel with their padding
 # How far JPEG may bring the padding off its colour, in levels: a share of the contrast, within
 # these bounds; below the first, the picture is all of one colour.
 LEAST_NOISE, MOST_NOISE = 5, 60
-PADDINGS = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))  # between images, around all
+PADDINGS = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 2))  # between images, around all
 
 
 def nine_images(picture: Image) -> Image:

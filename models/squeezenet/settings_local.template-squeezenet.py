@@ -13,8 +13,9 @@ caffevis_labels = "%DVT_ROOT%/models/caffenet-yos/ilsvrc_2012_labels.txt"
 caffevis_label_layers = ("conv10", "pool10", "prob")
 caffevis_prob_layer = "prob"
 
-# Nobody has published images of this model's units.
-caffevis_jpgvis_layers = []
+# Images of the units. Nobody has published any: press s in the window for the command that
+# makes a layer's.
+caffevis_unit_jpg_dir = "%DVT_ROOT%/models/squeezenet/unit_jpg_vis"
 
 # Words of the layers' names, and what the control pane shows of them: there are many layers.
 _SHORT = {
@@ -40,7 +41,7 @@ def caffevis_filter_layers(name):
     return "_split_" in name
 
 
-# No pane for unit images, and a control pane with room for the many layers.
+# No pane for a unit's images, and a control pane with room for the many layers.
 _CONTROL_HEIGHT = 45
 window_panes = (
     # row, column, height, width

@@ -47,6 +47,7 @@ def test_a_template_loads_and_names_files_that_are_there_or_fetched(template: Pa
             there = Path(file).exists() or is_bundled
             assert there or f"fetch {Path(file).name} " in fetched, file
     assert values.caffevis_prob_layer in values.caffevis_label_layers
+    assert values.caffevis_unit_jpg_dir == str(template.parent / "unit_jpg_vis")
 
 
 def test_the_bundled_models_template_changes_nothing():

@@ -38,6 +38,8 @@ def test_without_a_file_the_bundled_model_is_shown():
     assert settings.caffevis_deploy_prototxt.startswith(str(ROOT / "models"))
     assert settings.caffevis_data_mean == (104, 117, 123)
     assert settings.caffevis_prob_layer == "prob"
+    assert settings.caffevis_unit_jpg_dir.startswith(str(ROOT / "models"))
+    assert dict(settings.window_panes)["caffevis_jpgvis"] == (0, 1200, 900, 300)
 
 
 def test_a_file_without_a_model_keeps_the_bundled_one(tmp_path):
@@ -176,6 +178,15 @@ def test_older_files_load_as_they_are_and_say_once_what_has_no_effect(tmp_path, 
     assert len(settings.notes) == 1
     assert "no effect here" in settings.notes[0]
     assert settings.caffevis_deploy_prototxt.startswith(str(ROOT))
+
+
+def test_older_files_settings_of_unit_images_take_effect(tmp_path):
+    settings = load(tmp_path, ORIGINAL)
+    assert settings.caffevis_unit_jpg_dir == str(ROOT / "models/m/unit_jpg_vis")
+    assert settings.caffevis_jpgvis_layers == ("conv1", "conv2", "prob")
+    assert settings.caffevis_jpgvis_remap == {"pool1": "conv1"}
+    assert settings.caffevis_jpg_cache_size == 2000 * 1024**2
+    assert "jpg" not in settings.notes[0]
 
 
 def test_a_file_may_compute_its_values(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from toolbox.app import Drawing
-from toolbox.panes import MAX_WINDOW, PaneError, make_layout
+from toolbox.panes import MAX_WINDOW, PaneError, make_layout, pane_size
 from toolbox.screen import Screen
 from toolbox.text import Span, Style, draw_text, plain, shorten, wrap_spans
 
@@ -22,6 +22,14 @@ def test_panes_are_views_of_one_buffer():
     layout.panes["one"].of(buffer)[:] = 9
     assert (buffer == 9).all(axis=2).sum() == 9
     assert buffer[0, 0].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("scale", [0.3, 1, 1.37])
+def test_a_panes_size_is_that_of_the_layout(scale: float):
+    panes = [("input", (0, 0, 101, 63)), ("one", (101, 7, 33, 35))]
+    one = make_layout(panes, KNOWN, scale).panes["one"]
+    assert pane_size(panes, "one", scale) == (one.height, one.width)
+    assert pane_size(panes, "two", scale) is None
 
 
 @pytest.mark.parametrize("scale", [0.3, 0.6, 0.7, 1.37, 2])
