@@ -95,7 +95,8 @@ class CaffeVisApp:
         self._network = Network(net, prepare, prob_layer, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
         self._images = UnitImages(settings, self._look)
-        self._state = first_state(found, options_from(settings))
+        options = replace(options_from(settings), back_modes=self._network.back_modes)
+        self._state = first_state(found, options)
         self._frame: Frame | None = None
         self._shown: Shown | None = None
         self._answered: NetRequest | None = None

@@ -30,7 +30,7 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(("z",), "zoom_mode", "All units, the selected one, the back result", go.next_zoom),
     Binding(("s",), "pattern_mode", "Units show their optimised images", go.toggle_patterns),
     Binding(("b",), "ez_back_mode_loop", "Back: off, grad, grad norm, deconv", go.next_ez_back),
-    Binding(("n",), "back_mode", "Back: off, grad, deconv", go.next_back_mode),
+    Binding(("n",), "back_mode", "Back: off, grad, deconv, guided", go.next_back_mode),
     Binding(("m",), "back_filt_mode", "Back shown raw, gray, norm, normblur", go.next_back_filter),
     Binding(("d",), "freeze_back_unit", "Keep this unit for back, or release it", go.toggle_frozen),
     Binding(("a",), "show_back", "Units show activations or back diffs", go.toggle_show_back),

@@ -51,7 +51,10 @@ class LayerLike(Protocol):
 
 
 class NetLike(Protocol):
-    """What is used of a `Net` of pycaffe's, with the deconv fork's additions."""
+    """What is used of a `Net` of pycaffe's, with the deconv fork's additions.
+
+    A net may also have `guided_from_layer`, of the same form, for guided backprop.
+    """
 
     @property
     def _layer_names(self) -> Sequence[str]:

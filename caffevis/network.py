@@ -21,7 +21,7 @@ from caffevis.layers import NetLike, image_of, start_layer
 from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
 from caffevis.pycaffe import PycaffeError, PycaffeNet
 from caffevis.pycaffe_module import NoPycaffeError, load
-from caffevis.state import DECONV, GRAD, Origin
+from caffevis.state import DECONV, GRAD, GUIDED, Origin
 from toolbox.app import Timing
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
@@ -250,6 +250,16 @@ def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
     )
 
 
+def back_passes(net: NetLike) -> dict[str, BackPass]:
+    """List the back passes that a network offers, by mode, in the order of `BACK_MODES`."""
+    passes: dict[str, BackPass] = {
+        GRAD: net.backward_from_layer,
+        DECONV: net.deconv_from_layer,
+    }
+    guided = getattr(net, "guided_from_layer", None)
+    return passes if guided is None else {**passes, GUIDED: guided}
+
+
 class Network:
     """Answers requests; runs forward and back only where something changed.
 
@@ -283,10 +293,8 @@ class Network:
         self._clock = clock
         self._frame: Frame | None = None
         self._back: Back | None = None
-        self._passes: dict[str, BackPass] = {
-            GRAD: net.backward_from_layer,
-            DECONV: net.deconv_from_layer,
-        }
+        self._passes = back_passes(net)
+        self.back_modes = tuple(self._passes)
 
     def __call__(self, request: NetRequest) -> NetResult:
         """Compute what a request asks for and has not been computed already.

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GRAD, DECONV = "grad", "deconv"
-BACK_MODES = (GRAD, DECONV)
+GRAD, DECONV, GUIDED = "grad", "deconv", "guided"
+BACK_MODES = (GRAD, DECONV, GUIDED)
 RAW, GRAY, NORM, NORMBLUR = "raw", "gray", "norm", "normblur"
 BACK_FILTERS = (RAW, GRAY, NORM, NORMBLUR)
 
@@ -50,7 +50,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Options:
-    """What the state needs of the settings; the same during a run."""
+    """What the state needs of the settings and the network; the same during a run."""
 
     boost_indiv: tuple[float, ...] = (0.0,)
     boost_gamma: tuple[float, ...] = (1.0,)
@@ -59,6 +59,7 @@ class Options:
     fast: int = 3
     show_labels: bool = True
     show_unit_jpgs: bool = True
+    back_modes: tuple[str, ...] = BACK_MODES
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from caffevis.state import (
     BACK_FILTERS,
-    BACK_MODES,
     DECONV,
     GRAD,
     NORM,
@@ -126,11 +125,12 @@ def next_ez_back(state: State) -> State:
 
 
 def next_back_mode(state: State) -> State:
-    """Go round off, grad, deconv."""
-    step = BACK_MODES.index(state.back_mode) + 1 if state.back_on else 0
-    if step == len(BACK_MODES):
+    """Go round off, grad, deconv, guided, as far as the network offers them."""
+    modes = state.options.back_modes
+    step = modes.index(state.back_mode) + 1 if state.back_on else 0
+    if step == len(modes):
         return _back_off(state)
-    return replace(state, back_on=True, back_mode=BACK_MODES[step])
+    return replace(state, back_on=True, back_mode=modes[step])
 
 
 def next_back_filter(state: State) -> State:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from caffevis.network import NetResult
-from caffevis.state import DECONV, State
+from caffevis.state import GRAD, State
 from toolbox.tiles import as_maps
 
-MODE_NAMES = {DECONV: "deconv"}
+MODE_NAMES = {GRAD: "bprop"}
 
 
 def unit_value(state: State, result: NetResult | None) -> float | None:
@@ -43,7 +43,7 @@ def text(state: State, result: NetResult | None) -> str:
     direction = "opt" if state.pattern_mode else "back" if state.show_back else "fwd"
     parts = [f"{direction} {state.layer.name}:{state.unit}{shown}"]
     if state.back_on:
-        origin, mode = state.origin, MODE_NAMES.get(state.back_mode, "bprop")
+        origin, mode = state.origin, MODE_NAMES.get(state.back_mode, state.back_mode)
         frozen = ", frozen" if state.frozen else ""
         where = f"from {origin.layer}_{origin.unit}{frozen}, disp {state.back_filter}"
         parts.append(f"Back: {mode} ({where})")

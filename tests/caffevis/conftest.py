@@ -92,6 +92,19 @@ class FakeNet:
         self._back("deconv", layer, diff, zero_higher)
 
 
+class GuidedNet(FakeNet):
+    """The same with guided backprop, whose result is ten times the gradient."""
+
+    def guided_from_layer(self, layer: str, diff: np.ndarray, *, zero_higher: bool) -> None:
+        self._back("guided", layer, diff, zero_higher)
+        self.blobs["data"].diff *= -10
+
+
+@pytest.fixture
+def guided_net() -> GuidedNet:
+    return GuidedNet()
+
+
 @pytest.fixture
 def net() -> FakeNet:
     return FakeNet()

@@ -53,6 +53,18 @@ def test_without_a_frame_there_is_nothing_to_wait_for(app):
     assert panes == ["caffevis_control", "caffevis_jpgvis"]
 
 
+def test_the_keys_go_round_the_back_modes_that_the_network_has(app, guided_net):
+    guided = CaffeVisApp(DEFAULTS, lambda: 0.0, guided_net)
+    for one, modes in ((app, ["grad", "deconv"]), (guided, ["grad", "deconv", "guided"])):
+        seen = []
+        for _ in modes:
+            press(one, "n")
+            seen.append(one.state.back_mode)
+        assert seen == modes
+        press(one, "n")
+        assert not one.state.back_on
+
+
 def test_a_frame_is_computed_once_and_shown_with_its_activations(app, net, make_frame):
     frame = make_frame(value=9)
     app.set_frame(frame)

@@ -8,7 +8,7 @@ import pytest
 from caffevis import network as module
 from caffevis.network import Back, NetRequest, Network, make_preprocess
 from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_mean
-from caffevis.state import Origin
+from caffevis.state import BACK_MODES, Origin
 from settings import TABLE
 from toolbox import config
 
@@ -65,6 +65,18 @@ def test_back_image_is_the_input_diff_in_rgb_order(net, network, make_frame):
     result = network(NetRequest(make_frame(), "fc", back))
     # The stand-in writes minus 1, 2, 3 times the sum into B, G, R; the unit's value is 3.
     assert np.all(result.back_image == np.array([-9, -6, -3], np.float32))
+
+
+def test_guided_backprop_is_offered_where_the_network_has_it(net, guided_net, make_frame):
+    prepare = Preprocess(3, 8, 8, BGR, None)
+    assert Network(net, prepare, None, threads=1).back_modes == ("grad", "deconv")
+    network = Network(guided_net, prepare, None, threads=1)
+    assert network.back_modes == BACK_MODES
+    frame, origin = make_frame(), Origin("fc", 4)
+    grad = network(NetRequest(frame, "fc", Back("grad", origin))).back_image
+    guided = network(NetRequest(frame, "fc", Back("guided", origin)))
+    assert np.array_equal(guided.back_image, 10 * grad)
+    assert [timing.name for timing in guided.timings] == ["guided"]
 
 
 def test_without_back_there_are_no_diffs(network, make_frame):

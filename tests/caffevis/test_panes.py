@@ -258,6 +258,8 @@ def test_status_reads_as_users_know_it(make_frame):
     deconv = replace(state, back_on=True, back_mode="deconv")
     expected = "fwd conv:26 -1.23 | Back: deconv (from conv_26, disp raw) | Boost: 0/1"
     assert status.text(deconv, result) == expected
+    guided = replace(deconv, back_mode="guided")
+    assert status.text(guided, result) == expected.replace("deconv", "guided")
     grad = replace(deconv, back_mode="grad", show_back=True, frozen=Origin("conv", 3))
     expected = "back conv:26 -1.23 | Back: bprop (from conv_3, frozen, disp raw) | Boost: 0/1"
     assert status.text(grad, result) == expected

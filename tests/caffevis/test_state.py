@@ -87,8 +87,16 @@ def test_ez_back_goes_off_from_a_combination_that_is_not_on_its_way():
     assert not press("b m b").back_on
 
 
-def test_back_mode_goes_round_off_grad_deconv():
-    states = [press(" ".join("n" * count)) for count in range(4)]
+def test_back_mode_goes_round_off_grad_deconv_guided():
+    states = [press(" ".join("n" * count)) for count in range(5)]
+    modes = [s.back_on and s.back_mode for s in states]
+    assert modes == [False, "grad", "deconv", "guided", False]
+    assert press("n n n b") == replace(press(""), back_mode="guided")  # not on b's way: off
+
+
+def test_back_mode_passes_over_what_the_network_does_not_offer():
+    start = first_state(LAYERS, replace(OPTIONS, back_modes=("grad", "deconv")))
+    states = [press(" ".join("n" * count), start) for count in range(4)]
     assert [s.back_on and s.back_mode for s in states] == [False, "grad", "deconv", False]
 
 
@@ -103,7 +111,7 @@ def test_zoom_skips_the_back_result_while_back_is_off():
 
 
 def test_turning_back_off_leaves_the_enlarged_back_result():
-    assert press("n z z n n").zoom == 0
+    assert press("n z z n n n").zoom == 0
 
 
 def test_back_is_wanted_only_where_a_unit_is_chosen():
