@@ -211,6 +211,7 @@ _NO_EFFECT = """
     input_updater_heartbeat_required caffevis_heartbeat_required print_dots root_dir
     keypress_pause_handle_iterations keypress_pause_redraw_iterations redraw_at_least_every
     caffevis_pause_after_keys caffevis_frame_wait_sleep caffevis_jpg_load_sleep
+    caffevis_unit_jpg_dir_folder_format
     caffevis_help_face caffevis_help_loc caffevis_help_line_spacing caffevis_help_clr
     caffevis_help_fsize caffevis_help_thick
     caffevis_upconv_deploy_prototxt caffevis_upconv_network_weights caffevis_upconv_code_clip

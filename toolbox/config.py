@@ -7,11 +7,12 @@ Such a file is the user's own program, as in the original toolbox: it is run.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import runpy
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -173,6 +174,7 @@ def _pick(
 ) -> tuple[dict[str, Any], list[str]]:
     """Choose the settings among a file's names; complain of what looks like one."""
     known = {row.name for row in table.rows}
+    used = _names_used(path)
     values: dict[str, Any] = {}
     unused: list[str] = []
     for name, value in written.items():
@@ -180,7 +182,7 @@ def _pick(
             values[name] = value
         elif name in table.legacy:
             unused.append(name)
-        elif not _is_helper(name, value, known):
+        elif not _is_helper(name, value, known, used):
             raise SettingsError(
                 f"{path} sets {name!r}, which is no setting{_nearest(name, known)}; "
                 "begin a helper's name with an underscore."
@@ -189,11 +191,29 @@ def _pick(
     return values, notes
 
 
-def _is_helper(name: str, value: object, known: Iterable[str]) -> bool:
-    """Tell a file's own helpers (modules, functions, _names) from misspelt settings."""
+def _names_used(path: Path | None) -> frozenset[str]:
+    """Name what a settings file imports or reads itself, such as a folder of its paths."""
+    if path is None:
+        return frozenset()
+    used: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            used.add(node.id)
+        elif isinstance(node, ast.ImportFrom):
+            used.update(alias.asname or alias.name for alias in node.names)
+    return frozenset(used)
+
+
+def _is_helper(name: str, value: object, known: Iterable[str], used: Container[str]) -> bool:
+    """Tell a file's own helpers from misspelt settings.
+
+    Modules, functions, names with an underscore, and names that the file reads
+    itself are helpers, unless they are close to a setting's name.
+    """
     if name.startswith("_") or isinstance(value, ModuleType):
         return True
-    return callable(value) and not difflib.get_close_matches(name, list(known), 1, 0.85)
+    is_close = bool(difflib.get_close_matches(name, list(known), 1, 0.85))
+    return (callable(value) or name in used) and not is_close
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -76,7 +76,19 @@ def test_a_files_own_helpers_are_no_settings(tmp_path):
     load(tmp_path, text + MODEL)
 
 
+def test_what_a_file_reads_itself_is_its_own_helper(tmp_path):
+    text = (
+        "import os\nfrom math import pi\nuser = 'me'\nmodel_dir = os.path.join('/home', user)\n"
+        "caffevis_labels = model_dir + '/labels.txt'\n"
+        "for line in ('0.5', '2'):\n    global_scale = float(line) * pi / pi\n"
+    )
+    settings = load(tmp_path, text + MODEL)
+    assert settings.caffevis_labels == "/home/me/labels.txt"
+    assert settings.global_scale == 2
+
+
 MISTAKES = {
+    "global_scal = 2\nglobal_font_size = global_scal": "did you mean 'global_scale'",
     "caffevis_data_maen = None": "'caffevis_data_maen'.*did you mean 'caffevis_data_mean'",
     "def caffevis_layer_prety_name_fn(n): return n": "did you mean 'caffevis_layer_pretty_name_fn'",
     "zzz = 1": "'zzz', which is no setting; begin a helper's name with an underscore",
