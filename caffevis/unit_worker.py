@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from caffevis.look import Look
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.state import ZOOM_BACK, ZOOM_UNIT, State
@@ -11,6 +13,12 @@ from toolbox.app import Drawing
 from toolbox.config import Settings
 from toolbox.panes import pane_size
 from toolbox.worker import Worker
+
+
+@functools.lru_cache(maxsize=64)
+def _in_its_place(text: str) -> Picture:
+    """Say why there is no picture; the same text is the same picture, so it is drawn once."""
+    return Picture(note=(text,))
 
 
 class UnitImages:
@@ -126,7 +134,7 @@ class UnitImages:
     def _pattern(self, state: State) -> Picture | None:
         """Return the layer's sheet or the unit of it, None while it is loaded."""
         if left_out := self._left_out(state):
-            return Picture(note=(left_out,))
+            return _in_its_place(left_out)
         result = self._result
         if result is None or result.request.sheet != self._sheet_request(state):
             return None
