@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
+
 from toolbox.config import Settings
 from toolbox.core_panes import place_from, style_from
 from toolbox.images import Colour, to_colour
@@ -39,7 +41,7 @@ class Look:
 def note_style(settings: Settings) -> Style:
     """Take the labels' style in a size that holds a command in a narrow pane."""
     style = style_from(settings, "caffevis_label")
-    return replace(style, size=0.62 * style.size, thickness=1)
+    return replace(style, face=cv2.FONT_HERSHEY_SIMPLEX, size=0.45 * style.size, thickness=1)
 
 
 def look_from(settings: Settings) -> Look:
