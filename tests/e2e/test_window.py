@@ -148,3 +148,21 @@ def test_a_short_video_runs_and_freezes(make_session, tmp_path):
     session.wait_for(
         lambda: not np.array_equal(frozen["input"], session.pane("input")), "it to go on"
     )
+
+
+def test_the_image_folder_may_go_and_return_while_the_window_is_open(make_session, world):
+    session = make_session()
+    first = session.press("Down")
+    folder = world / "unit_jpg_vis"
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    try:
+        gone = session.press("Right")
+    finally:
+        aside.rename(folder)
+    assert not session.ended()
+    assert not np.array_equal(gone["jpgvis"], first["jpgvis"])
+    assert not np.array_equal(gone["status"], first["status"])
+    back = session.press("Left")
+    for name in ("jpgvis", "layers", "input"):
+        assert np.array_equal(back[name], first[name]), name
