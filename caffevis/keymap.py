@@ -40,5 +40,6 @@ BINDINGS: tuple[Binding[State], ...] = (
         ("8",), "toggle_label_predictions", "Show or hide class probabilities", go.toggle_labels
     ),
     Binding(("9",), "toggle_unit_jpgs", "Show or hide the unit's images", go.toggle_unit_jpgs),
+    Binding(("1",), "colour_map", "Activations: gray, viridis, plasma, jet", go.next_colour_map),
     Binding(("esc",), "reset_state", "Back off, first layer, first unit, default boost", go.reset),
 )

@@ -18,6 +18,7 @@ import numpy as np
 
 import torchcaffe as caffe
 from caffevis.layers import NetLike, image_of, start_layer
+from caffevis.measures import LayerStats, layer_stats
 from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
 from caffevis.pycaffe import PycaffeError, PycaffeNet
 from caffevis.pycaffe_module import NoPycaffeError, load
@@ -26,6 +27,7 @@ from toolbox.app import Timing
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
 from toolbox.images import FloatArray
+from toolbox.tiles import as_maps
 from torchcaffe.proto.caffe_pb2 import NetParameter
 from torchcaffe.proto.text import read_text
 from torchcaffe.proto.upgrade import upgrade
@@ -80,6 +82,8 @@ class NetResult:
         The input's diff, channels in RGB order; of a pair both, shape (2, ...).
     timings : tuple of Timing
         What each part took; a part that was not needed again is missing.
+    stats : LayerStats or None
+        Of `activations`.
     """
 
     request: NetRequest
@@ -88,6 +92,7 @@ class NetResult:
     layer_diffs: FloatArray | None
     back_image: FloatArray | None
     timings: tuple[Timing, ...]
+    stats: LayerStats | None = None
 
 
 def compute_threads(wanted: int | None) -> int:
@@ -346,4 +351,6 @@ class Network:
         if request.back is not None:
             diffs = image_of(blob.diff).copy()
             back_image = self._preprocess.back_image(image_of(self._input.diff))
-        return NetResult(request, image_of(blob.data).copy(), probs, diffs, back_image, timings)
+        values = image_of(blob.data).copy()
+        stats = layer_stats(as_maps(values))
+        return NetResult(request, values, probs, diffs, back_image, timings, stats)

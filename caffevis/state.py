@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolbox.palettes import GRAY_MAP
+
 GRAD, DECONV, GUIDED = "grad", "deconv", "guided"
 BACK_MODES = (GRAD, DECONV, GUIDED)
 RAW, GRAY, NORM, NORMBLUR = "raw", "gray", "norm", "normblur"
@@ -94,6 +96,8 @@ class State:
         Units show their optimised images instead of activations.
     show_unit_jpgs : bool
         Whether the images of the selected unit are shown.
+    colour_map : str
+        Of `palettes.PALETTES`, for activations.
     """
 
     layers: tuple[Layer, ...]
@@ -112,6 +116,7 @@ class State:
     show_labels: bool = True
     pattern_mode: bool = False
     show_unit_jpgs: bool = True
+    colour_map: str = GRAY_MAP
 
     @property
     def layer(self) -> Layer:

@@ -15,6 +15,7 @@ from caffevis.state import (
     State,
     first_state,
 )
+from toolbox.palettes import PALETTES
 
 # The short way round: off, then these, then off again.
 EZ_LOOP = ((GRAD, RAW), (GRAD, NORM), (DECONV, RAW))
@@ -176,3 +177,10 @@ def toggle_labels(state: State) -> State:
 def toggle_unit_jpgs(state: State) -> State:
     """Show or hide the images of the selected unit."""
     return replace(state, show_unit_jpgs=not state.show_unit_jpgs)
+
+
+def next_colour_map(state: State) -> State:
+    """Go round the colour maps for activations."""
+    names = list(PALETTES)
+    step = (names.index(state.colour_map) + 1) % len(names)
+    return replace(state, colour_map=names[step])

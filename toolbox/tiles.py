@@ -1,4 +1,4 @@
-"""Scaling activations to grey or red and green, and tiling all units of a layer.
+"""Scaling activations to grey levels or red and green, and tiling all units of a layer.
 
 Everything is vectorised over units: a whole layer is scaled to palette
 indices, laid out at its own resolution and enlarged in one step, by a handful
@@ -15,27 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from toolbox.images import Colour, FloatArray, Image
+from toolbox.palettes import GRAY_MAP, PALETTES, RED_GREEN, Pixels, as_bytes, pack
 
 MAX_PADDING = 4
-Indices = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-Pixels = npt.NDArray[np.uint32]  # R, G, B and an unused byte in one number, in memory order
-
-
-def _palette(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> Pixels:
-    """Pack colours into one number each, in which they are moved about faster."""
-    packed = np.zeros((len(red), 4), dtype=np.uint8)
-    packed[:, 0], packed[:, 1], packed[:, 2] = red, green, blue
-    return packed.view(np.uint32)[:, 0].copy()
-
-
-_LEVELS = np.arange(256)
-_SIGNED_LEVELS = np.arange(-255, 256)
-GREY = _palette(_LEVELS, _LEVELS, _LEVELS)
-"""Palette of `scale_grey`'s indices."""
-RED_GREEN = _palette(
-    np.maximum(-_SIGNED_LEVELS, 0), np.maximum(_SIGNED_LEVELS, 0), 0 * _SIGNED_LEVELS
-)
-"""Palette of `scale_signed`'s indices: negative red, positive green, zero black."""
 
 
 def as_maps(values: FloatArray) -> FloatArray:
@@ -85,7 +67,7 @@ def scale_grey(
     Returns
     -------
     ndarray of uint8, shape of `shown`
-        0 to 255: indices into the palette `GREY`.
+        0 to 255: indices into one of `PALETTES`.
     """
     maps, low, high = _range(maps)
     values = maps if shown is None else _range(shown)[0]
@@ -144,32 +126,6 @@ def scale_signed(
 
 def _boost(peaks: npt.NDArray[np.floating], indiv: float) -> FloatArray:
     return (np.where(peaks > 0, peaks, 1.0) ** -indiv).astype(np.float32)
-
-
-def colour(indices: Indices, palette: Pixels) -> Image:
-    """Look indices up in a palette.
-
-    Parameters
-    ----------
-    indices : ndarray of uint8 or uint16, shape (h, w)
-        Of `scale_grey` or `scale_signed`.
-    palette : Pixels
-        `GREY` or `RED_GREEN`.
-
-    Returns
-    -------
-    ndarray of uint8, shape (h, w, 3)
-        RGB.
-    """
-    return _unpack(palette[indices])
-
-
-def _unpack(pixels: Pixels) -> Image:
-    return np.asarray(cv2.cvtColor(_bytes(pixels), cv2.COLOR_RGBA2RGB), dtype=np.uint8)
-
-
-def _bytes(pixels: Pixels) -> Image:
-    return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, 4)
 
 
 @dataclass(frozen=True)
@@ -268,9 +224,15 @@ def _nearest(maps: FloatArray, grid: Grid) -> FloatArray | None:
 
 
 def tile_grey(
-    canvas: Image, maps: FloatArray, grid: Grid, indiv: float, gamma: float, pad: Colour
+    canvas: Image,
+    maps: FloatArray,
+    grid: Grid,
+    indiv: float,
+    gamma: float,
+    pad: Colour,
+    palette: Pixels = PALETTES[GRAY_MAP],
 ) -> None:
-    """Tile a layer's activations, brighter for larger.
+    """Tile a layer's activations, brighter for larger, or in the colours of a palette.
 
     Parameters
     ----------
@@ -284,9 +246,11 @@ def tile_grey(
         Boosts, see `scale_grey`.
     pad : (int, int, int)
         RGB between tiles and where the grid has no unit.
+    palette : Pixels
+        One of `PALETTES`.
     """
     indices = scale_grey(maps, indiv, gamma, _nearest(maps, grid))
-    _draw_sheet(canvas, GREY.take(indices), grid, pad)
+    _draw_sheet(canvas, palette.take(indices), grid, pad)
 
 
 def tile_signed(
@@ -294,7 +258,7 @@ def tile_signed(
 ) -> None:
     """Tile a layer's diffs: negative red, positive green, zero black.
 
-    Parameters are those of `tile_grey`.
+    Parameters are those of `tile_grey`, without the palette.
     """
     indices = scale_signed(maps, indiv, gamma, _nearest(maps, grid))
     _draw_sheet(canvas, RED_GREEN.take(indices), grid, pad)
@@ -310,7 +274,7 @@ def _scratch(small_rows: int, rows: int, columns: int) -> tuple[Pixels, Pixels]:
 def _small_sheet(tiles: Pixels, grid: Grid, pad: Colour) -> Pixels:
     """Lay tiles (units, h, w) out at their own size, with one row and column of padding."""
     units, height, width = tiles.shape
-    edge = _palette(*(np.array([part]) for part in pad))[0]
+    edge = pack(*([part] for part in pad))[0]
     small = np.full((grid.rows * height + 1, grid.columns * width + 1), edge, dtype=np.uint32)
     full, rest = divmod(units, grid.columns)
     above = full * height
@@ -335,7 +299,7 @@ def _draw_sheet(canvas: Image, tiles: Pixels, grid: Grid, pad: Colour) -> None:
     wide, sheet = _scratch(len(small), len(rows), len(columns))
     small.take(columns, axis=1, out=wide, mode="clip")
     wide.take(rows, axis=0, out=sheet, mode="clip")
-    cv2.cvtColor(_bytes(sheet), cv2.COLOR_RGBA2RGB, dst=canvas[: len(rows), : len(columns)])
+    cv2.cvtColor(as_bytes(sheet), cv2.COLOR_RGBA2RGB, dst=canvas[: len(rows), : len(columns)])
 
 
 def frame_tile(canvas: Image, grid: Grid, unit: int, colour: Colour) -> None:

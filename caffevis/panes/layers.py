@@ -9,11 +9,9 @@ from caffevis.network import NetResult
 from caffevis.panes import back
 from caffevis.state import ZOOM_BACK, ZOOM_UNIT, Layer, State
 from toolbox.images import FloatArray, Image, draw_fitted, fill
+from toolbox.palettes import GRAY_MAP, PALETTES, RED_GREEN, colour
 from toolbox.tiles import (
-    GREY,
-    RED_GREEN,
     as_maps,
-    colour,
     frame_tile,
     plan_grid,
     scale_grey,
@@ -51,6 +49,8 @@ class LayersView:
         What the back pane shows, for its enlargement.
     look : Look
         Colours.
+    colour_map : str
+        Of `PALETTES`, for activations.
     """
 
     result: NetResult
@@ -64,6 +64,7 @@ class LayersView:
     boost_gamma: float
     back: back.BackView | None
     look: Look
+    colour_map: str = GRAY_MAP
 
 
 def view(state: State, result: NetResult, look: Look) -> LayersView:
@@ -81,6 +82,7 @@ def view(state: State, result: NetResult, look: Look) -> LayersView:
         boost_gamma=state.boost_gamma,
         back=back.view(state, result, look) if state.zoom == ZOOM_BACK else None,
         look=look,
+        colour_map=state.colour_map,
     )
 
 
@@ -106,7 +108,8 @@ def unit_picture(view: LayersView) -> Image | None:
     if view.show_back:
         picture = colour(scale_signed(maps, view.boost_indiv, view.boost_gamma, one)[0], RED_GREEN)
     else:
-        picture = colour(scale_grey(maps, view.boost_indiv, view.boost_gamma, one)[0], GREY)
+        levels = scale_grey(maps, view.boost_indiv, view.boost_gamma, one)[0]
+        picture = colour(levels, PALETTES[view.colour_map])
     if picture.shape[0] == 1:
         picture = picture.repeat(picture.shape[1], axis=0)
     return picture
@@ -131,9 +134,12 @@ def _draw_all(canvas: Image, view: LayersView) -> None:
         return
     room = (canvas.shape[0], canvas.shape[1])
     grid = plan_grid(maps.shape[1:], view.layer.rows, view.layer.columns, room)
-    tile = tile_signed if view.show_back else tile_grey
-    pad = view.look.back_background if view.show_back else view.look.background
-    tile(canvas, maps, grid, view.boost_indiv, view.boost_gamma, pad)
+    boosts = (view.boost_indiv, view.boost_gamma)
+    if view.show_back:
+        tile_signed(canvas, maps, grid, *boosts, view.look.back_background)
+    else:
+        palette = PALETTES[view.colour_map]
+        tile_grey(canvas, maps, grid, *boosts, view.look.background, palette)
     if view.frozen_unit is not None:
         frame_tile(canvas, grid, view.frozen_unit, view.look.back_unit)
     if view.framed:

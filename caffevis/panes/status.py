@@ -36,12 +36,21 @@ def unit_value(state: State, result: NetResult | None) -> float | None:
     return float(unit.flat[int(np.argmax(np.abs(unit)))])
 
 
+def stats(state: State, result: NetResult | None) -> str:
+    """Say what the layer's activations are like; empty while there are none, or diffs are shown."""
+    if result is None or result.stats is None or state.show_back:
+        return ""
+    return result.stats.text() if result.request.layer == state.layer.name else ""
+
+
 def text(state: State, result: NetResult | None) -> str:
-    """Say what is shown: `fwd conv5:26 1.23 | Back: off | Boost: 0/1`."""
+    """Say what is shown: `fwd conv5:26 1.23 | dead 12/256, 0 to 5.2 | Back: off | Boost: 0/1`."""
     value = unit_value(state, result)
     shown = "" if value is None else f" {value:.2f}" if abs(value) < 1e5 else f" {value:.3g}"
     direction = "opt" if state.pattern_mode else "back" if state.show_back else "fwd"
     parts = [f"{direction} {state.layer.name}:{state.unit}{shown}"]
+    if measured := stats(state, result):
+        parts.append(measured)
     if state.back_on:
         origin, mode = state.origin, MODE_NAMES.get(state.back_mode, state.back_mode)
         frozen = ", frozen" if state.frozen else ""

@@ -143,12 +143,17 @@ def test_boosts_go_round_their_choices():
     assert press("y") == press("T")
 
 
+def test_colour_maps_go_round():
+    maps = [press(" ".join("1" * count)).colour_map for count in range(5)]
+    assert maps == ["gray", "viridis", "plasma", "jet", "gray"]
+
+
 def test_reset_goes_back_to_the_defaults_of_the_settings():
     options = replace(OPTIONS, gamma_index=1, indiv_index=2, show_labels=False)
     start = first_state(LAYERS, options)
     assert start.boost_gamma == 0.7
     assert start.boost_indiv == 0.5
-    assert press("o down right b z d a t y 8 esc", start) == start
+    assert press("o down right b z d a t y 8 1 esc", start) == start
 
 
 def test_every_action_with_a_capital_has_a_key_that_qt_can_tell_apart():
@@ -171,6 +176,7 @@ def test_keys_and_tags_are_those_of_the_specification():
         "zoom_mode": "z", "ez_back_mode_loop": "b", "back_mode": "n", "back_filt_mode": "m",
         "freeze_back_unit": "d", "show_back": "a", "boost_gamma": "t", "boost_individual": "T",
         "toggle_label_predictions": "8", "toggle_unit_jpgs": "9", "pattern_mode": "s",
+        "colour_map": "1",
     }  # fmt: skip
     bound = {row.tag: row.keys for row in BINDINGS}
     assert set(bound) == set(table)

@@ -72,6 +72,7 @@ CASES = {
     "toggle_label_predictions": Case("", {"aux"}),
     "pattern_mode": Case(UNIT, {"layers"}),
     "toggle_unit_jpgs": Case(UNIT, {"jpgvis"}),
+    "colour_map": Case(UNIT, {"aux", "layers"}),
     "reset_state": Case(UNIT + "n z t", {"aux", "back", "layers", "control", "jpgvis"}),
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from toolbox.images import grid_shape
+from toolbox.palettes import PALETTES
 from toolbox.tiles import as_maps, plan_grid, scale_grey, scale_signed, tile_grey, tile_signed
 
 PAD = (9, 8, 7)
@@ -42,6 +44,29 @@ def test_grey_tiles_are_those_of_the_plain_loop(shape, room):
     expected = slow_tiles(maps, grid, lambda v: round(255 * float(v - low) / (high - low)), room)
     # Rounding a half may go either way.
     assert np.abs(canvas.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_palettes_colour_tiles_as_opencv_does(name):
+    maps = np.random.default_rng(3).normal(size=(7, 4, 4)).astype(np.float32)
+    grid = plan_grid((4, 4), *grid_shape(7), (61, 83))
+    grey, coloured = np.zeros((61, 83, 3), np.uint8), np.zeros((61, 83, 3), np.uint8)
+    tile_grey(grey, maps, grid, 0, 1, PAD)
+    tile_grey(coloured, maps, grid, 0, 1, PAD, PALETTES[name])
+    expected = grey.copy()
+    if name != "gray":
+        number = getattr(cv2, f"COLORMAP_{name.upper()}")
+        expected = cv2.applyColorMap(grey[:, :, 0], number)[:, :, ::-1].copy()
+    beside = np.all(grey == PAD, axis=2)  # no grey level is PAD, so that is just the padding
+    expected[beside] = PAD
+    rows = grid.rows * (grid.height + grid.padding)
+    columns = grid.columns * (grid.width + grid.padding)
+    assert np.array_equal(coloured[:rows, :columns], expected[:rows, :columns])
+    assert beside.any()
+
+
+def test_there_are_the_four_colour_maps_gray_first():
+    assert list(PALETTES) == ["gray", "viridis", "plasma", "jet"]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
