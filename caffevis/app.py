@@ -9,21 +9,20 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from caffevis.from_settings import namer, options_from, read_labels
+from caffevis.histogram import Record, follow
 from caffevis.keymap import BINDINGS
 from caffevis.layers import LayerError, NetLike, list_layers, missing_layer
 from caffevis.look import look_from
 from caffevis.network import (
     ENGINE_ERRORS,
-    Back,
-    NetRequest,
-    NetResult,
     Network,
     compute_threads,
     make_preprocess,
     open_net,
 )
-from caffevis.panes import aux, back, control, jpgvis, layers, status
+from caffevis.panes import aux, back, control, jpgvis, layers, overlay, status
 from caffevis.preprocess import InputError
+from caffevis.request import Back, NetRequest, NetResult
 from caffevis.state import State, first_state
 from caffevis.unit_worker import UnitImages
 from toolbox.app import Drawing, Timing
@@ -99,6 +98,7 @@ class CaffeVisApp:
         self._state = first_state(found, options)
         self._frame: Frame | None = None
         self._shown: Shown | None = None
+        self._record: Record | None = None
         self._answered: NetRequest | None = None
         self._submitted: NetRequest | None = None
         self._message = ""
@@ -169,6 +169,7 @@ class CaffeVisApp:
     def message(self) -> str:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
         messages = [self._message, self._images.message(self._state)]
+        messages.append(overlay.message(self._state, self.result))
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
             messages.append("the network takes one picture: the pair's first")
@@ -193,12 +194,15 @@ class CaffeVisApp:
             return drawings
         state, result = self._shown.state, self._shown.result
         units = layers.view(state, result, look)
-        side = aux.view(state, units, self._labels, self._label_layers, look)
+        counted = self._record.histogram if self._record else None
+        side = aux.view(state, units, self._labels, self._label_layers, look, counted)
+        marked = overlay.drawing(state, result, look)
         return [
             *drawings,
             self._images.pattern_drawing(self._state) or Drawing(layers.PANE, units, layers.draw),
             Drawing(aux.PANE, side, aux.draw),
             Drawing(back.PANE, back.view(self._state, result, look), back.draw),
+            *([marked] if marked else []),
         ]
 
     def close(self) -> bool:
@@ -209,7 +213,7 @@ class CaffeVisApp:
         """Say what the state needs computed of a frame."""
         state = self._state
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
-        return NetRequest(frame, state.layer.name, wanted)
+        return NetRequest(frame, state.layer.name, wanted, state.wants_fields)
 
     def _ask(self) -> None:
         """Submit what is wanted now.
@@ -239,12 +243,16 @@ class CaffeVisApp:
         self._frames_done += any(timing.name == "forward" for timing in result.timings)
         self._timings.update({timing.name: timing for timing in result.timings})
         if result.request.layer == self._state.layer.name:
-            self._shown = Shown(self._state, result)
+            self._show(self._state, result)
         elif self._shown is not None and self._shown.state.layer.name == result.request.layer:
-            self._shown = replace(self._shown, result=result)
+            self._show(self._shown.state, result)
 
     def _fit_shown(self) -> None:
         """Show the changed state at once where the result is of its layer."""
         shown = self._shown
         if shown is not None and shown.result.request.layer == self._state.layer.name:
-            self._shown = Shown(self._state, shown.result)
+            self._show(self._state, shown.result)
+
+    def _show(self, state: State, result: NetResult) -> None:
+        self._shown = Shown(state, result)
+        self._record = follow(self._record, state, result)

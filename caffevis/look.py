@@ -36,6 +36,7 @@ class Look:
     back_background: Colour
     blur_radius: float
     note: Style
+    mark: Colour = (255, 150, 0)
 
 
 def note_style(settings: Settings) -> Style:

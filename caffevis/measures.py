@@ -10,6 +10,7 @@ import numpy as np
 from toolbox.images import FloatArray
 
 TOP = 5  # how many units and positions are marked
+FAINT = 0.1  # a position counts from this share of the way from the map's minimum to its maximum
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def top_positions(unit_map: FloatArray, count: int = TOP) -> list[tuple[int, int
     """Find the strongest positions of a unit: the highest of its local maxima.
 
     A position counts where none of its eight neighbours is higher, so that one
-    blob is marked once.
+    blob is marked once, and where the map is not faint (`FAINT`).
 
     Parameters
     ----------
@@ -98,14 +99,13 @@ def top_positions(unit_map: FloatArray, count: int = TOP) -> list[tuple[int, int
     Returns
     -------
     list of (int, int)
-        Row and column, highest first; none in a map that is the same everywhere,
-        except that of a unit with one position, which has just that.
+        Row and column, highest first; none in a map that is the same everywhere.
     """
     values = np.nan_to_num(unit_map, nan=0.0, posinf=0.0, neginf=0.0)
-    if values.size == 1:
-        return [(0, 0)]
+    low, high = float(values.min()), float(values.max())
     around = cv2.dilate(values, np.ones((3, 3), np.uint8))
-    places = np.flatnonzero((values == around) & (values > values.min()))
+    faint = low + FAINT * (high - low)
+    places = np.flatnonzero((values == around) & (values > faint))
     order = places[np.argsort(-values.flat[places], kind="stable")[:count]]
     return [(int(place) // values.shape[1], int(place) % values.shape[1]) for place in order]
 

@@ -1,8 +1,6 @@
 """The network behind a worker: a frozen request in, a frozen result out.
 
-The only module that knows the engine. A result holds copies of all that the
-panes need and travels with its request, so the picture on the screen and the
-activations beside it always belong together.
+The only module that knows the engine.
 """
 
 from __future__ import annotations
@@ -11,22 +9,23 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import torchcaffe as caffe
+from caffevis.fields import Fields
 from caffevis.layers import NetLike, image_of, start_layer
-from caffevis.measures import LayerStats, layer_stats
+from caffevis.measures import layer_stats
 from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
 from caffevis.pycaffe import PycaffeError, PycaffeNet
 from caffevis.pycaffe_module import NoPycaffeError, load
-from caffevis.state import DECONV, GRAD, GUIDED, Origin
+from caffevis.request import Back, NetRequest, NetResult
+from caffevis.state import DECONV, GRAD, GUIDED
 from toolbox.app import Timing
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
-from toolbox.images import FloatArray
 from toolbox.tiles import as_maps
 from torchcaffe.proto.caffe_pb2 import NetParameter
 from torchcaffe.proto.text import read_text
@@ -35,64 +34,6 @@ from torchcaffe.proto.upgrade import upgrade
 EngineError = caffe.CaffeError
 ENGINE_ERRORS = (EngineError, PycaffeError)  # of either engine; one sentence each
 BackPass = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Back:
-    """A back pass: by which rule, from which unit."""
-
-    mode: str
-    origin: Origin
-
-
-@dataclass(frozen=True)
-class NetRequest:
-    """What the panes need computed.
-
-    Parameters
-    ----------
-    frame : Frame
-        The picture.
-    layer : str
-        The layer viewed.
-    back : Back or None
-        The back pass wanted, None while it is off.
-    """
-
-    frame: Frame
-    layer: str
-    back: Back | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class NetResult:
-    """What was computed, copied out of the network.
-
-    Parameters
-    ----------
-    request : NetRequest
-        What it answers.
-    activations : ndarray of float32, shape (units, ...)
-        The viewed layer's values.
-    probs : ndarray of float32, shape (classes,), or None
-        The probability layer's values, where there is one.
-    layer_diffs : ndarray of float32, shape of `activations`, or None
-        The viewed layer's diffs, where a back pass was asked for.
-    back_image : ndarray of float32, shape (h, w, 3 or 1), or None
-        The input's diff, channels in RGB order; of a pair both, shape (2, ...).
-    timings : tuple of Timing
-        What each part took; a part that was not needed again is missing.
-    stats : LayerStats or None
-        Of `activations`.
-    """
-
-    request: NetRequest
-    activations: FloatArray
-    probs: FloatArray | None
-    layer_diffs: FloatArray | None
-    back_image: FloatArray | None
-    timings: tuple[Timing, ...]
-    stats: LayerStats | None = None
 
 
 def compute_threads(wanted: int | None) -> int:
@@ -265,6 +206,42 @@ def back_passes(net: NetLike) -> dict[str, BackPass]:
     return passes if guided is None else {**passes, GUIDED: guided}
 
 
+def find_fields(net: NetLike, layer: str, prepare: Preprocess) -> Fields:
+    """Follow a layer's units down to the picture.
+
+    Parameters
+    ----------
+    net : NetLike
+        The bundled engine's, or one with such a net of the same shapes as `regions_net`.
+    layer : str
+        A blob's name.
+    prepare : Preprocess
+        How the picture becomes the input.
+
+    Returns
+    -------
+    Fields
+        Without rows and columns where they cannot be known.
+    """
+    unknown = Fields(prepare.height, prepare.width, prepare.pair)
+    twin = net if isinstance(net, caffe.Net) else getattr(net, "regions_net", None)
+    if twin is None:
+        return unknown
+    shape = net.blobs[layer].shape
+    height, width = shape[2:] if len(shape) == 4 else (1, 1)
+    try:
+        regions = [
+            caffe.regions.receptive_field(
+                twin, layer, min(place, height - 1), min(place, width - 1), image_input(net)
+            )
+            for place in range(max(height, width))
+        ]
+    except EngineError:  # the layer sees no picture, or the twin has no such layer
+        return unknown
+    rows = tuple(region.rows for region in regions[:height])
+    return replace(unknown, rows=rows, columns=tuple(region.columns for region in regions[:width]))
+
+
 class Network:
     """Answers requests; runs forward and back only where something changed.
 
@@ -298,6 +275,7 @@ class Network:
         self._clock = clock
         self._frame: Frame | None = None
         self._back: Back | None = None
+        self._fields: dict[str, Fields] = {}
         self._passes = back_passes(net)
         self.back_modes = tuple(self._passes)
 
@@ -353,4 +331,11 @@ class Network:
             back_image = self._preprocess.back_image(image_of(self._input.diff))
         values = image_of(blob.data).copy()
         stats = layer_stats(as_maps(values))
-        return NetResult(request, values, probs, diffs, back_image, timings, stats)
+        fields = self._fields_of(request.layer) if request.fields else None
+        return NetResult(request, values, probs, diffs, back_image, timings, stats, fields)
+
+    def _fields_of(self, layer: str) -> Fields:
+        """Look a layer's fields up: they follow from shapes, which stay the same."""
+        if layer not in self._fields:
+            self._fields[layer] = find_fields(self._net, layer, self._preprocess)
+        return self._fields[layer]

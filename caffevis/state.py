@@ -16,6 +16,9 @@ BACK_MODES = (GRAD, DECONV, GUIDED)
 RAW, GRAY, NORM, NORMBLUR = "raw", "gray", "norm", "normblur"
 BACK_FILTERS = (RAW, GRAY, NORM, NORMBLUR)
 
+OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE = "off", "over active", "over inactive"
+OVERLAYS = (OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE)
+
 ZOOM_ALL, ZOOM_UNIT, ZOOM_BACK = range(3)
 
 
@@ -98,6 +101,14 @@ class State:
         Whether the images of the selected unit are shown.
     colour_map : str
         Of `palettes.PALETTES`, for activations.
+    overlay : str
+        Of `OVERLAYS`: how the selected unit's activation lies over the input.
+    show_field : bool
+        The receptive field of the unit's strongest place is framed in the input.
+    show_top : bool
+        The strongest units and the selected unit's strongest places are marked.
+    histogram : bool
+        The selected unit's values are counted over the frames, and shown.
     """
 
     layers: tuple[Layer, ...]
@@ -117,6 +128,10 @@ class State:
     pattern_mode: bool = False
     show_unit_jpgs: bool = True
     colour_map: str = GRAY_MAP
+    overlay: str = OVERLAY_OFF
+    show_field: bool = False
+    show_top: bool = False
+    histogram: bool = False
 
     @property
     def layer(self) -> Layer:
@@ -137,6 +152,17 @@ class State:
     def wants_back(self) -> bool:
         """Whether a back pass is to be computed: on, and a unit is chosen for it."""
         return self.back_on and (self.in_units or self.frozen is not None)
+
+    @property
+    def wants_fields(self) -> bool:
+        """Whether something is drawn over the input, for which receptive fields are needed."""
+        marked = self.overlay != OVERLAY_OFF or self.show_field or self.show_top
+        return marked and self.in_units
+
+    @property
+    def wants_histogram(self) -> bool:
+        """Whether the selected unit's values are counted: asked for, and a unit is chosen."""
+        return self.histogram and self.in_units
 
     @property
     def boost_indiv(self) -> float:

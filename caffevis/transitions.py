@@ -9,6 +9,7 @@ from caffevis.state import (
     DECONV,
     GRAD,
     NORM,
+    OVERLAYS,
     RAW,
     ZOOM_ALL,
     ZOOM_BACK,
@@ -184,3 +185,24 @@ def next_colour_map(state: State) -> State:
     names = list(PALETTES)
     step = (names.index(state.colour_map) + 1) % len(names)
     return replace(state, colour_map=names[step])
+
+
+def next_overlay(state: State) -> State:
+    """Go round no overlay, over active, over inactive."""
+    step = (OVERLAYS.index(state.overlay) + 1) % len(OVERLAYS)
+    return replace(state, overlay=OVERLAYS[step])
+
+
+def toggle_field(state: State) -> State:
+    """Frame the receptive field of the unit's strongest place, or do not."""
+    return replace(state, show_field=not state.show_field)
+
+
+def toggle_top(state: State) -> State:
+    """Mark the strongest units and places, or do not."""
+    return replace(state, show_top=not state.show_top)
+
+
+def toggle_histogram(state: State) -> State:
+    """Begin to count the unit's values and show them, or stop."""
+    return replace(state, histogram=not state.histogram)

@@ -1,4 +1,4 @@
-"""Top-5 class probabilities, or the selected unit's activation enlarged."""
+"""Top-5 class probabilities, or the selected unit's activation enlarged, with its histogram."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caffevis.histogram import Histogram
 from caffevis.look import Look
 from caffevis.panes import layers
+from caffevis.panes.chart import draw_chart
 from caffevis.state import State
-from toolbox.images import Colour, Image, draw_fitted, fill
+from toolbox.images import Colour, Image, fill
 from toolbox.text import Style, draw_text, shorten
 
 PANE = "caffevis_aux"
 TOP = 5
+CHART = 0.42  # share of the pane that a histogram takes
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,15 @@ class AuxView:
         Probability and label, largest first.
     look : Look
         Colours and fonts.
+    histogram : Histogram or None
+        Of the unit, below it.
     """
 
     units: layers.LayersView | None
     label: str
     lines: tuple[tuple[float, str], ...]
     look: Look
+    histogram: Histogram | None = None
 
 
 def top_classes(probs: np.ndarray | None, labels: tuple[str, ...]) -> tuple[tuple[float, str], ...]:
@@ -71,11 +77,12 @@ def view(
     labels: tuple[str, ...],
     label_layers: tuple[str, ...],
     look: Look,
+    histogram: Histogram | None = None,
 ) -> AuxView:
     """Take from state and result what the pane shows."""
     if state.in_units:
         labelled = state.layer.name in label_layers and bool(labels)
-        return AuxView(units, label_of(state.unit, labels) if labelled else "", (), look)
+        return AuxView(units, label_of(state.unit, labels) if labelled else "", (), look, histogram)
     probs = units.result.probs if state.show_labels else None
     return AuxView(None, "", top_classes(probs, labels), look)
 
@@ -89,9 +96,13 @@ def _blend(low: Colour, high: Colour, share: float) -> Colour:
 def draw(canvas: Image, view: AuxView) -> None:
     """Draw the unit with its label, or the probabilities, brighter for larger."""
     fill(canvas, view.look.background)
-    picture = layers.unit_picture(view.units) if view.units is not None else None
-    if picture is not None:
-        draw_fitted(canvas, picture, nearest=True)
+    above = canvas
+    if view.histogram is not None:
+        split = round((1 - CHART) * canvas.shape[0])
+        draw_chart(canvas[split:], view.histogram, view.look)
+        above = canvas[:split]
+    if view.units is not None:
+        layers.draw_unit(above, view.units)
     if view.label:
         _draw_label(canvas, view)
     look = view.look

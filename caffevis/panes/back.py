@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from caffevis.look import Look
-from caffevis.network import NetResult
+from caffevis.request import NetResult
 from caffevis.state import GRAY, NORM, RAW, State
 from toolbox.images import FloatArray, Image, draw_fitted, fill
 from toolbox.text import draw_text, shorten

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from caffevis.look import Look
-from caffevis.network import NetResult
+from caffevis.measures import top_positions, top_units
 from caffevis.panes import back
+from caffevis.panes.marks import draw_corner, draw_crosses
+from caffevis.request import NetResult
 from caffevis.state import ZOOM_BACK, ZOOM_UNIT, Layer, State
 from toolbox.images import FloatArray, Image, draw_fitted, fill
 from toolbox.palettes import GRAY_MAP, PALETTES, RED_GREEN, colour
@@ -51,6 +53,8 @@ class LayersView:
         Colours.
     colour_map : str
         Of `PALETTES`, for activations.
+    show_top : bool
+        Mark the strongest units, or the places of the one enlarged.
     """
 
     result: NetResult
@@ -65,6 +69,7 @@ class LayersView:
     back: back.BackView | None
     look: Look
     colour_map: str = GRAY_MAP
+    show_top: bool = False
 
 
 def view(state: State, result: NetResult, look: Look) -> LayersView:
@@ -83,6 +88,7 @@ def view(state: State, result: NetResult, look: Look) -> LayersView:
         back=back.view(state, result, look) if state.zoom == ZOOM_BACK else None,
         look=look,
         colour_map=state.colour_map,
+        show_top=state.show_top,
     )
 
 
@@ -115,15 +121,27 @@ def unit_picture(view: LayersView) -> Image | None:
     return picture
 
 
+def draw_unit(canvas: Image, view: LayersView) -> None:
+    """Draw the selected unit as large as fits, with its strongest places where wanted."""
+    picture = unit_picture(view)
+    if picture is None:
+        return
+    height, width = draw_fitted(canvas, picture, nearest=True)
+    if view.show_top:
+        unit_map = as_maps(view.result.activations)[view.unit]
+        down, across = height / unit_map.shape[0], width / unit_map.shape[1]
+        places = top_positions(unit_map)
+        crosses = [((column + 0.5) * across, (row + 0.5) * down) for row, column in places]
+        draw_crosses(canvas[:height, :width], crosses, view.look.mark)
+
+
 def draw(canvas: Image, view: LayersView) -> None:
     """Draw all units, the selected one, or the back result, by zoom."""
     fill(canvas, view.look.background)
     if view.zoom == ZOOM_BACK and view.back is not None:
         back.draw(canvas, view.back)
     elif view.zoom == ZOOM_UNIT:
-        picture = unit_picture(view)
-        if picture is not None:
-            draw_fitted(canvas, picture, nearest=True)
+        draw_unit(canvas, view)
     else:
         _draw_all(canvas, view)
 
@@ -140,6 +158,13 @@ def _draw_all(canvas: Image, view: LayersView) -> None:
     else:
         palette = PALETTES[view.colour_map]
         tile_grey(canvas, maps, grid, *boosts, view.look.background, palette)
+    if view.show_top:
+        for unit in top_units(as_maps(view.result.activations)):
+            top, left = grid.corner(unit)
+            frame_tile(canvas, grid, unit, view.look.mark)
+            # The cursor's frame may cover this one; the corner stays.
+            tile = canvas[top : top + grid.height, left : left + grid.width]
+            draw_corner(tile, view.look.mark)
     if view.frozen_unit is not None:
         frame_tile(canvas, grid, view.frozen_unit, view.look.back_unit)
     if view.framed:

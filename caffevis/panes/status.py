@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from caffevis.network import NetResult
+from caffevis.request import NetResult
 from caffevis.state import GRAD, State
 from toolbox.tiles import as_maps
 

@@ -74,7 +74,8 @@ def slow_maxima(values: np.ndarray) -> list[tuple[int, int]]:
     for row in range(values.shape[0]):
         for column in range(values.shape[1]):
             around = values[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-            if values[row, column] == around.max() > values.min():
+            faint = values.min() + 0.1 * (values.max() - values.min())
+            if values[row, column] == around.max() > faint:
                 found.append((row, column))
     return sorted(found, key=lambda place: -values[place])
 
@@ -86,7 +87,7 @@ def test_top_positions_are_the_highest_local_maxima(shape):
     assert top_positions(values)[0] == strongest(values)
 
 
-def test_a_flat_map_has_no_strongest_positions_but_a_single_value_is_one():
+def test_a_flat_map_has_no_strongest_positions():
     assert top_positions(np.ones((4, 4), np.float32)) == []
-    assert top_positions(np.zeros((1, 1), np.float32)) == [(0, 0)]
+    assert top_positions(np.ones((1, 1), np.float32)) == []
     assert strongest(np.array([[np.nan, 1], [np.inf, 0]], np.float32)) == (0, 1)

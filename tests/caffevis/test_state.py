@@ -153,7 +153,7 @@ def test_reset_goes_back_to_the_defaults_of_the_settings():
     start = first_state(LAYERS, options)
     assert start.boost_gamma == 0.7
     assert start.boost_indiv == 0.5
-    assert press("o down right b z d a t y 8 1 esc", start) == start
+    assert press("o down right b z d a t y 8 1 v r x g esc", start) == start
 
 
 def test_every_action_with_a_capital_has_a_key_that_qt_can_tell_apart():
@@ -176,7 +176,8 @@ def test_keys_and_tags_are_those_of_the_specification():
         "zoom_mode": "z", "ez_back_mode_loop": "b", "back_mode": "n", "back_filt_mode": "m",
         "freeze_back_unit": "d", "show_back": "a", "boost_gamma": "t", "boost_individual": "T",
         "toggle_label_predictions": "8", "toggle_unit_jpgs": "9", "pattern_mode": "s",
-        "colour_map": "1",
+        "colour_map": "1", "input_overlay": "v", "receptive_field": "r", "top_activations": "x",
+        "histogram": "g",
     }  # fmt: skip
     bound = {row.tag: row.keys for row in BINDINGS}
     assert set(bound) == set(table)

@@ -73,6 +73,10 @@ CASES = {
     "pattern_mode": Case(UNIT, {"layers"}),
     "toggle_unit_jpgs": Case(UNIT, {"jpgvis"}),
     "colour_map": Case(UNIT, {"aux", "layers"}),
+    "input_overlay": Case(UNIT, {"input"}),
+    "receptive_field": Case(UNIT, {"input"}),
+    "top_activations": Case(UNIT, {"input", "aux", "layers"}),
+    "histogram": Case(UNIT, {"aux"}),
     "reset_state": Case(UNIT + "n z t", {"aux", "back", "layers", "control", "jpgvis"}),
 }
 

@@ -1,0 +1,64 @@
+"""A unit's histogram as bars, with the range and the number of frames."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from caffevis.histogram import Histogram
+from caffevis.look import Look
+from toolbox.images import Image, fill
+from toolbox.text import draw_text, shorten
+
+
+def draw_chart(canvas: Image, histogram: Histogram, look: Look) -> None:
+    """Draw a histogram; the bars' heights are logarithms, for zeros are by far the most.
+
+    Parameters
+    ----------
+    canvas : ndarray of uint8, shape (h, w, 3)
+        Painted over.
+    histogram : Histogram
+        What was counted.
+    look : Look
+        Fonts and colours.
+    """
+    fill(canvas, look.background)
+    style, (height, width) = look.note, canvas.shape[:2]
+    margin = max(2, style.height() // 3)
+    line = style.height() + margin
+    base = height - line - style.depth()
+    heights = bar_heights(histogram, base - line - margin)
+    edges = np.linspace(margin, width - margin, len(heights) + 1).round().astype(int)
+    for tall, left, right in zip(heights, edges, edges[1:], strict=False):
+        if tall:
+            corner = (max(int(left), int(right) - 2), base - 1)
+            cv2.rectangle(canvas, (int(left), base - int(tall)), corner, look.class_high, -1)
+    cv2.line(canvas, (margin, base), (width - margin, base), style.colour)
+    frames = "1 frame" if histogram.frames == 1 else f"{histogram.frames} frames"
+    title = shorten(f"{frames}, {histogram.counts.sum()} values, log", style, width - 2 * margin)
+    draw_text(canvas, title, style, margin, line)
+    below = height - style.depth() - margin // 2
+    draw_text(canvas, f"{histogram.low:.3g}", style, margin, below)
+    high = f"{histogram.high:.3g}"
+    draw_text(canvas, high, style, width - margin - style.width(high), below)
+
+
+def bar_heights(histogram: Histogram, room: int) -> np.ndarray:
+    """Scale counts to bars.
+
+    Parameters
+    ----------
+    histogram : Histogram
+        What was counted.
+    room : int
+        Height of the tallest bar in pixels.
+
+    Returns
+    -------
+    ndarray of int, shape (bins,)
+        Proportional to log(1 + count), at least 1 where a bin is not empty.
+    """
+    logs = np.log1p(histogram.counts)
+    heights = np.rint(logs * (max(room, 1) / logs.max())).astype(int)
+    return np.maximum(heights, histogram.counts > 0)

@@ -1,0 +1,80 @@
+"""What is asked of the network, and what it answers.
+
+A result holds copies of all that the panes need and travels with its request,
+so the picture on the screen and the activations beside it always belong together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caffevis.fields import Fields
+from caffevis.measures import LayerStats
+from caffevis.state import Origin
+from toolbox.app import Timing
+from toolbox.frame import Frame
+from toolbox.images import FloatArray
+
+
+@dataclass(frozen=True)
+class Back:
+    """A back pass: by which rule, from which unit."""
+
+    mode: str
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class NetRequest:
+    """What the panes need computed.
+
+    Parameters
+    ----------
+    frame : Frame
+        The picture.
+    layer : str
+        The layer viewed.
+    back : Back or None
+        The back pass wanted, None while it is off.
+    fields : bool
+        Whether the layer's receptive fields are wanted, too.
+    """
+
+    frame: Frame
+    layer: str
+    back: Back | None = None
+    fields: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class NetResult:
+    """What was computed, copied out of the network.
+
+    Parameters
+    ----------
+    request : NetRequest
+        What it answers.
+    activations : ndarray of float32, shape (units, ...)
+        The viewed layer's values.
+    probs : ndarray of float32, shape (classes,), or None
+        The probability layer's values, where there is one.
+    layer_diffs : ndarray of float32, shape of `activations`, or None
+        The viewed layer's diffs, where a back pass was asked for.
+    back_image : ndarray of float32, shape (h, w, 3 or 1), or None
+        The input's diff, channels in RGB order; of a pair both, shape (2, ...).
+    timings : tuple of Timing
+        What each part took; a part that was not needed again is missing.
+    stats : LayerStats or None
+        Of `activations`.
+    fields : Fields or None
+        Of the viewed layer, where they were asked for.
+    """
+
+    request: NetRequest
+    activations: FloatArray
+    probs: FloatArray | None
+    layer_diffs: FloatArray | None
+    back_image: FloatArray | None
+    timings: tuple[Timing, ...]
+    stats: LayerStats | None = None
+    fields: Fields | None = None
