@@ -20,6 +20,7 @@ from toolbox.app import App, all_bindings, load_apps
 from toolbox.bindings import BindingError
 from toolbox.config import Settings, SettingsError
 from toolbox.core import CORE_BINDINGS
+from toolbox.desktop import find_desktop, fitting_scale
 from toolbox.files import FileQuery
 from toolbox.imagefile import ImageError, check_writable, write_image
 from toolbox.inputs import Inputs
@@ -141,6 +142,13 @@ def run_headless(options: argparse.Namespace, settings: Settings) -> None:
         write_image(options.screenshot, picture)
 
 
+def fit_screen(settings: Settings) -> Settings:
+    """Scale the window to the screen, unless the user's file says how large it is to be."""
+    if "global_scale" in settings.written:
+        return settings
+    return settings.replaced(global_scale=fitting_scale(settings.window_panes, find_desktop()))
+
+
 def run_window(options: argparse.Namespace, settings: Settings, display: Display) -> None:
     """Show the window until the user quits."""
     loop = make_loop(settings, options.image, True, load_apps(settings))
@@ -190,7 +198,7 @@ def run(options: argparse.Namespace) -> None:
         write_tour(options, settings, options.run_or_tour)
         return
     with display:
-        run_window(options, settings, display)
+        run_window(options, fit_screen(settings), display)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -117,7 +117,8 @@ _WINDOW = (
             kind.window_panes(),
             "(name, (row, column, height, width)) of each pane, in pixels; only input is needed"),
     Setting("global_scale", 1.0, kind.number(0.05, 10),
-            "scales the window with its panes and texts"),
+            "scales the window with its panes and texts; where it is not set, the window is"
+            " made to fit the screen, and larger on a desktop of high density"),
     Setting("global_font_size", 1.0, kind.number(0.05, 10),
             "scales the texts whose own size is not set"),
     Setting("debug_window_panes", False, kind.boolean(),

@@ -58,13 +58,22 @@ class Settings:
         By name.
     notes : iterable of str
         What the user should be told once, for instance names without effect.
+    written : iterable of str
+        Names that the user's file gives, as opposed to defaults.
     """
 
-    def __init__(self, values: Mapping[str, Any], notes: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        notes: Iterable[str] = (),
+        written: Iterable[str] = (),
+    ) -> None:
         object.__setattr__(self, "_values", dict(values))
         object.__setattr__(self, "notes", tuple(notes))
+        object.__setattr__(self, "written", frozenset(written))
 
     notes: tuple[str, ...]
+    written: frozenset[str]
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -77,7 +86,7 @@ class Settings:
 
     def replaced(self, **values: Any) -> Settings:
         """Return the same settings with some values changed (unchecked)."""
-        return Settings(self.__dict__["_values"] | values, self.notes)
+        return Settings(self.__dict__["_values"] | values, self.notes, self.written)
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,7 @@ def load(table: Table, path: Path | None) -> Settings:
             checked[row.name] = _resolve(checked[row.name], base, table.root)
         if row.kind.is_font_size and not given:
             checked[row.name] *= checked.get("global_font_size", 1.0)
-    return Settings(checked, notes)
+    return Settings(checked, notes, written)
 
 
 def _run(path: Path) -> dict[str, Any]:

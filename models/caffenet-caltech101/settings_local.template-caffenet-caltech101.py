@@ -30,6 +30,6 @@ def caffevis_layer_pretty_name_fn(name):
     return name.replace("pool", "p").replace("norm", "n")
 
 
-# Window and fonts: 1.0 is their designed size.
+# Window and fonts: 1.0 is their designed size; left out, the window fits itself to the screen.
 # global_scale = 1.0
 # global_font_size = 1.0

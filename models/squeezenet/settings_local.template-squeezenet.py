@@ -55,6 +55,6 @@ window_panes = (
 caffevis_layers_aspect_ratio = 1200 / (900 - _CONTROL_HEIGHT)
 caffevis_control_line_spacing = 10
 
-# Window and fonts: 1.0 is their designed size.
+# Window and fonts: 1.0 is their designed size; left out, the window fits itself to the screen.
 # global_scale = 1.0
 # global_font_size = 1.0

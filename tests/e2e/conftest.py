@@ -322,7 +322,7 @@ def make_session(display, world) -> Iterator[Callable[..., Session]]:
     """Start live_vis.py with a window; further arguments are its own."""
     sessions: list[Session] = []
 
-    def make(*arguments: str) -> Session:
+    def make(*arguments: str, world: Path = world) -> Session:
         sessions.append(Session(display, world, *arguments))
         return sessions[-1]
 

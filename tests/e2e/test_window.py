@@ -166,3 +166,26 @@ def test_the_image_folder_may_go_and_return_while_the_window_is_open(make_sessio
     back = session.press("Left")
     for name in ("jpgvis", "layers", "input"):
         assert np.array_equal(back[name], first[name]), name
+
+
+def test_a_window_larger_than_the_screen_shrinks_unless_its_scale_is_set(
+    make_session, display, world, tmp_path
+):
+    def size(session) -> tuple[int, int]:
+        geometry = display.xdotool("getwindowgeometry", "--shell", session.window)
+        values = dict(line.split("=") for line in geometry.splitlines())
+        return int(values["WIDTH"]), int(values["HEIGHT"])
+
+    wide = (world / "settings.py").read_text(encoding="utf-8").replace("1200))", "1600))")
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    for name in ("tiny.prototxt", "tiny.caffemodel", "labels.txt", "photos", "unit_jpg_vis"):
+        (folder / name).symlink_to(world / name)
+    (folder / "settings.py").write_text(wide, encoding="utf-8")
+    session = make_session(world=folder)
+    width, height = size(session)
+    session.end()
+    assert width <= display.WIDTH - 10
+    assert height <= display.HEIGHT - 80
+    (folder / "settings.py").write_text(wide + "global_scale = 1.1\n", encoding="utf-8")
+    assert size(make_session(world=folder))[0] == round(1600 * 1.1)
