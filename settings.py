@@ -185,6 +185,8 @@ _CAFFEVIS = (
             "between tiles while back diffs are shown"),
     Setting("caffevis_layer_clr_back_sel", (.2, .2, 1), kind.colour(),
             "frame of the frozen unit"),
+    Setting("caffevis_layer_clr_top", (1, .6, 0), kind.colour(),
+            "frame of the strongest units, and crosses at a unit's strongest places (key x)"),
     Setting("caffevis_status_face", _FACE, kind.font_face(), "status line: font"),
     Setting("caffevis_status_loc", (20, 10), kind.location(), "status line: where it begins"),
     Setting("caffevis_status_line_spacing", 5, kind.whole(), "status line: between lines"),

@@ -36,7 +36,7 @@ class Look:
     back_background: Colour
     blur_radius: float
     note: Style
-    mark: Colour = (255, 150, 0)
+    mark: Colour
 
 
 def note_style(settings: Settings) -> Style:
@@ -69,4 +69,5 @@ def look_from(settings: Settings) -> Look:
         back_background=to_colour(settings.caffevis_layer_clr_back_background),
         blur_radius=settings.caffevis_grad_norm_blur_radius,
         note=note_style(settings),
+        mark=to_colour(settings.caffevis_layer_clr_top),
     )

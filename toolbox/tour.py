@@ -37,6 +37,7 @@ TOUR = (
     Stop("deconv", "sel_down_fast right n n", "deconv: what in the photo this unit answers to"),
     Stop("zoom", "z z", "the same, enlarged"),
     Stop("diffs", "z d u u a", "how the units two layers below take part in it"),
+    Stop("seen", "esc o o o o o o o o down v r x", "where in the photo a unit is active"),
     Stop("next_photo", "esc e", "the next photo"),
     Stop("help", "h", "all keys"),
 )

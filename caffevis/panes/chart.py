@@ -10,6 +10,8 @@ from caffevis.look import Look
 from toolbox.images import Image, fill
 from toolbox.text import draw_text, shorten
 
+FEWEST = 9  # bins that the axis has room for, at least
+
 
 def draw_chart(canvas: Image, histogram: Histogram, look: Look) -> None:
     """Draw a histogram; the bars' heights are logarithms, for zeros are by far the most.
@@ -25,23 +27,37 @@ def draw_chart(canvas: Image, histogram: Histogram, look: Look) -> None:
     """
     fill(canvas, look.background)
     style, (height, width) = look.note, canvas.shape[:2]
+    values = int(histogram.counts.sum())
     margin = max(2, style.height() // 3)
     line = style.height() + margin
     base = height - line - style.depth()
     heights = bar_heights(histogram, base - line - margin)
+    # Single bins, as of a unit with one value a frame, are not drawn as wide as the pane.
+    beside = max(0, FEWEST - len(heights) + 1) // 2
+    heights = np.pad(heights, beside)
     edges = np.linspace(margin, width - margin, len(heights) + 1).round().astype(int)
     for tall, left, right in zip(heights, edges, edges[1:], strict=False):
         if tall:
             corner = (max(int(left), int(right) - 2), base - 1)
             cv2.rectangle(canvas, (int(left), base - int(tall)), corner, look.class_high, -1)
     cv2.line(canvas, (margin, base), (width - margin, base), style.colour)
-    frames = "1 frame" if histogram.frames == 1 else f"{histogram.frames} frames"
-    title = shorten(f"{frames}, {histogram.counts.sum()} values, log", style, width - 2 * margin)
+    title = f"{_counted(histogram.frames, 'frame')}, {_counted(values, 'value')}, log"
+    title = shorten(title, style, width - 2 * margin)
     draw_text(canvas, title, style, margin, line)
     below = height - style.depth() - margin // 2
-    draw_text(canvas, f"{histogram.low:.3g}", style, margin, below)
-    high = f"{histogram.high:.3g}"
+    low, high = (
+        f"{edge:.3g}"
+        for edge in (
+            histogram.low - beside * histogram.width,
+            histogram.high + beside * histogram.width,
+        )
+    )
+    draw_text(canvas, low, style, margin, below)
     draw_text(canvas, high, style, width - margin - style.width(high), below)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def bar_heights(histogram: Histogram, room: int) -> np.ndarray:

@@ -71,11 +71,10 @@ def drawing(state: State, result: NetResult, look: Look) -> Drawing | None:
 
 def message(state: State, result: NetResult | None) -> str:
     """Say why something that was asked for is not drawn."""
-    if state.overlay == OVERLAY_OFF and not state.show_field:
-        return ""
-    if not state.in_units:
-        return "for an overlay choose a unit: down"
-    if result is None or result.fields is None or result.fields.known or not state.show_field:
+    wanted = state.overlay != OVERLAY_OFF or state.show_field or state.histogram
+    if wanted and not state.in_units:
+        return "choose a unit: down"
+    if not state.show_field or result is None or result.fields is None or result.fields.known:
         return ""
     return f"the receptive fields of {result.request.layer} are not known"
 

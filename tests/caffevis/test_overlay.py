@@ -186,6 +186,18 @@ def test_units_without_a_map_see_the_whole_picture(make_frame):
     assert (down.min(), down.max(), across.min(), across.max()) == (1, 78, 1, 78)
 
 
+def test_a_field_of_one_pixel_gets_a_frame_with_an_inside(make_frame):
+    values = np.zeros((1, 4, 4))
+    values[0, 1, 2] = 5
+    spans = tuple((2 * place, 2 * place) for place in range(4))
+    fields = Fields(8, 8, "", spans, spans)
+    picture = drawn(make_view(make_frame(value=90), values, fields, show_field=True), 16, 16)
+    framed = is_colour(picture, LOOK.cursor)
+    down, across = np.nonzero(framed)
+    assert (down.min(), down.max(), across.min(), across.max()) == (1, 8, 5, 12)
+    assert not framed[5, 9]
+
+
 def test_strongest_places_are_marked_at_the_centres_of_their_fields(make_frame):
     values = np.zeros((1, 4, 4))
     values[0, 0, 0], values[0, 2, 3] = 4, 5
@@ -240,6 +252,7 @@ def test_what_is_not_drawn_is_said(make_frame):
     expected = "the receptive fields of conv are not known"
     assert overlay.message(in_units, unknown) == expected
     assert overlay.message(replace(in_units, show_field=False), unknown) == ""
+    assert "choose a unit" in overlay.message(replace(state, histogram=True), known)
 
 
 def settle(app):

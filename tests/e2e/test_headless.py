@@ -45,6 +45,25 @@ def test_the_same_keys_give_the_same_picture_in_every_process(live_vis, in_proce
     assert np.array_equal(here, read_image(tmp_path / "other.png"))
 
 
+def test_every_key_after_another_draws_and_esc_brings_the_start_back(in_process, tmp_path):
+    pressed = "o down right 1 v r x g n n n m z o t v a z y s s . ; o / d v o x x 8 9 down 1 b"
+    plain = shot(in_process, tmp_path, "")
+    busy = shot(in_process, tmp_path, f"{pressed} e w")
+    for pane in (INPUT, AUX, LAYERS, STATUS):
+        assert not np.array_equal(plain[pane], busy[pane])
+    assert np.array_equal(plain, shot(in_process, tmp_path, f"{pressed} esc"))
+
+
+def test_a_unit_is_laid_over_the_photo_and_back_again(in_process, tmp_path):
+    plain = shot(in_process, tmp_path, "o down right")
+    active = shot(in_process, tmp_path, "o down right v")
+    inactive = shot(in_process, tmp_path, "o down right v v")
+    assert np.all(active[INPUT] <= plain[INPUT].astype(int) + 1)
+    assert active[INPUT].mean() < plain[INPUT].mean()
+    assert not np.array_equal(inactive[INPUT], active[INPUT])
+    assert np.array_equal(plain, shot(in_process, tmp_path, "o down right v v v"))
+
+
 def test_without_a_display_the_process_ends_with_2_and_one_line(live_vis):
     done = live_vis()
     assert (done.returncode, done.stdout) == (2, "")
