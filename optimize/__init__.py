@@ -1,7 +1,25 @@
 """Images that a unit prefers, by regularised gradient ascent (paper, section 3).
 
-What will live here: the ascent itself (objectives and regularisers as ordered lists of
-functions), its hyperparameter presets, and the batch tool that writes
-`regularized_opt/<layer>/<layer>_<unit>_montage.jpg` for the window's unit images.
-It may import torchcaffe and toolbox.images.
+from optimize import FindParams, GradientOptimizer
+results = GradientOptimizer(net, data_mean).run_optimize(FindParams.preset(3))
 """
+
+from optimize.errors import OptimizeError, ParamsError
+from optimize.optimizer import GradientOptimizer
+from optimize.params import PRESETS, FindParams
+from optimize.policies import POLICIES
+from optimize.registry import REGULARISERS
+from optimize.results import FindResults
+from optimize.starts import facets
+
+__all__ = [
+    "POLICIES",
+    "PRESETS",
+    "REGULARISERS",
+    "FindParams",
+    "FindResults",
+    "GradientOptimizer",
+    "OptimizeError",
+    "ParamsError",
+    "facets",
+]

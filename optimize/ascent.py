@@ -1,0 +1,263 @@
+"""The ascent itself, for a batch: clip, forward, record, gradient, step, regularise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from optimize.crops import View, cut
+from optimize.params import FindParams
+from optimize.policies import Rating, Step
+from optimize.pushes import Push, Pushed
+from optimize.regularisers import Place, Regulariser
+from torchcaffe.regions import Region
+
+Tick = Callable[[], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a batch of members has in common, and their starts.
+
+    Parameters
+    ----------
+    members : sequence of FindParams
+        With one max_iter.
+    view : View
+        How the net looks.
+    window : Region
+        Rows and columns of the image that are computed; the view's region lies in it.
+    push : Push
+        What the members push.
+    start : Tensor
+        Where they start, (n, channels, h, w), the window's size.
+    low, high : Tensor
+        Black and white minus the mean, broadcast to the start's shape.
+    grey : float
+        One grey level in units of the net's input.
+    regularisers : sequence of type
+        The ordered list; those that no member uses are left out.
+    chunk : int
+        How many images the net is shown at once.
+    """
+
+    members: Sequence[FindParams]
+    view: View
+    window: Region
+    push: Push
+    start: Tensor
+    low: Tensor
+    high: Tensor
+    grey: float
+    regularisers: Sequence[type[Regulariser]]
+    chunk: int
+
+
+@dataclass(eq=False)
+class Track:
+    """What the iterations recorded; one column a member.
+
+    Attributes
+    ----------
+    obj, norm, total, dist : Tensor
+        (iterations, n): objective, L2 norm, sum of values, distance from the start.
+    strongest, channel : Tensor
+        (iterations, n): as in `Pushed`.
+    ended : Tensor
+        (n,): how many iterations each member has.
+    failed : Tensor
+        (n,): its gradient became zero (1) or was not finite (2); else 0.
+    best_obj, best_ii : Tensor
+        (n,)
+    best, last : Tensor
+        (n, channels, h, w): images.
+    """
+
+    obj: Tensor
+    norm: Tensor
+    total: Tensor
+    dist: Tensor
+    strongest: Tensor
+    channel: Tensor
+    ended: Tensor
+    failed: Tensor
+    best_obj: Tensor
+    best_ii: Tensor
+    best: Tensor
+    last: Tensor
+
+
+class Ascent:
+    """Runs one batch.
+
+    Parameters
+    ----------
+    batch : Batch
+        What to run.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        first = batch.members[0]
+        self._iterations = first.max_iter
+        device = batch.start.device
+        self._origin = (batch.window.rows[0], batch.window.columns[0])
+        field, window = batch.view.field, batch.window
+        rows, columns = sum(field.rows) / 2, sum(field.columns) / 2
+        place = Place(
+            window.height,
+            window.width,
+            (rows - self._origin[0], columns - self._origin[1]),
+            device,
+            batch.grey,
+        )
+        used = [r for r in batch.regularisers if any(r.is_on(p) for p in batch.members)]
+        made = [regulariser(batch.members, place) for regulariser in used]
+        self._before = [r for r in made if type(r).before is not Regulariser.before]
+        self._after = [r for r in made if type(r).after is not Regulariser.after]
+        self._rating = Rating([(p.lr_policy, p.rates) for p in batch.members], device)
+        n = len(batch.members)
+        seen = field.height * field.width * batch.start.shape[1]
+        self._seen = torch.full((n,), float(seen), device=device)
+        self._sign = torch.sign(batch.push.dirs)
+        # Of an image that is not computed as a whole, only what the unit sees is kept.
+        self._kept = window if _is_whole(batch) else field
+
+    @property
+    def kept(self) -> Region:
+        """Rows and columns of the images in `Track.best` and `Track.last`."""
+        return self._kept
+
+    def run(self, tick: Tick = lambda: None) -> Track:
+        """Run all iterations; `tick` is called after each."""
+        batch = self._batch
+        x = batch.start.clone()
+        track = self._new_track(x)
+        alive = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        with torch.no_grad():
+            for i in range(self._iterations):
+                x = torch.minimum(torch.maximum(x, batch.low, out=x), batch.high, out=x)
+                pushed, grad = self._look(x, i)
+                norm = torch.linalg.vector_norm(grad.flatten(1), dim=1)
+                self._record(track, x, pushed, alive, i)
+                alive = self._end(track, norm, alive, i)
+                if i < self._iterations - 1:
+                    x = self._step(x, grad, norm, pushed.obj, alive, i)
+                tick()
+                if not alive.any():
+                    break
+        track.last = cut(x, self._kept, self._origin).clone()
+        return track
+
+    # ------------------------------------------------------------ parts of an iteration
+
+    def _look(self, x: Tensor, iteration: int) -> tuple[Pushed, Tensor]:
+        """Return what the net says, and the gradient: of the view's region, or of all."""
+        if not self._before:
+            return self._net(cut(x, self._batch.view.region, self._origin))
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            shown = leaf
+            for regulariser in self._before:
+                shown = regulariser.before(shown, iteration)
+            seen = cut(shown, self._batch.view.region, self._origin)
+        pushed, grad = self._net(seen.detach())
+        (whole,) = torch.autograd.grad(seen, leaf, grad)
+        return pushed, whole
+
+    def _net(self, seen: Tensor) -> tuple[Pushed, Tensor]:
+        section, push, chunk = self._batch.view.section, self._batch.push, self._batch.chunk
+        n = len(seen)
+        parts, grads = [], []
+        for start in range(0, n, chunk):
+            part = slice(start, min(start + chunk, n))
+            # A copy of its own: the net keeps its input, and x changes in place.
+            pushed = push(section.forward(seen[part].clone()), part)
+            parts.append(pushed)
+            grads.append(section.backward(pushed.diffs))
+        if len(parts) == 1:
+            return parts[0], grads[0]
+        joined = Pushed(
+            torch.cat([p.obj for p in parts]),
+            {},
+            torch.cat([p.strongest for p in parts]),
+            torch.cat([p.channel for p in parts]),
+        )
+        return joined, torch.cat(grads)
+
+    def _step(
+        self, x: Tensor, grad: Tensor, norm: Tensor, obj: Tensor, alive: Tensor, iteration: int
+    ) -> Tensor:
+        before = None if bool(alive.all()) else x.clone()
+        done = iteration / self._iterations
+        rates = self._rating(Step(norm, obj, self._seen, done, self._batch.grey))
+        part = x if grad.shape == x.shape else cut(x, self._batch.view.region, self._origin)
+        part.addcmul_(grad, rates.view(-1, 1, 1, 1).to(x.dtype))
+        if self._after and part is not x:
+            grad = self._placed(grad, x)
+        for regulariser in self._after:
+            x = regulariser.after(x, grad, iteration)
+        if before is not None:
+            x = torch.where(alive.view(-1, 1, 1, 1), x, before)
+        return x
+
+    def _placed(self, grad: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient by the whole window, where a regulariser looks at it."""
+        if not any(r.reads_gradient for r in self._after):
+            return grad
+        whole = torch.zeros_like(x)
+        cut(whole, self._batch.view.region, self._origin).copy_(grad)
+        return whole
+
+    # ------------------------------------------------------------ keeping track
+
+    def _new_track(self, x: Tensor) -> Track:
+        n, device, rows = len(x), x.device, self._iterations
+
+        def numbers(kind: torch.dtype = torch.float64) -> Tensor:
+            return torch.zeros((rows, n), dtype=kind, device=device)
+
+        best = cut(x, self._kept, self._origin).clone()
+        self._begun = best.clone()
+        whole = torch.int64
+        return Track(
+            numbers(), numbers(), numbers(), numbers(), numbers(whole), numbers(whole),
+            torch.full((n,), rows, device=device),
+            torch.zeros(n, dtype=whole, device=device),
+            torch.full((n,), -torch.inf, dtype=torch.float64, device=device),
+            torch.zeros(n, dtype=whole, device=device),
+            best, best,
+        )  # fmt: skip
+
+    def _record(self, track: Track, x: Tensor, pushed: Pushed, alive: Tensor, i: int) -> None:
+        kept = cut(x, self._kept, self._origin)
+        track.obj[i] = pushed.obj
+        track.norm[i] = torch.linalg.vector_norm(kept, dim=(1, 2, 3))
+        track.total[i] = kept.sum(dim=(1, 2, 3))
+        track.dist[i] = torch.linalg.vector_norm(kept - self._begun, dim=(1, 2, 3))
+        track.strongest[i], track.channel[i] = pushed.strongest, pushed.channel
+        signed = pushed.obj * self._sign
+        # Below zero a ReLU hides how far down a minimised unit is: the later, the lower.
+        ties = (signed == track.best_obj) & (self._sign < 0)
+        better = ((signed > track.best_obj) | ties) & alive
+        if i == 0:
+            better = alive  # also an objective that is not a number has a first image
+        track.best_obj = torch.where(better, signed.to(torch.float64), track.best_obj)
+        track.best_ii = torch.where(better, i, track.best_ii)
+        track.best = torch.where(better.view(-1, 1, 1, 1), kept, track.best)
+
+    def _end(self, track: Track, norm: Tensor, alive: Tensor, i: int) -> Tensor:
+        """Take out the members whose gradient is zero or not finite."""
+        dead = (norm == 0) | ~torch.isfinite(norm)
+        now = dead & alive
+        reason = torch.where(norm == 0, 1, 2)
+        track.failed = torch.where(now, reason, track.failed)
+        track.ended = torch.where(now, i + 1, track.ended)
+        return alive & ~dead
+
+
+def _is_whole(batch: Batch) -> bool:
+    return (batch.window.height, batch.window.width) == batch.view.full_size

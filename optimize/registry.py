@@ -1,0 +1,30 @@
+"""The ordered list of regularisers, as an iteration applies them."""
+
+from __future__ import annotations
+
+from optimize.regularisers import (
+    AbsoluteBenefits,
+    Benefits,
+    Blur,
+    Decay,
+    Regulariser,
+    SmallNorms,
+    SmallValues,
+    TotalVariation,
+)
+from optimize.transforms import Jitter, Rotate, Scale
+
+# What the net is shown, then what happens to the image after the step: the original's six in
+# its order, total variation beside the other that smooths.
+REGULARISERS: tuple[type[Regulariser], ...] = (
+    Jitter,
+    Rotate,
+    Scale,
+    Decay,
+    Blur,
+    TotalVariation,
+    SmallValues,
+    SmallNorms,
+    Benefits,
+    AbsoluteBenefits,
+)
