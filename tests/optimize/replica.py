@@ -62,11 +62,11 @@ def absolute_benefits(x: np.ndarray, g: np.ndarray, p: FindParams) -> np.ndarray
 
 
 def start(p: FindParams, mean: np.ndarray) -> np.ndarray:
-    np.random.seed(p.rand_seed)
+    random = np.random.RandomState(p.rand_seed)
     if p.start_at == "mean_plus_rand":
-        return np.random.normal(0, 10, mean.shape)
+        return random.normal(0, 10, mean.shape)
     if p.start_at == "randu":
-        return np.random.uniform(0, 255, mean.shape) - mean
+        return random.uniform(0, 255, mean.shape) - mean
     return np.zeros(mean.shape)
 
 
