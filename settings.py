@@ -101,7 +101,7 @@ _INPUT = (
             "camera: its index or URL; None for no camera"),
     Setting("input_updater_sleep_after_read_frame", 0.0, kind.number(0, 60),
             "seconds to wait after each camera frame"),
-    Setting("main_loop_sleep_ms", 1, kind.whole(1),
+    Setting("main_loop_sleep_ms", 3, kind.whole(1),
             "milliseconds to wait for a key before looking at everything else again"),
 )  # fmt: skip
 

@@ -8,12 +8,12 @@ import sys
 import cv2
 import torch
 
-from bench import backward, drawing, forward, loading, tricks
+from bench import backward, drawing, forward, live, loading, tricks
 from bench.machine import describe
 from bench.registry import BENCHMARKS
 
 # Importing a benchmark's module registers it.
-MODULES = (forward, backward, loading, drawing, tricks)
+MODULES = (forward, backward, loading, drawing, live, tricks)
 
 
 def main() -> int:
@@ -34,7 +34,8 @@ def main() -> int:
         torch.set_num_threads(args.threads)
         cv2.setNumThreads(args.threads)
     print(describe(), flush=True)
-    for name in [args.only] if args.only else list(BENCHMARKS):
+    usual = [name for name, each in BENCHMARKS.items() if not each.long]
+    for name in [args.only] if args.only else usual:
         for table in BENCHMARKS[name].run(args.seconds):
             print(f"\n{table.text()}", flush=True)
     return 0

@@ -51,26 +51,35 @@ class Table:
 class Benchmark:
     """A named benchmark: its one-line description and what runs it.
 
-    `run` takes the seconds it may spend on each table.
+    `run` takes the seconds it may spend on each table. A `long` one runs only when it is asked
+    for by name.
     """
 
     name: str
     about: str
     run: Callable[[float], list[Table]]
+    long: bool = False
+
+
+def goal(what: str, value: float, limit: float, *, at_least: bool) -> str:
+    """Say in a note whether a goal is met."""
+    met = value >= limit if at_least else value <= limit
+    bound = "at least" if at_least else "at most"
+    return f"{what}: {value:.3g} (goal: {bound} {limit:g}; {'met' if met else 'missed'})"
 
 
 BENCHMARKS: dict[str, Benchmark] = {}
 
 
 def benchmark(
-    name: str, about: str
+    name: str, about: str, long: bool = False
 ) -> Callable[[Callable[[float], list[Table]]], Callable[[float], list[Table]]]:
     """Register the decorated function as the benchmark `name`."""
 
     def register(run: Callable[[float], list[Table]]) -> Callable[[float], list[Table]]:
         if name in BENCHMARKS:
             raise ValueError(f"two benchmarks are called {name}")
-        BENCHMARKS[name] = Benchmark(name, about, run)
+        BENCHMARKS[name] = Benchmark(name, about, run, long)
         return run
 
     return register

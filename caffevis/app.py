@@ -29,6 +29,7 @@ from toolbox.app import Drawing, Timing
 from toolbox.bindings import Binding
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
+from toolbox.images import FloatArray
 from toolbox.worker import Worker, close_all
 
 
@@ -97,6 +98,7 @@ class CaffeVisApp:
         options = replace(options_from(settings), back_modes=self._network.back_modes)
         self._state = first_state(found, options)
         self._frame: Frame | None = None
+        self._ready: tuple[Frame, FloatArray] | None = None
         self._shown: Shown | None = None
         self._record: Record | None = None
         self._answered: NetRequest | None = None
@@ -236,8 +238,17 @@ class CaffeVisApp:
                 return
         request = self._request(self._frame)
         if request not in (self._answered, self._submitted):
+            if current is not None and current.frame is not self._frame:
+                # While the network is busy with the frame before it.
+                request = replace(request, values=self._prepared(self._frame))
             self._submitted = request
             self._worker.submit(request)
+
+    def _prepared(self, frame: Frame) -> FloatArray:
+        """Bring a frame to the form of the network's input, once."""
+        if self._ready is None or self._ready[0] is not frame:
+            self._ready = (frame, self._network.prepare(frame))
+        return self._ready[1]
 
     def _take(self, result: NetResult) -> None:
         self._frames_done += any(timing.name == "forward" for timing in result.timings)

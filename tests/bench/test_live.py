@@ -1,0 +1,141 @@
+"""The live benchmark measures what it says: numbers survive, mistakes are counted."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from bench import live, stage
+from bench.nets import CALTECH, PHOTO, Model
+from bench.registry import BENCHMARKS, goal
+from bench.video import BITS, FRAMES, PacedVideo, draw_number, read_number, write_video
+from caffevis.network import NetRequest, NetResult
+from toolbox.frame import Frame
+from toolbox.images import make_square, resize, to_rgb8
+
+RANDOM = Model("random", CALTECH.prototxt, Path("absent.caffemodel"))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "video.avi"
+    write_video(path)
+    return path
+
+
+def test_the_video_moves_and_is_read_only_as_wanted(video):
+    wanted = threading.Semaphore(FRAMES + 2)
+    capture = PacedVideo(str(video), wanted)
+    frames = [capture.read() for _ in range(FRAMES + 2)]
+    capture.release()
+    assert all(read for read, _ in frames)
+    assert frames[0][1].shape == (480, 640, 3)
+    below = [frame[60:] for _, frame in frames]
+    assert np.abs(below[0].astype(int) - below[1]).mean() > 1
+    assert np.array_equal(below[0], below[FRAMES])  # round again
+    assert not wanted.acquire(blocking=False)
+
+
+@pytest.mark.parametrize("side", [480, 300, 227])
+def test_a_number_survives_cutting_and_shrinking(video, side):
+    capture = cv2.VideoCapture(str(video))
+    _, frame = capture.read()
+    capture.release()
+    for number in (0, 1, 1365, 2730, (1 << BITS) - 1):
+        draw_number(frame, number)
+        square = resize(make_square(to_rgb8(frame), False), side, side)
+        assert read_number(square) == number
+
+
+def test_the_app_runs_on_it_and_nothing_is_mixed_up(video):
+    with stage.stage(RANDOM, video) as on:
+        watched = on.audience.attend(on.loop, 60, presses=True, frames=30)
+        assert watched.shown >= 30
+        assert len(on.net.sums) >= 30
+        assert (watched.mixed, on.net.twice) == (0, 0)
+        assert set(watched.drawn) <= set(stage.MOVES)
+        assert sum(map(len, watched.drawn.values())) >= 4
+
+
+def test_another_frames_activations_are_counted():
+    pixels = np.zeros((480, 640, 3), np.uint8)
+    draw_number(pixels, 5)
+    buffer = resize(make_square(pixels, False), 300, 300)
+    activations = np.ones((2, 3, 3), np.float32)
+    request = NetRequest(Frame(1, buffer, "video"), stage.LAYER)
+    result = NetResult(request, activations, None, None, None, ())
+    app = SimpleNamespace(result=result, state=SimpleNamespace(layer=SimpleNamespace(name="x")))
+    net = SimpleNamespace(sums={5: 18.0, 6: 3.0})
+    audience = stage.Audience(app, net, None)
+    audience.show(buffer)
+    assert (audience.watched.shown, audience.watched.mixed) == (1, 0)
+    net.sums[5] = 17.0
+    audience.show(buffer)
+    assert (audience.watched.shown, audience.watched.mixed) == (1, 1)
+
+
+def test_a_frame_that_goes_through_the_net_again_is_counted():
+    pixels = np.zeros((480, 640, 3), np.uint8)
+    draw_number(pixels, 9)
+    blue = resize(make_square(pixels, False), 227, 227)[:, :, 0].astype(np.float32) - 104
+    blob = SimpleNamespace(data=np.stack([blue] * 3)[None])
+    inner = SimpleNamespace(blobs={"data": blob, stage.LAYER: blob}, forward=lambda: None)
+    wanted = threading.Semaphore(0)
+    net = stage.Checked(inner, wanted)
+    net.forward()
+    assert (net.processed, net.twice) == (1, 0)
+    net.forward()
+    assert (net.processed, net.twice) == (2, 1)
+    assert list(net.sums) == [9]
+    assert wanted.acquire(blocking=False)
+
+
+def test_a_measurement_has_every_number(video):
+    found = live.measure(RANDOM, video, 0.6, None)
+    assert set(found["keys"]) <= set(stage.MOVES)
+    assert (found["twice"], found["mixed"]) == (0, 0)
+    assert 0 < min(found["alone"].values()) < 60
+    named = Model(CALTECH.name, RANDOM.prototxt, RANDOM.caffemodel)
+    found["keys"] = {kind: [0.01, 0.02] for kind in stage.MOVES}
+    rates, keys = live._tables(named, {live.BARE: found})
+    assert "app, no window" in rates.seconds
+    assert len(rates.notes) == 2
+    assert "no window, to a layer, 95th percentile" in keys.seconds
+    assert "0 processed twice" in keys.text()
+
+
+def test_goals_say_whether_they_are_met():
+    assert goal("x", 46.0, 45, at_least=True) == "x: 46 (goal: at least 45; met)"
+    assert "missed" in goal("x", 44.0, 45, at_least=True)
+    assert "missed" in goal("x", 21.0, 20, at_least=False)
+
+
+def test_the_long_one_runs_only_when_it_is_asked_for(monkeypatch, capsys):
+    from bench import __main__ as command
+
+    assert BENCHMARKS["live-memory"].long
+    assert not BENCHMARKS["live"].long
+    for name in list(BENCHMARKS):
+        quick = type(BENCHMARKS[name])(name, "", lambda budget, n=name: print(n) or [],
+                                       BENCHMARKS[name].long)  # fmt: skip
+        monkeypatch.setitem(BENCHMARKS, name, quick)
+    monkeypatch.setattr("sys.argv", ["bench"])
+    command.main()
+    assert "live-memory" not in capsys.readouterr().out.split()
+    monkeypatch.setattr("sys.argv", ["bench", "--only", "live-memory"])
+    command.main()
+    assert "live-memory" in capsys.readouterr().out.split()
+
+
+def test_memory_and_cores_are_those_of_this_process():
+    assert PHOTO.exists()
+    assert live.memory_mb() > 50
+    before = live.cores()
+    with live.few_cores() as count:
+        assert count <= live.CORES
+    assert live.cores() == before
