@@ -238,17 +238,16 @@ class CaffeVisApp:
                 return
         request = self._request(self._frame)
         if request not in (self._answered, self._submitted):
-            if current is not None and current.frame is not self._frame:
-                # While the network is busy with the frame before it.
-                request = replace(request, values=self._prepared(self._frame))
+            waits = current is not None and current.frame is not self._frame
+            request = replace(request, values=self._prepared(self._frame, waits))
             self._submitted = request
             self._worker.submit(request)
 
-    def _prepared(self, frame: Frame) -> FloatArray:
-        """Bring a frame to the form of the network's input, once."""
-        if self._ready is None or self._ready[0] is not frame:
+    def _prepared(self, frame: Frame, waits: bool) -> FloatArray | None:
+        """Bring a frame that waits for the network to the form of its input, once."""
+        if waits and (self._ready is None or self._ready[0] is not frame):
             self._ready = (frame, self._network.prepare(frame))
-        return self._ready[1]
+        return self._ready[1] if self._ready and self._ready[0] is frame else None
 
     def _take(self, result: NetResult) -> None:
         self._frames_done += any(timing.name == "forward" for timing in result.timings)

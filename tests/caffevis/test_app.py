@@ -110,6 +110,30 @@ def test_picture_and_activations_belong_together_while_frames_come(app, net, mak
     assert app.shown_frame().id == 59
 
 
+def test_the_next_frame_is_prepared_once_while_the_network_is_busy(app, net, make_frame):
+    where, prepare = [], app._network.prepare
+
+    def noted(frame):
+        where.append((frame.id, threading.current_thread() is threading.main_thread()))
+        return prepare(frame)
+
+    app._network.prepare = noted
+    net.delay = 0.2
+    app.set_frame(make_frame(1, value=1))
+    app.update()
+    deadline = time.monotonic() + 10
+    while net.calls != [("forward",)]:
+        assert time.monotonic() < deadline
+    app.set_frame(make_frame(2, value=2))
+    app.update()
+    press(app, "o")
+    settle(app)
+    press(app, "u")
+    settle(app)
+    assert where == [(1, False), (2, True)]
+    assert np.all(app.result.activations[0] == 2)
+
+
 def test_keys_act_at_once_while_the_network_computes(app, net, make_frame):
     app.set_frame(make_frame())
     settle(app)

@@ -171,3 +171,14 @@ def test_cores_are_those_the_process_may_use(monkeypatch):
     monkeypatch.delattr(module.os, "sched_getaffinity")
     monkeypatch.setattr(module.os, "cpu_count", lambda: 6)
     assert module.cores() == 6
+
+
+def test_a_frame_may_be_prepared_before_and_is_the_same_request(network, make_frame):
+    frame = make_frame(value=60)
+    plain = NetRequest(frame, "conv")
+    prepared = NetRequest(frame, "conv", values=network.prepare(make_frame(value=80)))
+    assert prepared == plain
+    assert hash(prepared) == hash(plain)
+    # The values count where they are given, here those of another picture.
+    assert np.all(network(prepared).activations[0] == 80)
+    assert np.all(network(NetRequest(make_frame(value=60), "conv")).activations[0] == 60)
