@@ -31,7 +31,6 @@ from toolbox.panes import PaneError
 from toolbox.tour import TOUR, run_tour
 from toolbox.window import Display, NoDisplayError, Window
 
-TITLE = "Deep Visualization Toolbox"
 USER_ERRORS = (
     SettingsError, PaneError, BindingError, ImageError, FilesError, LoopError, NoDisplayError,
 )  # fmt: skip
@@ -154,7 +153,7 @@ def run_window(options: argparse.Namespace, settings: Settings, display: Display
     loop = make_loop(settings, options.image, True, load_apps(settings))
     try:
         layout = loop.screen.layout
-        with Window(TITLE, (layout.width, layout.height), display) as window:
+        with Window(loop.title, (layout.width, layout.height), display) as window:
             run_live(loop, window)
     finally:
         loop.close()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from caffevis.from_settings import namer, options_from, read_labels
+from caffevis import mouse
+from caffevis.from_settings import model_name, namer, options_from, read_labels
 from caffevis.histogram import Record, follow
 from caffevis.keymap import BINDINGS
 from caffevis.layers import LayerError, NetLike, list_layers, missing_layer
@@ -20,7 +21,7 @@ from caffevis.network import (
     make_preprocess,
     open_net,
 )
-from caffevis.panes import aux, back, control, jpgvis, layers, overlay, status
+from caffevis.panes import aux, back, control, jpgvis, layers, overlay, patterns, status
 from caffevis.preprocess import InputError
 from caffevis.request import Back, NetRequest, NetResult
 from caffevis.state import State, first_state
@@ -30,6 +31,8 @@ from toolbox.bindings import Binding
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
 from toolbox.images import FloatArray
+from toolbox.pointer import Pointer
+from toolbox.tiles import Grid
 from toolbox.worker import Worker, close_all
 
 
@@ -85,6 +88,7 @@ class CaffeVisApp:
             prepare = make_preprocess(net, settings)
         except (*ENGINE_ERRORS, InputError, LayerError) as error:
             raise SettingsError(str(error)) from error
+        self._title = f"Model: {model_name(net, settings)}"
         prob_layer = settings.caffevis_prob_layer
         if prob_layer is not None and prob_layer not in net.blobs:
             reason = missing_layer(net, prob_layer)
@@ -124,7 +128,25 @@ class CaffeVisApp:
 
     def handle(self, row: Binding[Any]) -> None:
         """Change the state as a key says, and ask for what that needs."""
-        self._state = row.action(self._state)
+        self._change(row.action(self._state))
+
+    def point(self, pointer: Pointer) -> None:
+        """Change the state as the mouse says, and ask for what that needs."""
+        grid = self._tile_grid(pointer.room)
+        self._change(mouse.point(self._state, pointer, self._look, grid))
+
+    def _tile_grid(self, room: tuple[int, int]) -> Grid | None:
+        """Say where the selected layer's tiles lie in the layers pane; None without any."""
+        view = self._images.pattern_view(self._state)
+        if view is not None:
+            return patterns.tile_grid(view)
+        shown = self._shown
+        if shown is None or shown.state.layer.name != self._state.layer.name:
+            return None  # still another layer's units
+        return layers.tile_grid(layers.view(shown.state, shown.result, self._look), room)
+
+    def _change(self, state: State) -> None:
+        self._state = state
         self._fit_shown()
         self._ask()
         self._images.update(self._state)
@@ -163,6 +185,10 @@ class CaffeVisApp:
     def shown_frame(self) -> Frame | None:
         """Return the frame that the activations on the screen are of."""
         return self._shown.result.request.frame if self._shown else None
+
+    def title(self) -> str:
+        """Return the network's name."""
+        return self._title
 
     def status(self) -> str:
         """Return layer, unit, value, back mode and boost."""

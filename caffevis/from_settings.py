@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from caffevis.layers import NetLike
 from caffevis.state import Options
 from toolbox.config import Settings, SettingsError
+
+LONGEST_NAME = 80  # letters of a network's name in the window's title
 
 
 def read_labels(path: str | None) -> tuple[str, ...]:
@@ -39,6 +42,15 @@ def namer(settings: Settings) -> Callable[[str], str]:
         return str(function(known)) if function is not None else known
 
     return label
+
+
+def model_name(net: NetLike, settings: Settings) -> str:
+    """Name the network: as its prototxt does, else as the prototxt's folder is called."""
+    written = str(getattr(net, "name", "") or "")
+    printable = "".join(letter if letter.isprintable() else " " for letter in written)
+    prototxt = settings.caffevis_deploy_prototxt
+    folder = Path(prototxt).resolve().parent.name if prototxt else ""
+    return printable.strip()[:LONGEST_NAME] or folder or "unnamed"
 
 
 def options_from(settings: Settings) -> Options:

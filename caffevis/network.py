@@ -113,6 +113,7 @@ def _open_pycaffe(module: Any, settings: Settings) -> NetLike:
     handed_on = frozenset(layer.name for layer in param.layer if layer.lrn_param.deconv_ignore)
     gpu = settings.caffevis_gpu_id if settings.caffevis_mode_gpu else None
     net = PycaffeNet(module, prototxt, weights, gpu, handed_on)
+    net.name = param.name
     if twin is not None:
         _use_one_image(twin)
         if all(twin.blobs[name].shape[:1] == (1,) for name in twin.inputs):

@@ -128,6 +128,8 @@ class PycaffeNet:
     ----------
     regions_net : torchcaffe.Net or None
         The same network in the bundled engine, without weights, where that can build it.
+    name : str
+        As the definition says; whoever has read that sets it (pycaffe does not tell).
 
     Raises
     ------
@@ -146,6 +148,7 @@ class PycaffeNet:
     ) -> None:
         self._module, self._gpu = module, gpu
         self.regions_net: Any = None
+        self.name = ""
         self._thread: int | None = None
         self._handed_on = handed_on
         self._own_deconv = hasattr(module.Net, "deconv_from_layer")

@@ -13,6 +13,7 @@ from caffevis.state import (
     RAW,
     ZOOM_ALL,
     ZOOM_BACK,
+    ZOOM_UNIT,
     State,
     first_state,
 )
@@ -64,6 +65,16 @@ def _up(state: State, rows: int) -> State:
     return replace(state, unit=state.unit - rows * state.layer.columns)
 
 
+def select_layer(state: State, index: int) -> State:
+    """Go to a layer in the list of layers."""
+    return replace(_at_layer(state, index), in_units=False)
+
+
+def select_unit(state: State, unit: int) -> State:
+    """Go to a unit of the layer; where the layer has none, nothing changes."""
+    return replace(state, unit=unit, in_units=True) if unit < state.layer.units else state
+
+
 def left(state: State) -> State:
     """Go one layer or unit to the left."""
     return _sideways(state, -1)
@@ -108,6 +119,16 @@ def next_zoom(state: State) -> State:
     """All units, the selected one enlarged, the back result enlarged (where it is on)."""
     zoom = (state.zoom + 1) % 3
     return replace(state, zoom=ZOOM_ALL if zoom == ZOOM_BACK and not state.back_on else zoom)
+
+
+def zoom_in(state: State) -> State:
+    """Go from all units to the selected one, and on to the back result (where it is on)."""
+    return replace(state, zoom=min(state.zoom + 1, ZOOM_BACK if state.back_on else ZOOM_UNIT))
+
+
+def zoom_out(state: State) -> State:
+    """Go from the back result to the selected unit, and on to all units."""
+    return replace(state, zoom=max(state.zoom - 1, ZOOM_ALL))
 
 
 def _back_off(state: State) -> State:

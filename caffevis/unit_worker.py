@@ -118,18 +118,22 @@ class UnitImages:
 
     def pattern_drawing(self, state: State) -> Drawing | None:
         """Say what the layers pane shows in pattern mode; None while it shows something else."""
+        view = self.pattern_view(state)
+        return None if view is None else Drawing(layers.PANE, view, patterns.draw)
+
+    def pattern_view(self, state: State) -> patterns.PatternView | None:
+        """Say what patterns are drawn from; None while something else is shown."""
         request = self._sheet_request(state)
         if request is None:
             return None
         frozen = state.frozen
-        view = patterns.PatternView(
+        return patterns.PatternView(
             picture=self._pattern(state),
             grid=None if request.unit is not None else request.grid(),
             unit=state.unit if state.in_units else None,
             frozen_unit=frozen.unit if frozen and frozen.layer == state.layer.name else None,
             look=self._look,
         )
-        return Drawing(layers.PANE, view, patterns.draw)
 
     def _pattern(self, state: State) -> Picture | None:
         """Return the layer's sheet or the unit of it, None while it is loaded."""

@@ -15,6 +15,7 @@ from toolbox.bindings import Binding, Bindings
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
 from toolbox.images import Image
+from toolbox.pointer import Pointer
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class App(Protocol):
     def handle(self, row: Binding[Any]) -> None:
         """Do what one of the app's own rows says."""
 
+    def point(self, pointer: Pointer) -> None:
+        """Do what the mouse asks for in one of the app's own panes."""
+
     def set_frame(self, frame: Frame) -> None:
         """Take the newest frame; older ones not yet processed are dropped."""
 
@@ -82,6 +86,9 @@ class App(Protocol):
 
     def shown_frame(self) -> Frame | None:
         """Return the frame that the app's panes show, None before the first."""
+
+    def title(self) -> str:
+        """Return the app's part of the window's title, the same from the start."""
 
     def status(self) -> str:
         """Return the app's part of the status line."""

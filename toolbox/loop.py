@@ -29,10 +29,12 @@ from toolbox.images import Image, to_colour
 from toolbox.inputs import Inputs
 from toolbox.keys import decode
 from toolbox.panes import PaneError, make_layout
+from toolbox.pointer import MouseEvent, Pointer
 from toolbox.screen import Screen
 from toolbox.window import Window
 from toolbox.worker import close_all
 
+TITLE = "Deep Visualization Toolbox"
 CORE_PANES = ("input", "caffevis_status")
 # Panes of other versions: their files load, the panes stay empty.
 FOREIGN_PANES = ("caffevis_buttons", "caffevis_upconv")
@@ -94,6 +96,11 @@ class Loop:
         for app in self.apps:
             app.start()
 
+    @property
+    def title(self) -> str:
+        """The window's title: the toolbox, and what its apps show."""
+        return " | ".join([TITLE, *(part for app in self.apps if (part := app.title()))])
+
     def press(self, key: str) -> None:
         """Do what a key is bound to; keys without a binding do nothing.
 
@@ -111,6 +118,25 @@ class Loop:
         for app in self.apps:
             if row in app.bindings:
                 app.handle(row)
+
+    def point(self, event: MouseEvent) -> None:
+        """Hand a mouse event to the app whose pane it is in.
+
+        What lies behind the help overlay cannot be pointed at.
+
+        Parameters
+        ----------
+        event : MouseEvent
+            In pixels of the window.
+        """
+        found = self.screen.layout.locate(event.x, event.y)
+        if found is None or self.state.help:
+            return
+        pane, row, column = found
+        pointer = Pointer(event.kind, pane.name, row, column, (pane.height, pane.width))
+        for app in self.apps:
+            if pane.name in app.pane_names:
+                app.point(pointer)
 
     def step(self, between: Callable[[], None] = lambda: None) -> bool:
         """Pass frames and results on, and draw what they changed.
@@ -221,23 +247,25 @@ class Loop:
 
 
 class KeyQueue:
-    """Collects keys from a window, also while panes are being drawn.
+    """Collects keys and mouse events from a window, also while panes are being drawn.
 
     Parameters
     ----------
     window : Window
-        Where keys are pressed.
+        Where keys are pressed and the mouse is used.
     """
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        self._keys: deque[str] = deque()
+        self._events: deque[str | MouseEvent] = deque()
         self._polled = time.perf_counter()
 
     def poll(self, milliseconds: int) -> None:
-        """Wait for keys and keep them."""
-        labels = [decode(code) for code in self._window.poll_codes(milliseconds)]
-        self._keys.extend(label for label in labels if label is not None)
+        """Wait for a key, and keep keys and mouse events."""
+        for event in self._window.poll(milliseconds):
+            known = event if isinstance(event, MouseEvent) else decode(event)
+            if known is not None:
+                self._events.append(known)
         self._polled = time.perf_counter()
 
     def poll_if_due(self) -> None:
@@ -245,10 +273,10 @@ class KeyQueue:
         if time.perf_counter() - self._polled > POLL_EVERY_SECONDS:
             self.poll(1)
 
-    def take(self) -> Iterable[str]:
-        """Take the keys collected so far, in order."""
-        while self._keys:
-            yield self._keys.popleft()
+    def take(self) -> Iterable[str | MouseEvent]:
+        """Take the keys and mouse events collected so far, in order."""
+        while self._events:
+            yield self._events.popleft()
 
 
 def run_live(loop: Loop, window: Window) -> None:
@@ -271,8 +299,11 @@ def run_live(loop: Loop, window: Window) -> None:
         keys.poll(busy_wait if waiting else max(busy_wait, IDLE_WAIT_MS))
         if not window.is_open():
             return
-        for key in keys.take():
-            loop.press(key)
+        for event in keys.take():
+            if isinstance(event, MouseEvent):
+                loop.point(event)
+            else:
+                loop.press(event)
         if loop.step(keys.poll_if_due):
             window.show(loop.picture())
 

@@ -49,6 +49,25 @@ class Layout:
     height: int
     width: int
 
+    def locate(self, x: int, y: int) -> tuple[Pane, int, int] | None:
+        """Find a pixel's pane.
+
+        Parameters
+        ----------
+        x, y : int
+            A pixel of the window.
+
+        Returns
+        -------
+        (Pane, int, int) or None
+            The pane with the row and column in it; None between panes.
+        """
+        for pane in self.panes.values():
+            row, column = y - pane.row, x - pane.column
+            if 0 <= row < pane.height and 0 <= column < pane.width:
+                return pane, row, column
+        return None
+
     def blank(self, colour: tuple[int, int, int]) -> Image:
         """Make a window buffer of one colour, shape (height, width, 3)."""
         buffer = np.empty((self.height, self.width, 3), dtype=np.uint8)

@@ -185,6 +185,15 @@ def draw_lines(canvas: Image, lines: Sequence[Sequence[Span]], x: int, y: int, s
     return y
 
 
+def widest(span: Span) -> int:
+    """Measure the room a word takes in a row, in pixels.
+
+    Bold words must not push their neighbours about when the cursor moves, so
+    every word takes the room of its widest form.
+    """
+    return replace(span.style, thickness=2).width(plain(span.text))
+
+
 def wrap_spans(spans: Sequence[Span], gap: int, room: int) -> list[list[tuple[int, Span]]]:
     """Break a row of words into lines that fit a width.
 
@@ -205,9 +214,7 @@ def wrap_spans(spans: Sequence[Span], gap: int, room: int) -> list[list[tuple[in
     lines: list[list[tuple[int, Span]]] = [[]]
     x = 0
     for span in spans:
-        # Bold words must not push their neighbours about when the cursor moves,
-        # so every word takes the room of its widest form.
-        width = replace(span.style, thickness=2).width(plain(span.text))
+        width = widest(span)
         if x and x + width > room:
             lines.append([])
             x = 0

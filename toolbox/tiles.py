@@ -156,6 +156,15 @@ class Grid:
             self.padding + column * (self.width + self.padding),
         )
 
+    def place(self, row: int, column: int) -> int | None:
+        """Return which place of the grid a pixel is in, counted as units are; None in padding."""
+        down, below = divmod(row - self.padding, self.height + self.padding)
+        across, beside = divmod(column - self.padding, self.width + self.padding)
+        inside = 0 <= down < self.rows and 0 <= across < self.columns
+        if not inside or below >= self.height or beside >= self.width:
+            return None
+        return down * self.columns + across
+
 
 @lru_cache(maxsize=256)
 def plan_grid(shape: tuple[int, int], rows: int, columns: int, room: tuple[int, int]) -> Grid:

@@ -1,4 +1,4 @@
-"""The only place that shows a picture or reads a key: OpenCV's HighGUI.
+"""The only place that shows a picture or reads keys and mouse: OpenCV's HighGUI.
 
 HighGUI's Qt aborts the whole process where it cannot open the display, so a
 child process tries it first.
@@ -16,6 +16,7 @@ from types import TracebackType
 import cv2
 
 from toolbox.images import Image
+from toolbox.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
 
 _PROBE = """
 import sys, cv2
@@ -24,6 +25,7 @@ cv2.destroyWindow("probe")
 print("open", flush=True)
 sys.stdin.read()
 """
+_BUTTONS = {cv2.EVENT_LBUTTONDOWN: CLICK, cv2.EVENT_RBUTTONDOWN: RIGHT_CLICK}
 _PROBE_SECONDS = 30.0
 _PROBES = 3
 
@@ -106,7 +108,7 @@ class Display:
 
 
 class Window:
-    """One HighGUI window that shows a buffer and collects key codes.
+    """One HighGUI window that shows a buffer and collects key codes and mouse events.
 
     Parameters
     ----------
@@ -125,9 +127,11 @@ class Window:
 
     def __init__(self, title: str, size: tuple[int, int], display: Display | None = None) -> None:
         self.title = title
+        self._mouse: list[MouseEvent] = []
         with display or Display():
             cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             cv2.resizeWindow(title, *size)
+            cv2.setMouseCallback(title, self._on_mouse)
             cv2.waitKeyEx(1)
 
     def __enter__(self) -> Window:
@@ -145,11 +149,20 @@ class Window:
         """Show an RGB buffer of shape (height, width, 3)."""
         cv2.imshow(self.title, cv2.cvtColor(buffer, cv2.COLOR_RGB2BGR))
 
-    def poll_codes(self, milliseconds: int) -> list[int]:
-        """Wait for keys and drain them.
+    def _on_mouse(self, event: int, x: int, y: int, flags: int, _: object) -> None:
+        """Keep what a button or the wheel did; HighGUI calls it while it waits for keys."""
+        kind = _BUTTONS.get(event)
+        if event == cv2.EVENT_MOUSEWHEEL and flags >> 16:
+            kind = WHEEL_UP if flags > 0 else WHEEL_DOWN  # the upper half has the signed way
+        if kind is not None:
+            self._mouse.append(MouseEvent(kind, x, y))
+
+    def poll(self, milliseconds: int) -> list[int | MouseEvent]:
+        """Wait for a key, and drain keys and mouse.
 
         HighGUI keeps only the last key of each wait, so waits are short and
-        repeated until there is none left.
+        repeated until there is none left. A key ends its wait, so the mouse
+        events of a wait came before its key.
 
         Parameters
         ----------
@@ -158,15 +171,23 @@ class Window:
 
         Returns
         -------
-        list of int
-            Codes for `toolbox.keys.decode`, in the order of the presses.
+        list of int or MouseEvent
+            Codes for `toolbox.keys.decode` and mouse events, in their order.
         """
-        codes = []
+        events: list[int | MouseEvent] = []
         code = cv2.waitKeyEx(max(1, milliseconds))
         while code >= 0:
-            codes.append(code)
+            events += [*self._take_mouse(), code]
             code = cv2.waitKeyEx(1)
-        return codes
+        return [*events, *self._take_mouse()]
+
+    def poll_codes(self, milliseconds: int) -> list[int]:
+        """Wait for keys and drain them; the mouse is passed over."""
+        return [event for event in self.poll(milliseconds) if isinstance(event, int)]
+
+    def _take_mouse(self) -> list[MouseEvent]:
+        events, self._mouse = self._mouse, []
+        return events
 
     def is_open(self) -> bool:
         """Tell whether the user has left the window open."""

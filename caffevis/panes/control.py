@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from caffevis.look import Look
 from caffevis.state import State
 from toolbox.images import Image, fill
-from toolbox.text import Span, Style, draw_text, wrap_spans
+from toolbox.text import Span, Style, draw_text, widest, wrap_spans
 
 PANE = "caffevis_control"
 SMALLEST = 0.3  # share of the set size that text may shrink to before it is cut off
@@ -40,23 +40,66 @@ def _style(view: ControlView, index: int) -> Style:
     return view.look.control_selected if index == view.current else view.look.control
 
 
-def draw(canvas: Image, view: ControlView) -> None:
-    """Draw the list, wrapped; where it is too long, smaller until it fits."""
-    fill(canvas, view.look.background)
+@dataclass(frozen=True)
+class Placed:
+    """A layer's label in the pane: its text, and the left end of its baseline in pixels."""
+
+    span: Span
+    x: int
+    y: int
+
+    def covers(self, row: int, column: int) -> bool:
+        """Tell whether a pixel is within the label's line and its widest form."""
+        style = self.span.style
+        bottom = self.y + style.depth()
+        inside = self.x <= column < self.x + widest(self.span)
+        return inside and bottom - style.height() <= row < bottom
+
+
+def place(view: ControlView, room: tuple[int, int]) -> list[Placed]:
+    """Lay the labels out, wrapped; where they are too many, smaller until they fit.
+
+    Parameters
+    ----------
+    view : ControlView
+        The labels.
+    room : (int, int)
+        Height and width of the pane.
+
+    Returns
+    -------
+    list of Placed
+        In the order of the layers.
+    """
     x, y = view.look.control_place
-    room = canvas.shape[1] - 2 * x
     shrink = 1.0
     while True:
         styles = [_style(view, index) for index in range(len(view.labels))]
         scaled = [replace(style, size=style.size * shrink) for style in styles]
         spans = [Span(text, style) for text, style in zip(view.labels, scaled, strict=True)]
         base = replace(view.look.control, size=view.look.control.size * shrink)
-        lines = wrap_spans(spans, base.width("n"), room)
+        lines = wrap_spans(spans, base.width("n"), room[1] - 2 * x)
         step = base.height() + round(view.look.control_spacing * shrink)
         bottom = y * shrink + (len(lines) - 1) * step + base.depth()
-        if bottom <= canvas.shape[0] or shrink <= SMALLEST:
+        if bottom <= room[0] or shrink <= SMALLEST:
             break
         shrink -= 0.05
-    for number, line in enumerate(lines):
-        for offset, span in line:
-            draw_text(canvas, span.text, span.style, x + offset, round(y * shrink) + number * step)
+    top = round(y * shrink)
+    return [
+        Placed(span, x + offset, top + number * step)
+        for number, line in enumerate(lines)
+        for offset, span in line
+    ]
+
+
+def layer_at(view: ControlView, room: tuple[int, int], row: int, column: int) -> int | None:
+    """Return the index of the layer whose label covers a pixel of the pane; None beside them."""
+    covering = (n for n, label in enumerate(place(view, room)) if label.covers(row, column))
+    return next(covering, None)
+
+
+def draw(canvas: Image, view: ControlView) -> None:
+    """Draw the list of layers."""
+    fill(canvas, view.look.background)
+    for label in place(view, (canvas.shape[0], canvas.shape[1])):
+        draw_text(canvas, label.span.text, label.span.style, label.x, label.y)

@@ -9,10 +9,11 @@ from caffevis.measures import top_positions, top_units
 from caffevis.panes import back
 from caffevis.panes.marks import draw_corner, draw_crosses
 from caffevis.request import NetResult
-from caffevis.state import ZOOM_BACK, ZOOM_UNIT, Layer, State
+from caffevis.state import ZOOM_ALL, ZOOM_BACK, ZOOM_UNIT, Layer, State
 from toolbox.images import FloatArray, Image, draw_fitted, fill
 from toolbox.palettes import GRAY_MAP, PALETTES, RED_GREEN, colour
 from toolbox.tiles import (
+    Grid,
     as_maps,
     frame_tile,
     plan_grid,
@@ -146,12 +147,26 @@ def draw(canvas: Image, view: LayersView) -> None:
         _draw_all(canvas, view)
 
 
-def _draw_all(canvas: Image, view: LayersView) -> None:
+def tile_grid(view: LayersView, room: tuple[int, int]) -> Grid | None:
+    """Say where the units' tiles lie; None where not all units are shown.
+
+    Parameters
+    ----------
+    view : LayersView
+        What is drawn.
+    room : (int, int)
+        Height and width of the pane.
+    """
     maps = shown_maps(view)
-    if maps is None:
+    if maps is None or view.zoom != ZOOM_ALL:
+        return None
+    return plan_grid(maps.shape[1:], view.layer.rows, view.layer.columns, room)
+
+
+def _draw_all(canvas: Image, view: LayersView) -> None:
+    maps, grid = shown_maps(view), tile_grid(view, (canvas.shape[0], canvas.shape[1]))
+    if maps is None or grid is None:
         return
-    room = (canvas.shape[0], canvas.shape[1])
-    grid = plan_grid(maps.shape[1:], view.layer.rows, view.layer.columns, room)
     boosts = (view.boost_indiv, view.boost_gamma)
     if view.show_back:
         tile_signed(canvas, maps, grid, *boosts, view.look.back_background)

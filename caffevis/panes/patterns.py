@@ -34,6 +34,12 @@ class PatternView:
     look: Look
 
 
+def tile_grid(view: PatternView) -> Grid | None:
+    """Say where the units' tiles lie; None where one is enlarged, or there are none to show."""
+    there = view.picture is not None and view.picture.image is not None
+    return view.grid if there else None
+
+
 def draw(canvas: Image, view: PatternView) -> None:
     """Draw the overview with the units' frames, the enlarged unit, or what is missing."""
     fill(canvas, view.look.stale if view.picture is None else view.look.background)

@@ -240,8 +240,7 @@ class Session:
     def start(self) -> None:
         """Wait for the window with its first photo, and give it the focus."""
         # The pointer is part of the screen's picture: out of the window with it.
-        right, bottom = str(self.display.WIDTH - 1), str(self.display.HEIGHT - 1)
-        self.display.xdotool("mousemove", right, bottom)
+        self.pointer_away()
         wait_for(lambda: self.ended() or self.find_window(), "the window", 60)
         assert not self.ended(), self.process.stderr.read()
         wait_for(self.is_painted, "the photo", 60)
@@ -298,6 +297,21 @@ class Session:
         """Press keys as a user does, and return the panes when all is still."""
         self.display.xdotool("key", "--delay", "40", *keys)
         return self.quiet()
+
+    def click(self, pane: str, row: int, column: int, button: int = 1) -> dict[str, np.ndarray]:
+        """Use a button (4 and 5 are the wheel) in a pane, and return the panes when all is still.
+
+        The pointer is taken out of the window again: it is part of the picture.
+        """
+        place = PANES[pane]
+        x, y = str(place[1].start + column), str(place[0].start + row)
+        self.display.xdotool("mousemove", "--window", self.window, x, y, "click", str(button))
+        self.pointer_away()
+        return self.quiet()
+
+    def pointer_away(self) -> None:
+        right, bottom = str(self.display.WIDTH - 1), str(self.display.HEIGHT - 1)
+        self.display.xdotool("mousemove", right, bottom)
 
     def wait_for(self, condition: Callable[[], object], what: str) -> None:
         wait_for(condition, what)

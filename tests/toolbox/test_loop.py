@@ -16,6 +16,7 @@ from toolbox.imagefile import ImageError, read_image, write_image
 from toolbox.inputs import Inputs
 from toolbox.loop import KeyQueue, Loop, LoopError, run_live, run_script, still_clock
 from toolbox.panes import PaneError
+from toolbox.pointer import CLICK, WHEEL_UP, MouseEvent, Pointer
 from toolbox.tour import Stop, run_tour
 from toolbox.worker import Worker
 
@@ -29,6 +30,7 @@ class SmallApp:
 
     def __init__(self, delay: float = 0.0) -> None:
         self.count, self.frame, self.frames, self.done = 0, None, 0, None
+        self.pointed = None
         self.delay = delay
 
     def start(self) -> None:
@@ -40,6 +42,9 @@ class SmallApp:
 
     def handle(self, row) -> None:
         self.count = row.action(self.count)
+
+    def point(self, pointer) -> None:
+        self.pointed = pointer
 
     def set_frame(self, frame) -> None:
         self.frame = frame
@@ -63,6 +68,9 @@ class SmallApp:
 
     def shown_frame(self):
         return self.done.request[0] if self.done else None
+
+    def title(self) -> str:
+        return "Small one"
 
     def status(self) -> str:
         return f"small {self.count}"
@@ -223,10 +231,10 @@ def test_frame_rate_is_shown_only_while_frames_come(make_loop, monkeypatch):
 class FakeWindow:
     """Gives key codes as pressed, one list a poll, and keeps what it is shown."""
 
-    def __init__(self, *polls: list[int], polls_open: int = 400) -> None:
+    def __init__(self, *polls: list[int | MouseEvent], polls_open: int = 400) -> None:
         self.polls, self.left, self.shown = list(polls), polls_open, []
 
-    def poll_codes(self, milliseconds: int) -> list[int]:
+    def poll(self, milliseconds: int) -> list[int | MouseEvent]:
         time.sleep(0.001)
         self.left -= 1
         return self.polls.pop(0) if self.polls else []
@@ -301,3 +309,57 @@ def test_a_display_that_cannot_be_opened_is_survived(monkeypatch):
     monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
     with pytest.raises(window.NoDisplayError, match="the display :987 cannot be opened"):
         window.Window("test", (10, 10))
+
+
+def test_the_mouse_reaches_the_app_whose_pane_it_is_in(make_loop):
+    class Other(SmallApp):
+        heading = "Other"
+        bindings = ()
+        pane_names = ("other",)
+
+        def drawings(self):
+            return []
+
+    panes = (*PANES, ("other", (60, 100, 30, 50)))
+    loop = make_loop(SETTINGS.replaced(window_panes=panes), [SmallApp(), Other()])
+    small, other = loop.apps
+    loop.point(MouseEvent(CLICK, 39, 19))
+    assert small.pointed == Pointer(CLICK, "small", 19, 19, (20, 20))
+    loop.point(MouseEvent(WHEEL_UP, 100, 61))
+    assert other.pointed == Pointer(WHEEL_UP, "other", 1, 0, (30, 50))
+    small.pointed = other.pointed = None
+    for x, y in ((19, 19), (40, 19), (39, 20), (99, 61), (-1, 5), (5000, 5000)):
+        loop.point(MouseEvent(CLICK, x, y))
+    assert small.pointed is other.pointed is None
+
+
+def test_behind_the_help_nothing_is_clicked_and_it_stays(make_loop):
+    loop = make_loop()
+    loop.press("h")
+    loop.point(MouseEvent(CLICK, 30, 10))
+    assert loop.state.help
+    assert loop.apps[0].pointed is None
+    loop.press("h")
+    loop.point(MouseEvent(CLICK, 30, 10))
+    assert loop.apps[0].pointed is not None
+
+
+def test_live_keeps_keys_and_mouse_in_their_order(make_loop):
+    loop = make_loop(clock=time.perf_counter)
+    app, seen = loop.apps[0], []
+    app.point = lambda pointer: seen.append((app.count, pointer.column))
+    click = [MouseEvent(CLICK, 20 + column, 10) for column in range(4)]
+    x = ord("x")
+    run_live(loop, FakeWindow([click[0], x, click[1]], [x, x, click[2]], [click[3], ord("q")]))
+    assert seen == [(0, 0), (1, 1), (3, 2), (3, 3)]
+
+
+def test_the_title_joins_what_the_apps_say(make_loop):
+    class Silent(SmallApp):
+        heading, bindings, pane_names = "Other", (), ()
+
+        def title(self) -> str:
+            return ""
+
+    loop = make_loop(apps=[SmallApp(), Silent()])
+    assert loop.title == "Deep Visualization Toolbox | Small one"
