@@ -24,6 +24,7 @@ from toolbox.images import Image
 from toolbox.inputs import Inputs
 from toolbox.loop import Loop, run_live, run_script
 from toolbox.moving import Spec
+from toolbox.pointer import MouseEvent
 from toolbox.window import Window
 
 LAYER = "conv5"
@@ -145,22 +146,22 @@ class Audience(Window):
             self.watched.drawn.setdefault(kind, []).append(time.perf_counter() - since)
             self._pressed = None
 
-    def poll_codes(self, milliseconds: int) -> list[int]:
+    def poll(self, milliseconds: int) -> list[int | MouseEvent]:
         """Wait like the window; a key that is due counts from when it was due."""
-        codes: list[int] = []
+        events: list[int | MouseEvent] = []
         if self._window is None:
             time.sleep(milliseconds / 1000)
         else:
-            codes = self._window.poll_codes(milliseconds)
+            events = self._window.poll(milliseconds)
         if time.perf_counter() < self._press_at:
-            return codes
+            return events
         if self._pressed is None:
             kind, key = self._keys[self._next]
             self._next = (self._next + 1) % len(self._keys)
             self._pressed = (kind, self._press_at, self._app.state)
-            codes.append(ord(key))
+            events.append(ord(key))
         self._press_at = time.perf_counter() + self._random.uniform(*PRESS_EVERY)
-        return codes
+        return events
 
     def is_open(self) -> bool:
         """Tell whether there is time left, and frames are still wanted."""
