@@ -1,7 +1,8 @@
 """Patches of a data set that activate a unit most, and the deconv of each (paper, section 2).
 
-What will live here: the search for the top-9 patches of every unit over an image list, the
-cropping of their receptive fields, and the batch tool that writes
-`max_im/<layer>/<layer>_<unit>.jpg` and `max_deconv/<layer>/<layer>_<unit>.jpg`.
-It may import torchcaffe and toolbox.images.
+`python -m find_maxes.find_max_acts` goes once through a list of images and keeps, for every
+unit of every layer, the images that excite it most; `python -m find_maxes.crop_max_patches`
+writes the patches that these units see, with their deconv and backprop. docs/find_maxes.md
+says how; docs/scaling.md how on a cluster. It may import torchcaffe, toolbox.images and
+toolbox.imagefile; the command lines take defaults from `settings`.
 """

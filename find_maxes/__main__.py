@@ -1,7 +1,12 @@
-"""`python -m find_maxes`: says that the tool is not there yet."""
+"""`python -m find_maxes`: says which commands there are."""
 
 import sys
 
+COMMANDS = """\
+find_maxes has two commands; each lists its options with --help:
+  python -m find_maxes.find_max_acts      find the images that excite each unit most
+  python -m find_maxes.crop_max_patches   write the patches they see, with deconv and backprop"""
+
 if __name__ == "__main__":
-    print("python -m find_maxes is not in this version of the toolbox yet.", file=sys.stderr)
+    print(COMMANDS, file=sys.stderr)
     sys.exit(2)

@@ -1,0 +1,237 @@
+"""The files of a scan: MAXES.npz and the checkpoint beside it.
+
+Both are NumPy's .npz without pickles, written beside their place, brought to the disk and
+renamed, so that they are whole or not there. The same content is the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from find_maxes.errors import FindMaxesError, reason_of
+from find_maxes.filelist import ImageList
+from find_maxes.totals import Arrays, Totals
+from find_maxes.tracker import locations
+from torchcaffe.blob import Shape
+
+_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def checkpoint_of(out: Path) -> Path:
+    """Return where a scan's checkpoint is: beside its result."""
+    return out.with_name(out.name + ".checkpoint")
+
+
+def check_writable(out: Path) -> None:
+    """Make sure, before hours of work, that a file can be written there."""
+    if out.is_dir():
+        raise FindMaxesError(f"{out} cannot be written: it is a folder; name a file, as max.npz")
+    probe = _beside(out)
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise FindMaxesError(f"{out} cannot be written: {reason_of(error)}") from error
+
+
+def _beside(path: Path) -> Path:
+    # One name for all runs: what a killed one left is written over by the next.
+    return path.with_name(f"{path.name}.tmp")
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool) -> None:
+    """Write an .npz atomically.
+
+    Raises
+    ------
+    FindMaxesError
+        The disk is full, or the system refuses; what was there before is intact.
+    """
+    beside = _beside(path)
+    save = np.savez_compressed if compress else np.savez
+    try:
+        with open(beside, "wb") as file:
+            save(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise FindMaxesError(f"{path} cannot be written: {reason_of(error)}") from error
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the renaming to the disk, where the system lets a folder be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read(path: Path, what: str) -> Arrays:
+    """Read all of an .npz.
+
+    Raises
+    ------
+    FindMaxesError
+        It is missing, damaged or something else; `what` says what it should be.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it is a single array")
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise FindMaxesError(f"{path} does not exist; it should be {what}") from error
+    except _BROKEN as error:
+        raise FindMaxesError(f"{path} is not {what} ({str(error).splitlines()[0]})") from error
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def write_checkpoint(path: Path, totals: Totals, settings: Mapping[str, Any]) -> None:
+    """Write what a scan has found so far."""
+    write(path, {"settings": _text(settings), **totals.arrays()}, compress=False)
+
+
+def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> Totals:
+    """Read a checkpoint of a scan with these settings.
+
+    Raises
+    ------
+    FindMaxesError
+        It is damaged, or of a scan with other settings (the sentence says which).
+    """
+    arrays = read(path, "a checkpoint of find_max_acts")
+    try:
+        found = json.loads(str(arrays["settings"]))
+        totals = Totals.from_arrays(arrays)
+    except (KeyError, ValueError) as error:
+        raise FindMaxesError(f"{path} is not a checkpoint of find_max_acts") from error
+    other = difference(found, settings)
+    if other:
+        raise FindMaxesError(
+            f"{path} is of a scan with {other}; give the options it was begun with, "
+            "or start anew without --resume"
+        )
+    return totals
+
+
+def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """Name the first setting in which two scans differ."""
+    wanted = json.loads(json.dumps(wanted))
+    for name in {**wanted, **found}:
+        if found.get(name) != wanted.get(name):
+            values = (found.get(name), wanted.get(name))
+            if any(len(str(value)) > 60 for value in values):
+                return f"another {name}"
+            return f"{name} {values[0]}, not {values[1]}"
+    return None
+
+
+def _text(settings: Mapping[str, Any]) -> np.ndarray:
+    return np.array(json.dumps(settings, indent=1))
+
+
+# ---------------------------------------------------------------- MAXES.npz
+
+
+@dataclass(frozen=True, eq=False)
+class Maxes:
+    """A finished scan.
+
+    Attributes
+    ----------
+    values : dict of str to ndarray of float32, shape (units, N)
+        Layer -> values from highest down.
+    locations : dict of str to ndarray of int64, shape (units, N, 4)
+        Layer -> image, class, row and column of each.
+    names : tuple of str
+        Files, relative to DATADIR.
+    settings : dict
+        How it was made.
+    """
+
+    values: dict[str, np.ndarray]
+    locations: dict[str, np.ndarray]
+    names: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+def write_maxes(
+    path: Path,
+    totals: Totals,
+    shapes: Mapping[str, Shape],
+    images: ImageList,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the result of a scan."""
+    arrays: Arrays = {
+        "settings": _text(settings),
+        "filenames": np.array(images.names, np.str_),
+        "classes": images.classes,
+        "class_names": np.array(images.class_names, np.str_),
+        "bad_index": np.array(list(totals.bad), np.int64),
+        "bad_reason": np.array(list(totals.bad.values()), np.str_),
+    }
+    for name, layer in totals.layers.items():
+        top = layer.tracker.arrays()
+        arrays[f"{name}/max_vals"] = top["values"]
+        arrays[f"{name}/max_locs"] = locations(
+            top["images"], top["places"], shapes[name][1:], images.classes
+        )
+        if layer.histogram is not None:
+            found = layer.histogram.arrays()
+            arrays[f"{name}/histogram"] = found["counts"]
+            arrays[f"{name}/histogram_width"] = np.exp2(found["exponents"].astype(np.float64))
+            arrays[f"{name}/lowest"] = found["lowest"]
+            arrays[f"{name}/highest"] = found["highest"]
+        if layer.correlation is not None:
+            arrays[f"{name}/correlation"] = layer.correlation.matrix()
+    write(path, arrays, compress=True)
+
+
+def read_maxes(path: Path) -> Maxes:
+    """Read the result of a scan.
+
+    Raises
+    ------
+    FindMaxesError
+        It is missing, damaged or something else.
+    """
+    what = "a result of find_max_acts"
+    arrays = read(path, what)
+    try:
+        settings = json.loads(str(arrays["settings"]))
+        layers = settings["layers"]
+        values = {name: arrays[f"{name}/max_vals"] for name in layers}
+        places = {name: arrays[f"{name}/max_locs"] for name in layers}
+        for name in layers:
+            if values[name].ndim != 2 or places[name].shape != (*values[name].shape, 4):
+                raise ValueError(f"layer {name} has arrays of other shapes")
+        names = tuple(arrays["filenames"].tolist())
+        largest = max((int(p[..., 0].max(initial=-1)) for p in places.values()), default=-1)
+        if largest >= len(names):
+            raise ValueError(f"it names image {largest} of {len(names)}")
+    except (KeyError, ValueError, TypeError) as error:
+        raise FindMaxesError(f"{path} is not {what} ({error})") from error
+    return Maxes(values, places, names, settings)

@@ -1,0 +1,221 @@
+"""What find_max_acts does, from options to exit status."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import cv2
+from tqdm import tqdm
+
+import torchcaffe as caffe
+from find_maxes import files, report
+from find_maxes.decode import Decoder
+from find_maxes.errors import FindMaxesError
+from find_maxes.filelist import ImageList, read_images
+from find_maxes.network import NetFiles, Runner
+from find_maxes.options import make_recipe, read_settings
+from find_maxes.scan import Job, Scan, describe
+from find_maxes.totals import Totals, Wanted, remaining
+
+
+class Progress:
+    """Bar, log of bad files and checkpoints of a run.
+
+    Parameters
+    ----------
+    out : Path
+        Where the result goes.
+    settings : dict
+        What determines the result.
+    images : ImageList
+        The images.
+    every : float
+        Seconds between checkpoints.
+    """
+
+    def __init__(
+        self, out: Path, settings: dict[str, Any], images: ImageList, every: float
+    ) -> None:
+        self.path = files.checkpoint_of(out)
+        self._settings, self._images, self._every = settings, images, every
+        self._saved, self._saved_at = -1, time.monotonic()
+        self._logged: set[int] = set()
+        self._bar: tqdm[Any] | None = None
+
+    @contextlib.contextmanager
+    def shown(self, done: int) -> Iterator[Progress]:
+        """Context with the bar on the screen; in a log, a line every 15 seconds."""
+        interval = 0.5 if sys.stderr.isatty() else 15.0
+        with tqdm(
+            total=len(self._images), initial=done, unit=" images", mininterval=interval,
+            dynamic_ncols=True,
+        ) as self._bar:  # fmt: skip
+            yield self
+
+    def show(self, count: int, bad: dict[int, str]) -> None:
+        """Move the bar on, and log files that have turned out bad."""
+        for index in sorted(bad.keys() - self._logged):
+            name = self._images.names[index].encode("utf-8", "backslashreplace").decode()
+            tqdm.write(f"bad file {name}: {bad[index]}", file=sys.stderr)
+            self._logged.add(index)
+        if self._bar is not None:
+            self._bar.update(count - self._bar.n)
+
+    def is_due(self) -> bool:
+        """Return whether it is time for a checkpoint."""
+        return time.monotonic() - self._saved_at >= self._every
+
+    def save(self, totals: Totals) -> None:
+        """Write a checkpoint.
+
+        Raises
+        ------
+        FindMaxesError
+            The system refuses; the one before is intact.
+        """
+        try:
+            files.write_checkpoint(self.path, totals, self._settings)
+        except FindMaxesError as error:
+            kept = ""
+            if self.path.exists():
+                kept = "; the checkpoint before it is intact: make room and go on with --resume"
+            raise FindMaxesError(f"{error}{kept}") from error
+        self._saved, self._saved_at = totals.count, time.monotonic()
+
+
+class Stop:
+    """Context in which Ctrl-C, or a polite kill (of SLURM, of a shutdown), asks for an end.
+
+    The run ends after the group it is at, so that what it writes is whole. A second Ctrl-C
+    ends it at once.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+def open_job(options: argparse.Namespace) -> tuple[Job, Runner]:
+    """Open the net and work out what is to be done with it."""
+    settings = read_settings(options.settings)
+    net = NetFiles(
+        options.net_prototxt,
+        options.net_weights,
+        gpu=options.gpu or settings.caffevis_mode_gpu,
+        python_layers=options.allow_python_layers or settings.caffevis_allow_python_layers,
+    )
+    runner = Runner(net, options.layers)
+    recipe = make_recipe(options, settings, runner.input_shape)
+    wanted = Wanted(options.top, options.histograms, options.correlation)
+    return Job(net, recipe, tuple(runner.shapes), wanted), runner
+
+
+def _begin(options: argparse.Namespace, progress: Progress, settings: dict[str, Any]) -> Totals:
+    """Return what an earlier run has found, or nothing."""
+    found = progress.path.exists()
+    if options.resume and found:
+        return files.read_checkpoint(progress.path, settings)
+    if options.resume:
+        print(f"no checkpoint {progress.path}: starting anew", file=sys.stderr)
+    elif found:
+        print(
+            f"note: this run replaces the checkpoint {progress.path} (--resume would go on)",
+            file=sys.stderr,
+        )
+    return Totals({}, {}, [])
+
+
+def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
+    """Return whether OUTFILE is the result of a run with these settings."""
+    try:
+        return files.difference(files.read_maxes(out).settings, settings) is None
+    except FindMaxesError:
+        return False
+
+
+def scan_here(
+    scan: Scan, images: ImageList, base: Totals, progress: Progress, options: argparse.Namespace
+) -> Totals:
+    """Scan what is left on this machine.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        It was asked to end, and a checkpoint is written.
+    """
+    device = caffe.device.current()
+    base = base.to(device) if base.layers else scan.empty()
+    size = scan.runner.size
+    with Stop() as stop, Decoder(scan.job.recipe, size, options.workers, options.batch_size) as dec:
+        for where in remaining(base.done, len(images)):
+            # After a cluster's run there may be images behind these: then they are merged.
+            follows = not base.done or base.done[-1][1] <= where[0]
+            totals = base if follows else scan.empty()
+            for _ in scan.run(images, where, dec, totals):
+                count = totals.count if follows else base.count + totals.count
+                progress.show(count, totals.bad)
+                if stop.asked or progress.is_due():
+                    progress.save(totals if follows else base.merged(totals))
+                if stop.asked:
+                    raise KeyboardInterrupt
+            base = totals if follows else base.merged(totals)
+    return base
+
+
+def run(options: argparse.Namespace) -> int:
+    """Find the maxima that the command line asks for; return the exit status."""
+    images = read_images(options.datadir, options.filelist)
+    files.check_writable(options.outfile)
+    job, runner = open_job(options)
+    settings = describe(job, images)
+    progress = Progress(options.outfile, settings, images, options.checkpoint_every)
+    if options.resume and not progress.path.exists() and _is_finished(options.outfile, settings):
+        print(f"{options.outfile} is finished already")
+        return 0
+    base = _begin(options, progress, settings)
+    cv2.setNumThreads(1)
+    scan, begun, before = Scan(job, runner), time.perf_counter(), base.count
+    try:
+        with progress.shown(base.count):
+            progress.show(base.count, base.bad)
+            totals = _totals(scan, images, base, progress, options)
+    except KeyboardInterrupt:
+        print(f"stopped; {progress.path} is kept: go on with --resume", file=sys.stderr)
+        return 130
+    files.write_maxes(options.outfile, totals, runner.shapes, images, settings)
+    with contextlib.suppress(FileNotFoundError):
+        progress.path.unlink()
+    seconds = time.perf_counter() - begun
+    print(report.summary(totals, images, options.outfile, seconds, totals.count - before))
+    print(report.shares(scan.clock), file=sys.stderr)
+    return 1 if len(totals.bad) > options.max_bad * len(images) else 0
+
+
+def _totals(
+    scan: Scan, images: ImageList, base: Totals, progress: Progress, options: argparse.Namespace
+) -> Totals:
+    return scan_here(scan, images, base, progress, options)

@@ -1,0 +1,160 @@
+"""`python -m find_maxes.find_max_acts`: the images that excite each unit most."""
+
+# Worker processes import this module again: what needs torch is imported where it is used.
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+PATHS = ("NET_PROTOTXT", "NET_WEIGHTS", "DATADIR", "FILELIST", "OUTFILE.npz")
+EPILOG = """\
+NET_PROTOTXT   the net's definition
+NET_WEIGHTS    its weights: .caffemodel or .h5
+DATADIR        folder that the list's paths are relative to
+FILELIST       one line 'path class' an image; the class may be missing, and a tab before it
+               lets paths hold spaces; - in its place walks DATADIR (class = folder)
+OUTFILE.npz    gets for each layer <layer>/max_vals (units, N) and <layer>/max_locs
+               (units, N, 4): image, class, row, column; docs/find_maxes.md has the rest
+
+Exit status: 0, 1 where more than --max-bad of the files were bad, 2 after an error in one
+sentence, 130 when stopped (--resume goes on)."""
+
+
+def _percentage(text: str) -> float:
+    value = float(text.strip().removesuffix("%"))
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100 %")
+    return value / 100
+
+
+def _from(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m find_maxes.find_max_acts",
+        usage=f"%(prog)s [options] {' '.join(PATHS)}",
+        description="Find the images that excite each unit of a net most.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    add = parser.add_argument
+    add("paths", nargs="*", help=argparse.SUPPRESS)
+    add("--N", type=_from(1), default=9, dest="top", metavar="N", help="images a unit (9)")
+    add("--layers", nargs="+", metavar="LAYER", help="default: all that hold data")
+    add("--gpu", action="store_true", help="compute on the GPU")
+    add(
+        "--batch-size",
+        type=_from(1),
+        default=64,
+        metavar="N",
+        help="pictures decoded ahead (64); the result does not depend on it",
+    )
+    add(
+        "--workers",
+        type=_from(0),
+        default=min(cores or 1, 16),
+        metavar="N",
+        help="processes that decode (default: one a core; 0: decode between forward passes)",
+    )
+    add(
+        "--mean",
+        metavar="M",
+        help="a file, one value a channel as (104,117,123), or None; default: from the settings",
+    )
+    add(
+        "--channel-swap",
+        metavar="2,1,0",
+        help="which of red, green, blue each input channel gets; default: from the settings",
+    )
+    add(
+        "--resize",
+        choices=("stretch", "short"),
+        default="stretch",
+        help="to 256x256 (stretch), or the short side to 256",
+    )
+    add(
+        "--max-bad",
+        type=_percentage,
+        default=0.05,
+        metavar="PERCENT",
+        help="exit with 1 where more of the files are bad (5)",
+    )
+    add("--histograms", action="store_true", help="also keep histograms of each unit's maxima")
+    add("--correlation", action="store_true", help="also keep the correlation between units")
+    add("--resume", action="store_true", help="go on from the checkpoint beside OUTFILE.npz")
+    add("--checkpoint-every", type=float, default=30.0, metavar="SECONDS", help="(30)")
+    add("--scheduler", metavar="ADDRESS", help="run on the Dask cluster at this address")
+    add("--settings", type=Path, metavar="FILE", help="another file than settings_local.py")
+    add(
+        "--allow-python-layers",
+        action="store_true",
+        help="let the net's Python layers run the code they name",
+    )
+    return parser  # fmt: skip
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; leave the process with usage where it is wrong."""
+    parser = make_parser()
+    options = parser.parse_intermixed_args(arguments)
+    # --layers takes all words that follow it, also the paths
+    missing = len(PATHS) - len(options.paths)
+    if missing > 0 and options.layers:
+        options.paths += options.layers[-missing:]
+        options.layers = options.layers[:-missing]
+        missing = len(PATHS) - len(options.paths)
+    if missing:
+        fault = f"missing: {', '.join(PATHS[-missing:])}" if missing > 0 else "too many paths"
+        parser.error(fault)
+    if options.layers == []:
+        parser.error("--layers needs the name of a layer")
+    options.net_prototxt, options.net_weights, options.datadir, options.filelist, out = (
+        options.paths
+    )
+    options.outfile = Path(out)
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command line without the program's name.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    options = parse(arguments)
+    # Threads of the forward pass that wait should leave the cores to the decoding processes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from find_maxes.find import run
+    from find_maxes.options import USER_ERRORS
+
+    try:
+        return run(options)
+    except USER_ERRORS as error:
+        print(f"find_max_acts: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

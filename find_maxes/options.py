@@ -1,0 +1,100 @@
+"""What both commands read from the command line, with defaults from the settings."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+
+import settings as settings_file
+import torchcaffe as caffe
+from find_maxes.errors import FindMaxesError
+from find_maxes.picture import FloatArray, Recipe, fit_mean
+from toolbox.config import Settings, SettingsError
+
+USER_ERRORS = (FindMaxesError, SettingsError, caffe.CaffeError)
+_NUMBERS = re.compile(r"[\[(]?\s*([-+0-9.eE]+(?:\s*,\s*[-+0-9.eE]+)*)\s*,?\s*[\])]?\Z")
+
+
+def read_settings(path: Path | None) -> Settings:
+    """Read the user's settings, or those in `path`."""
+    return settings_file.load(path)
+
+
+def parse_mean(text: str) -> FloatArray | None:
+    """Read `--mean`: numbers such as (104,117,123), a file, or None.
+
+    Raises
+    ------
+    FindMaxesError
+        It is none of these.
+    """
+    text = text.strip()
+    if text.lower() == "none":
+        return None
+    numbers = _NUMBERS.match(text)
+    if numbers and not Path(text).exists():
+        try:
+            return np.array([float(part) for part in numbers[1].split(",")], np.float32)
+        except ValueError as error:
+            raise FindMaxesError(f"--mean {text}: {error}") from error
+    if not Path(text).is_file():
+        raise FindMaxesError(
+            f"--mean {text} is neither a file nor numbers; a .npy or .binaryproto file, one "
+            "value a channel as (104,117,123), or None is accepted"
+        )
+    return np.asarray(caffe.io.load_mean(text))
+
+
+def parse_swap(text: str) -> tuple[int, ...]:
+    """Read `--channel-swap`: 0, 1 and 2 in some order."""
+    parts = [part.strip() for part in text.strip(" ()[]").split(",")]
+    if sorted(parts) != ["0", "1", "2"]:
+        raise FindMaxesError(
+            f"--channel-swap {text} must hold 0 (red), 1 (green) and 2 (blue) in some order, "
+            "as 2,1,0"
+        )
+    return tuple(int(part) for part in parts)
+
+
+def _mean_of(settings: Settings) -> FloatArray | None:
+    mean = settings.caffevis_data_mean
+    if mean is None:
+        return None
+    return np.asarray(caffe.io.load_mean(mean) if isinstance(mean, str) else mean, np.float32)
+
+
+def make_recipe(
+    options: argparse.Namespace, settings: Settings, input_shape: tuple[int, int, int]
+) -> Recipe:
+    """Build how pictures become inputs from the options `mean`, `channel_swap`, `resize`.
+
+    Parameters
+    ----------
+    options : Namespace
+        None where an option is not given: then the settings count.
+    settings : toolbox.config.Settings
+        The user's.
+    input_shape : (int, int, int)
+        Of the net's input: channels, height, width.
+    """
+    mean = _mean_of(settings) if options.mean is None else parse_mean(options.mean)
+    if mean is not None:
+        mean = fit_mean(mean, *input_shape)
+        if settings.generate_channelwise_mean:
+            mean = mean.mean((0, 1), keepdims=True)
+    swap = settings.caffe_net_channel_swap or (2, 1, 0)
+    if options.channel_swap is not None:
+        swap = parse_swap(options.channel_swap)
+    elif input_shape[0] == 3:
+        swap = parse_swap(",".join(map(str, swap)))
+    return Recipe(
+        *input_shape,
+        resize=options.resize,
+        swap=tuple(swap),
+        mean=mean,
+        raw_scale=settings.caffe_net_raw_scale,
+        input_scale=settings.caffe_net_input_scale or 1.0,
+    )

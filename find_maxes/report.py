@@ -1,0 +1,35 @@
+"""What a run prints when it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from find_maxes.filelist import ImageList
+from find_maxes.scan import Clock
+from find_maxes.totals import Totals
+
+
+def summary(totals: Totals, images: ImageList, out: Path, seconds: float, count: int) -> str:
+    """Say how many images were gone through and what was found."""
+    units = sum(len(layer.tracker.values) for layer in totals.layers.values())
+    rate = f", {count / seconds:.1f} images/s" if count else ""
+    lines = [
+        f"{len(images)} images{rate}; {units} units of {len(totals.layers)} layer(s) -> {out}",
+    ]
+    if totals.bad:
+        share = 100 * len(totals.bad) / len(images)
+        lines.append(f"{len(totals.bad)} bad file(s), {share:.1f} %, left out (bad_index in {out})")
+    for name, layer in totals.layers.items():
+        empty = int((layer.tracker.images[:, 0] < 0).sum())
+        if empty and len(totals.bad) < len(images):
+            lines.append(f"{empty} unit(s) of {name} gave no number in any image (NaN)")
+    return "\n".join(lines)
+
+
+def shares(clock: Clock) -> str:
+    """Say where the time went."""
+    parts = {name: value for name, value in clock.seconds.items() if name != "decode"}
+    whole = sum(parts.values()) or 1.0
+    names = {"wait": "waiting for pictures", "forward": "forward", "top": "top N"}
+    shown = ", ".join(f"{names[name]} {100 * value / whole:.0f} %" for name, value in parts.items())
+    return f"time: {shown}; decoding in the workers {clock.seconds['decode']:.1f} s"
