@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 PATHS = ("NET_PROTOTXT", "NET_WEIGHTS", "DATADIR", "FILELIST", "OUTFILE.npz")
 EPILOG = """\
@@ -40,6 +41,47 @@ def _from(least: int) -> Callable[[str], int]:
     return number
 
 
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def flag(about: str) -> dict[str, Any]:
+    """Return argparse's words for an option without a value."""
+    return {"action": "store_true", "help": about}
+
+
+# fmt: off
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--N": {"type": _from(1), "default": 9, "dest": "top", "metavar": "N",
+            "help": "images a unit (9)"},
+    "--layers": {"nargs": "+", "metavar": "LAYER", "help": "default: all that hold data"},
+    "--gpu": flag("compute on the GPU"),
+    "--batch-size": {"type": _from(1), "default": 64, "metavar": "N",
+                     "help": "pictures decoded ahead (64); it does not change the result"},
+    "--workers": {"type": _from(0), "default": min(_cores(), 16), "metavar": "N",
+                  "help": "processes that decode (default: one a core; 0: this one does)"},
+    "--mean": {"metavar": "M", "help": "a file, one value a channel as (104,117,123), or None;"
+                                       " default: from the settings"},
+    "--channel-swap": {"metavar": "2,1,0", "help": "which of red, green, blue each input"
+                                                   " channel gets; default: from the settings"},
+    "--resize": {"choices": ("stretch", "short"), "default": "stretch",
+                 "help": "to 256x256 (stretch), or the short side to 256"},
+    "--max-bad": {"type": _percentage, "default": 0.05, "metavar": "PERCENT",
+                  "help": "exit with 1 where more of the files are bad (5)"},
+    "--histograms": flag("also keep histograms of each unit's maxima"),
+    "--correlation": flag("also keep the correlation between units"),
+    "--resume": flag("go on from the checkpoint beside OUTFILE.npz"),
+    "--checkpoint-every": {"type": float, "default": 30.0, "metavar": "SECONDS",
+                           "help": "write a checkpoint that often (30)"},
+    "--scheduler": {"metavar": "ADDRESS", "help": "run on the Dask cluster at this address"},
+    "--settings": {"type": Path, "metavar": "FILE", "help": "instead of settings_local.py"},
+    "--allow-python-layers": flag("let the net's Python layers run the code they name"),
+}
+# fmt: on
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(
@@ -49,61 +91,10 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    add = parser.add_argument
-    add("paths", nargs="*", help=argparse.SUPPRESS)
-    add("--N", type=_from(1), default=9, dest="top", metavar="N", help="images a unit (9)")
-    add("--layers", nargs="+", metavar="LAYER", help="default: all that hold data")
-    add("--gpu", action="store_true", help="compute on the GPU")
-    add(
-        "--batch-size",
-        type=_from(1),
-        default=64,
-        metavar="N",
-        help="pictures decoded ahead (64); the result does not depend on it",
-    )
-    add(
-        "--workers",
-        type=_from(0),
-        default=min(cores or 1, 16),
-        metavar="N",
-        help="processes that decode (default: one a core; 0: decode between forward passes)",
-    )
-    add(
-        "--mean",
-        metavar="M",
-        help="a file, one value a channel as (104,117,123), or None; default: from the settings",
-    )
-    add(
-        "--channel-swap",
-        metavar="2,1,0",
-        help="which of red, green, blue each input channel gets; default: from the settings",
-    )
-    add(
-        "--resize",
-        choices=("stretch", "short"),
-        default="stretch",
-        help="to 256x256 (stretch), or the short side to 256",
-    )
-    add(
-        "--max-bad",
-        type=_percentage,
-        default=0.05,
-        metavar="PERCENT",
-        help="exit with 1 where more of the files are bad (5)",
-    )
-    add("--histograms", action="store_true", help="also keep histograms of each unit's maxima")
-    add("--correlation", action="store_true", help="also keep the correlation between units")
-    add("--resume", action="store_true", help="go on from the checkpoint beside OUTFILE.npz")
-    add("--checkpoint-every", type=float, default=30.0, metavar="SECONDS", help="(30)")
-    add("--scheduler", metavar="ADDRESS", help="run on the Dask cluster at this address")
-    add("--settings", type=Path, metavar="FILE", help="another file than settings_local.py")
-    add(
-        "--allow-python-layers",
-        action="store_true",
-        help="let the net's Python layers run the code they name",
-    )
-    return parser  # fmt: skip
+    parser.add_argument("paths", nargs="*", help=argparse.SUPPRESS)
+    for name, words in OPTIONS.items():
+        parser.add_argument(name, **words)
+    return parser
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
