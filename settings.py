@@ -207,6 +207,24 @@ _CAFFEVIS = (
     Setting("caffevis_label_thick", 1, kind.whole(1), "label of a unit: thickness"),
 )  # fmt: skip
 
+# Defaults of `python -m optimize`; the names, "blue" too, are a fork's.
+_OPTIMIZE = (
+    Setting("optimize_image_rand_seed", 0, kind.whole(), "seed of the start"),
+    Setting("optimize_image_decay", 0.0001, kind.optional(kind.number(0, 1)),
+            "share of the image lost in each iteration"),
+    Setting("optimize_image_blur_radius", 1.0, kind.optional(kind.number(0, 100)),
+            "standard deviation of the blur, in pixels"),
+    Setting("optimize_image_blue_every", 4, kind.optional(kind.whole()),
+            "blur every so many iterations"),
+    Setting("optimize_image_lr_policy", "rms", kind.text(),
+            "learning-rate policy: constant, progress, progress01 or rms"),
+    Setting("optimize_image_lr_params", {"step": 4.0, "late_step": 2.0}, kind.numbers(),
+            "its numbers"),
+    Setting("optimize_image_max_iters", 300, kind.whole(1), "iterations"),
+    Setting("optimize_image_output_prefix", "%DVT_ROOT%/optimize_results/opt", kind.path(),
+            "folder and beginning of the results' names"),
+)  # fmt: skip
+
 # Names that files written for the original toolbox or its forks may set and that
 # change nothing here. They load; the app names them once at the start.
 _NO_EFFECT = """
@@ -233,10 +251,7 @@ _NO_EFFECT = """
     max_tracker_do_backprop max_tracker_do_backprop_norm max_tracker_do_info
     max_tracker_do_histograms max_tracker_do_correlation max_tracker_batch_size
     max_tracker_layers_list
-    optimize_image_rand_seed optimize_image_decay optimize_image_blur_radius
-    optimize_image_blue_every optimize_image_lr_policy optimize_image_lr_params
-    optimize_image_max_iters optimize_image_output_prefix optimize_image_generate_plus_mean
-    optimize_image_batch_size optimize_image_channels
+    optimize_image_generate_plus_mean optimize_image_batch_size optimize_image_channels
 """
 
 
@@ -261,7 +276,7 @@ _BUNDLED = {
 }  # fmt: skip
 
 TABLE = config.Table(
-    rows=_MODEL + _INPUT + _WINDOW + _CAFFEVIS,
+    rows=_MODEL + _INPUT + _WINDOW + _CAFFEVIS + _OPTIMIZE,
     legacy=frozenset(_NO_EFFECT.split()),
     bundled=_BUNDLED,
     model_key="caffevis_deploy_prototxt",

@@ -1,7 +1,210 @@
-"""`python -m optimize`: says that the tool is not there yet."""
+"""`python -m optimize`: images that units prefer, one or all of a network."""
 
+from __future__ import annotations
+
+import argparse
+import dataclasses
 import sys
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torchcaffe as caffe
+from optimize import wiring
+from optimize.arguments import PROGRAM, RECIPE, parse
+from optimize.errors import OptimizeError
+from optimize.model import ModelSpec, open_optimizer
+from optimize.optimizer import GradientOptimizer
+from optimize.params import FindParams, preset_values
+from optimize.progress import Progress
+from optimize.runs import Keeping, Naming, run_all
+from optimize.starts import FloatArray, facets
+from optimize.top_images import read_images
+from optimize.unit_jpgs import LayerJob, check, make
+
+MONTAGE_SEEDS = 9
+
+
+def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
+    """Return the settings' network, changed as the command line says."""
+    changes: dict[str, Any] = {"data_size": options.data_size}
+    if options.deploy_proto:
+        # The labels belong to the other network.
+        changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
+    if options.net_weights:
+        changes["weights"] = options.net_weights
+    for name in ("mean", "channel_swap_to_rgb"):
+        if getattr(options, name) is not ...:
+            changes[name] = getattr(options, name)
+    if options.gpu is not None:
+        changes["gpu"] = options.gpu
+    if options.allow_python_layers:
+        changes["python_layers"] = True
+    return dataclasses.replace(default, **changes)
+
+
+def recipe_from(options: argparse.Namespace, default: dict[str, object]) -> FindParams:
+    """Return the settings of the runs: the defaults, the preset, the command line."""
+    values = dict(default)
+    if options.preset:
+        values.update(preset_values(options.preset))
+    given = {name: getattr(options, name) for name in RECIPE}
+    values.update({name: value for name, value in given.items() if value is not None})
+    if given["lr_policy"] is not None and given["lr_params"] is None:
+        same = given["lr_policy"] == default.get("lr_policy")
+        values["lr_params"] = default.get("lr_params") if same else None
+    return FindParams.from_dict(values)
+
+
+def default_layer(optimizer: GradientOptimizer) -> str:
+    """Return the first layer with labels, or the last one that can be pushed."""
+    names = [n for n in optimizer.net.layer_dict if n in optimizer.net.blobs]
+    labelled = [n for n in names if n in optimizer.label_layers]
+    return labelled[0] if labelled else names[-1]
+
+
+def units_from(
+    options: argparse.Namespace, optimizer: GradientOptimizer
+) -> list[tuple[str, tuple[int, ...], bool]]:
+    """Return layers, their channels, and whether these are all."""
+    layers = options.layers or [options.push_layer or default_layer(optimizer)]
+    if options.layers and (options.push_layer or options.push_channel is not None):
+        raise OptimizeError("--layers goes with --push-channels, not --push-layer, --push-channel")
+    if options.push_channels and options.push_channel is not None:
+        raise OptimizeError("--push-channel and --push-channels exclude each other")
+    out = []
+    for layer in dict.fromkeys(layers):
+        every = tuple(range(optimizer.channels(layer)))
+        single = (options.push_channel or 0,)
+        channels = options.push_channels or (every if options.layers else single)
+        beyond = [c for c in channels if c not in every]
+        if beyond:
+            raise OptimizeError(
+                f"layer {layer!r} has no channel {beyond[0]}; 0 to {every[-1]} are accepted"
+            )
+        out.append((layer, channels, channels == every))
+    return out
+
+
+def make_unit_jpgs(
+    options: argparse.Namespace, optimizer: GradientOptimizer, recipe: FindParams, spec: ModelSpec
+) -> str:
+    """Write the live app's images; return what to tell the user."""
+    if recipe.objective is not None or options.start_images:
+        raise OptimizeError("--unit-jpg-dir shows single units: no --objective, no --start-images")
+    seeds = options.seeds or MONTAGE_SEEDS
+    record = spec.record()
+    jobs = [
+        LayerJob(layer, channels, whole, recipe, seeds, options.batch_size, record)
+        for layer, channels, whole in units_from(options, optimizer)
+    ]
+    for job in jobs:  # errors of the last layer come before the work on the first
+        optimizer.place(recipe.replaced(push_layer=job.layer))
+    check(options.unit_jpg_dir, jobs, Keeping(brave=options.brave, resume=options.resume))
+    progress = Progress(sum(len(job.channels) * seeds for job in jobs), quiet=options.quiet)
+    lines = []
+    try:
+        for job in jobs:
+            units = make(optimizer, options.unit_jpg_dir, job, progress)
+            strongest = sum(unit["is_strongest"][unit["best_seed"] - recipe.rand_seed]
+                            for unit in units)  # fmt: skip
+            lines.append(
+                f"{job.layer}: {len(units)} units, {strongest} of them the strongest of their "
+                "layer in their best image"
+            )
+    finally:
+        progress.close()
+    return "\n".join([*lines, f"The images are in {options.unit_jpg_dir}."])
+
+
+def facet_starts(
+    options: argparse.Namespace, optimizer: GradientOptimizer, seed: int
+) -> list[FloatArray] | None:
+    """Return the starts that --start-images and --facets ask for."""
+    if bool(options.start_images) != bool(options.facets):
+        raise OptimizeError("--facets needs --start-images, and the other way round")
+    if not options.start_images:
+        return None
+    if options.seeds:
+        raise OptimizeError("--facets takes the place of --seeds: one image a facet")
+    return facets(read_images(optimizer, options.start_images), options.facets, seed)
+
+
+def make_runs(
+    options: argparse.Namespace, optimizer: GradientOptimizer, recipe: FindParams, prefix: str
+) -> str:
+    """Make single runs; return what to tell the user."""
+    begin = facet_starts(options, optimizer, recipe.rand_seed)
+    count = len(begin) if begin else options.seeds or 1
+    units = [("", (0,), False)] if recipe.objective else units_from(options, optimizer)
+    runs: list[FindParams] = []
+    for layer, channels, _ in units:
+        own = recipe.replaced(push_layer=layer) if layer else recipe
+        for channel in channels:
+            runs += [
+                own.replaced(push_channel=channel, rand_seed=recipe.rand_seed + k)
+                for k in range(count)
+            ]
+    for params in runs[:: max(1, count)]:
+        optimizer.check(params)
+    starts = begin * (len(runs) // count) if begin else None
+    naming = Naming(options.output_prefix or prefix, options.output_template)
+    keeping = Keeping(not options.skipbig, options.brave, options.resume)
+    progress = Progress(len(runs), quiet=options.quiet)
+    try:
+        names = run_all(optimizer, runs, naming, keeping, progress, options.batch_size, starts)
+    finally:
+        progress.close()
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}_best_Xpm.jpg{more}"
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the command line asks for."""
+    defaults = wiring.read(options.settings)
+    recipe = recipe_from(options, defaults.recipe)
+    if options.threads:
+        caffe.set_threads(options.threads)
+    begun = time.perf_counter()
+    spec = model_from(options, defaults.model)
+    optimizer = open_optimizer(spec)
+    if options.unit_jpg_dir:
+        told = make_unit_jpgs(options, optimizer, recipe, spec)
+    else:
+        told = make_runs(options, optimizer, recipe, defaults.output_prefix)
+    print(f"{told}\n{time.perf_counter() - begun:.1f} s")
+
+
+def show_warning(message: Warning | str, *rest: object, **more: object) -> None:
+    """Print a warning as one line."""
+    print(f"note: {message}", file=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name.
+
+    Returns
+    -------
+    int
+        0; 2 after one sentence on standard error; 130 where the user stopped it.
+    """
+    warnings.showwarning = show_warning
+    try:
+        run(parse(sys.argv[1:] if arguments is None else arguments))
+    except (OptimizeError, caffe.CaffeError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
+    return 0
+
 
 if __name__ == "__main__":
-    print("python -m optimize is not in this version of the toolbox yet.", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(main())

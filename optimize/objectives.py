@@ -29,11 +29,11 @@ class Look:
 
     Parameters
     ----------
-    place : (int, int)
-        Row and column of the pushed position in the layers' maps.
+    places : mapping of str to (int, int)
+        Row and column of the pushed position in each layer's map.
     """
 
-    place: tuple[int, int] = (0, 0)
+    places: Mapping[str, tuple[int, int]]
 
 
 class Objective:
@@ -146,7 +146,7 @@ class Unit(_OfLayer):
 
     def value(self, values: Values, look: Look) -> Tensor:
         """Return the unit's values."""
-        row, column = look.place if self.place is None else self.place
+        row, column = self.place or look.places[self.layer]
         return values[self.layer][:, self.channel, row, column]
 
     def is_local(self) -> bool:
@@ -171,7 +171,8 @@ class Direction(_OfLayer):
 
     def value(self, values: Values, look: Look) -> Tensor:
         """Return the dot products."""
-        here = values[self.layer][:, :, look.place[0], look.place[1]]
+        row, column = look.places[self.layer]
+        here = values[self.layer][:, :, row, column]
         return here @ here.new_tensor(self.direction)
 
     def is_local(self) -> bool:

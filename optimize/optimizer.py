@@ -195,7 +195,7 @@ class GradientOptimizer:
         view, layer, objective = tasks[0].view, tasks[0].layer, tasks[0].objective
         dirs = torch.tensor([t.params.push_dir for t in tasks], device=self._device)
         if objective is not None:
-            return ObjectivePush(view, layer, dirs, objective)
+            return ObjectivePush(view, layer, dirs, objective, tasks[0].look)
         channels = torch.tensor([t.params.push_channel for t in tasks], device=self._device)
         return UnitPush(view, layer, dirs, channels)
 
@@ -225,6 +225,10 @@ class GradientOptimizer:
             )
         return torch.from_numpy(array)
 
+    def check(self, params: FindParams) -> None:
+        """Refuse a request for what the net does not have; see `run_batch`."""
+        self._planner.task(params)
+
     def place(self, params: FindParams) -> tuple[int, int]:
         """Return the row and column that a request pushes."""
         return self._planner.place(params.push_layer, params.push_spatial)
@@ -232,6 +236,20 @@ class GradientOptimizer:
     def field(self, params: FindParams) -> Region:
         """Return what the unit pushed sees of the input."""
         return self._planner.task(params).view.field
+
+    def mean_at(self, region: Region) -> FloatArray:
+        """Return the mean of a part of the input, (channels, h, w)."""
+        return np.asarray(cut(torch.from_numpy(self.mean)[None], region)[0].numpy())
+
+    def channels(self, layer: str) -> int:
+        """Return how many channels a layer has.
+
+        Raises
+        ------
+        OptimizeError
+            There is no such layer, or its units can't be pushed.
+        """
+        return self._planner.maps(layer)[1]
 
     def label(self, params: FindParams) -> str | None:
         """Return the class that a unit stands for, where that is known."""

@@ -9,7 +9,7 @@ import torchcaffe as caffe
 from optimize import objectives
 from optimize.crops import Crops, View
 from optimize.errors import OptimizeError
-from optimize.objectives import Objective, check_channel, check_place
+from optimize.objectives import Look, Objective, check_channel, check_place
 from optimize.params import FindParams
 from optimize.regularisers import Regulariser
 from optimize.section import Part, find_part, unknown_layer
@@ -37,6 +37,8 @@ class Task:
         None: the single unit.
     layer : str
         The layer whose strongest unit is recorded.
+    look : Look
+        The pushed position in the map of each layer that is read.
     """
 
     params: FindParams
@@ -44,6 +46,7 @@ class Task:
     view: View
     window: Region
     objective: Objective | None
+    look: Look
 
     def key(self) -> Hashable:
         """Return what members of one batch have in common."""
@@ -83,8 +86,6 @@ class Planner:
         """
         objective = None if params.objective is None else objectives.parse(params.objective)
         layers = {params.push_layer} if objective is None else objective.layers()
-        for layer in layers:
-            self._check_layer(layer)
         shapes = {layer: self.maps(layer) for layer in layers}
         if objective is None:
             check_channel(params.push_layer, params.push_channel, shapes[params.push_layer])
@@ -97,16 +98,22 @@ class Planner:
             self._parts[key] = find_part(self.net, sorted(layers))
         if objective is not None and not objective.is_local():
             view = self._crops.whole(self._parts[key], place)
+            look = Look({name: self.place(name, None) for name in layers})
         else:
             view = self._crops.view(self._parts[key], layer, *place, crop=not params.full_image)
-        return Task(params, layer, view, self._window(params, view), objective)
-
-    def _check_layer(self, layer: str) -> None:
-        if layer not in self.net.blobs or layer in self.net.inputs:
-            raise unknown_layer(self.net, layer)
+            look = Look({layer: (view.row, view.column)})
+        return Task(params, layer, view, self._window(params, view), objective, look)
 
     def maps(self, layer: str) -> tuple[int, ...]:
-        """Return a layer's shape, of two or four axes."""
+        """Return a layer's shape, of two or four axes.
+
+        Raises
+        ------
+        OptimizeError
+            There is no such layer, or its shape is another.
+        """
+        if layer not in self.net.blobs or layer in self.net.inputs:
+            raise unknown_layer(self.net, layer)
         shape = tuple(self.net.blobs[layer].shape)
         if len(shape) not in (2, 4):
             raise OptimizeError(

@@ -106,16 +106,19 @@ class ObjectivePush(Push):
         As for `Push`.
     objective : Objective
         What to push.
+    look : Look
+        Where, in each layer it reads.
     """
 
-    def __init__(self, view: View, layer: str, dirs: Tensor, objective: Objective) -> None:
+    def __init__(
+        self, view: View, layer: str, dirs: Tensor, objective: Objective, look: Look
+    ) -> None:
         super().__init__(view, layer, dirs)
-        self.objective = objective
+        self.objective, self._look = objective, look
 
     def __call__(self, values: Values, part: slice) -> Pushed:
         """Look at the values of a part of the batch's members."""
-        look = Look((self.view.row, self.view.column))
-        obj, diffs = gradients(self.objective, values, look)
+        obj, diffs = gradients(self.objective, values, self._look)
         dirs = self.dirs[part]
         scaled = {
             name: diff * dirs.view(-1, *[1] * (diff.ndim - 1)) for name, diff in diffs.items()

@@ -223,6 +223,17 @@ def mapping() -> Kind:
     return Kind("a dict from text to text", check)
 
 
+def numbers() -> Kind:
+    """Accept a dict from text to finite numbers."""
+
+    def check(value: Any) -> dict[str, float]:
+        _require(isinstance(value, Mapping))
+        _require(all(_is_number(item) and math.isfinite(item) for item in value.values()))
+        return {text().check(key): float(item) for key, item in value.items()}
+
+    return Kind("a dict from text to numbers", check)
+
+
 def pattern() -> Kind:
     """Accept a regular expression, kept as text."""
 

@@ -56,7 +56,7 @@ layer { name: "all" type: "Pooling" bottom: "conv3" top: "all"
 
 
 def build(text: str, folder: Path, seed: int = 0) -> caffe.Net:
-    file = folder / "net.prototxt"
+    file = folder / (text.split('"')[1] + ".prototxt")
     file.write_text(text, encoding="utf-8")
     net = caffe.Net(str(file), caffe.TEST)
     rng = np.random.default_rng(seed)

@@ -1,0 +1,212 @@
+"""The command line: the original's options, and more; values are parsed, never evaluated."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from optimize.errors import OptimizeError
+from optimize.params import PRESETS, STARTS
+from optimize.policies import POLICIES
+
+PROGRAM = "python -m optimize"
+TEMPLATE = "%(push_layer)s_%(push_channel)04d_%(rand_seed)d"
+# Options that are settings of a run: their names with underscores are FindParams'.
+RECIPE = (
+    "start_at", "rand_seed", "push_spatial", "push_dir", "decay", "blur_radius", "blur_every",
+    "small_val_percentile", "small_norm_percentile", "px_benefit_percentile",
+    "px_abs_benefit_percentile", "lr_policy", "lr_params", "max_iter", "tv", "jitter", "rotate",
+    "scale", "objective", "full_image",
+)  # fmt: skip
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with the command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the sentence as an error."""
+        raise OptimizeError(f"{message} (see {self.prog} --help)")
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read `0-95,130` as channel numbers, each once, in order."""
+    found: set[int] = set()
+    for piece in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", piece)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last or last - first > 1_000_000:
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0-95,130")
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def numbers_text(values: Sequence[int]) -> str:
+    """Write channel numbers as `0-95_130`, for a file's name."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    text = "_".join(f"{a}-{b}" if b > a else f"{a}" for a, b in runs)
+    return text if len(text) <= 100 else f"{runs[0][0]}-{runs[-1][1]}_{len(values)}_units"
+
+
+def _literal(text: str) -> Any:
+    """Read a number, tuple or dict written as in Python."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def whole_numbers(count: int, example: str) -> Callable[[str], tuple[int, ...] | None]:
+    """Return a reader of `2,1,0` or `(2,1,0)`; `none` is None."""
+
+    def read(text: str) -> tuple[int, ...] | None:
+        if text.strip().lower() == "none":
+            return None
+        value = _literal(text)
+        fits = isinstance(value, tuple | list) and len(value) == count
+        if not fits or not all(type(v) is int and v >= 0 for v in value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {count} whole numbers as {example}")
+        return tuple(value)
+
+    return read
+
+
+def rates(text: str) -> dict[str, float]:
+    """Read `step=4,late_step=2`, or a dict as in Python or JSON."""
+    value = _literal(text)
+    if value is None and re.fullmatch(r"[^{}]+", text):
+        pieces = [piece.partition("=") for piece in text.split(",")]
+        value = {name.strip(): _literal(number) for name, _, number in pieces}
+    numeric = isinstance(value, dict) and all(
+        isinstance(k, str) and isinstance(v, int | float) for k, v in value.items()
+    )
+    if not numeric:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no list of names and numbers such as step=4,late_step=2"
+        )
+    return dict(value)
+
+
+def mean(text: str) -> Any:
+    """Read a file's name, one number, one a channel (`104,117,123`), or `none`."""
+    if text.strip().lower() == "none":
+        return None
+    value = _literal(text)
+    listed = value if isinstance(value, tuple | list) else [value]
+    if all(isinstance(v, int | float) and math.isfinite(v) for v in listed) and listed:
+        return tuple(float(v) for v in listed)
+    return text
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1."""
+    if not re.fullmatch(r"\s*\d{1,9}\s*", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; option names may have dashes or underscores.
+
+    Raises
+    ------
+    OptimizeError
+        What is wrong with it.
+    """
+    parser = Parser(
+        prog=PROGRAM,
+        description="Make images that units of a network prefer, by regularised gradient ascent.",
+        allow_abbrev=False,
+    )
+    _add_model(parser)
+    _add_units(parser)
+    _add_recipe(parser)
+    _add_output(parser)
+    dashed = []
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        dashed.append((name.replace("_", "-") if name[:2] == "--" else name) + equals + value)
+    options = parser.parse_args(dashed)
+    if options.deploy_proto and not options.net_weights:
+        parser.error("--deploy-proto needs --net-weights, the same network's weights")
+    return options
+
+
+def _add_model(parser: Parser) -> None:
+    group = parser.add_argument_group("the network (default: that of the settings)")
+    add = group.add_argument
+    add("--settings", type=Path, metavar="FILE", help="instead of settings_local.py")
+    add("--deploy-proto", metavar="FILE", help="the network's definition")
+    add("--net-weights", metavar="FILE", help="its weights")
+    add("--mean", type=mean, default=..., metavar="FILE|NUMBERS",
+        help="its mean: a file, 104,117,123 or none")  # fmt: skip
+    add("--channel-swap-to-rgb", type=whole_numbers(3, "2,1,0"), default=..., metavar="2,1,0",
+        help="which input channel is red, green and blue")  # fmt: skip
+    add("--data-size", type=whole_numbers(2, "227,227"), metavar="H,W", help="size of the input")
+    add("--gpu", type=int, metavar="N", help="compute on this GPU")
+    add("--allow-python-layers", action="store_true",
+        help="let the network's Python layers run the code they name")  # fmt: skip
+
+
+def _add_units(parser: Parser) -> None:
+    add = parser.add_argument_group("what is pushed").add_argument
+    add("--push-layer", metavar="LAYER", help="layer (default: the last one with labels)")
+    add("--push-channel", type=int, metavar="N", help="unit (default 0)")
+    add("--push-channels", type=numbers, metavar="0-95,130", help="several units")
+    add("--layers", nargs="+", metavar="LAYER", help="all units of each of these layers")
+    add("--push-spatial", type=whole_numbers(2, "6,6"), metavar="R,C",
+        help="row and column in a convolution layer (default: its centre)")  # fmt: skip
+    add("--push-dir", type=float, metavar="D", help="1: maximise (default); -1: minimise")
+    add("--objective", metavar="TEXT",
+        help="not a unit but: 'fc8:3 - 0.5 * fc8:7', 'mean(conv4:12)', 'dream(conv3)'")  # fmt: skip
+
+
+def _add_recipe(parser: Parser) -> None:
+    add = parser.add_argument_group("how (defaults: from the settings)").add_argument
+    add("--preset", type=int, choices=list(PRESETS), help="a row of the paper's table 1")
+    add("--start-at", choices=STARTS, help="image to start from")
+    add("--rand-seed", type=int, metavar="N", help="seed of the start")
+    add("--seeds", type=count, metavar="N", help="images a unit, from --rand-seed on")
+    add("--start-images", nargs="+", metavar="FILE", help="a unit's top images, for --facets")
+    add("--facets", type=count, metavar="N",
+        help="start from the means of so many groups of the --start-images")  # fmt: skip
+    add("--decay", type=float, metavar="D", help="share of the image lost an iteration")
+    add("--blur-radius", type=float, metavar="S", help="sigma of the blur in pixels, 0: none")
+    add("--blur-every", type=int, metavar="N", help="blur every N iterations, 0: never")
+    for name in ("small-val", "small-norm", "px-benefit", "px-abs-benefit"):
+        add(f"--{name}-percentile", type=float, metavar="P",
+            help="set to zero what is below this percentile, 0: nothing")  # fmt: skip
+    add("--tv", type=float, metavar="W", help="step against the total variation, grey levels")
+    add("--jitter", type=int, metavar="PX", help="show the image shifted by up to PX pixels")
+    add("--rotate", type=float, metavar="DEG", help="turned by up to DEG degrees")
+    add("--scale", type=float, metavar="S", help="scaled by 1 - S to 1 + S")
+    about = "; ".join(f"{name}: {row.about}" for name, row in POLICIES.items())
+    add("--lr-policy", choices=list(POLICIES), help=about)
+    add("--lr-params", type=rates, metavar="NAME=NUMBER,...", help="the policy's numbers")
+    add("--max-iter", type=int, metavar="N", help="iterations")
+    add("--full-image", action="store_true", default=None,
+        help="show the net the whole image where a unit sees only part of it")  # fmt: skip
+    add("--batch-size", type=count, metavar="N", help="images side by side")
+    add("--threads", type=count, metavar="N", help="processor threads")
+
+
+def _add_output(parser: Parser) -> None:
+    add = parser.add_argument_group("results").add_argument
+    add("--output-prefix", metavar="PREFIX", help="folder and beginning of the files' names")
+    add("--output-template", metavar="T", default=TEMPLATE,
+        help=f"rest of their names (default {TEMPLATE.replace('%', '%%')})")  # fmt: skip
+    add("--unit-jpg-dir", type=Path, metavar="DIR",
+        help="write the live app's images of units there instead")  # fmt: skip
+    add("--brave", action="store_true", help="overwrite existing results")
+    add("--resume", action="store_true", help="go on where a run of the same settings ended")
+    add("--skipbig", action="store_true", help="no .npz with the arrays")
+    add("--quiet", action="store_true", help="no progress bar")

@@ -1,0 +1,143 @@
+"""Opening a network with its mean and labels, as the command lines need it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torchcaffe as caffe
+from optimize.errors import OptimizeError
+from optimize.files import reason
+from optimize.optimizer import GradientOptimizer
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which network, and how its input and output are meant.
+
+    Parameters
+    ----------
+    prototxt, weights : str
+        The definition and the weights.
+    mean : str, number, sequence of numbers or None
+        A file, or values; as for `GradientOptimizer`.
+    channel_swap_to_rgb : sequence of int or None
+        As for `GradientOptimizer`.
+    labels : str or None
+        A file with one class a line.
+    label_layers : sequence of str
+        Layers whose units are the classes.
+    data_size : (int, int) or None
+        Height and width to give the input, instead of the definition's.
+    raw_scale, input_scale : float
+        As for `GradientOptimizer`.
+    channelwise_mean : bool
+        Average a mean image over each channel.
+    gpu : int or None
+        Which GPU to compute on; None for the CPU.
+    python_layers : bool
+        Let Python layers run.
+    """
+
+    prototxt: str
+    weights: str
+    mean: Any = None
+    channel_swap_to_rgb: Sequence[int] | None = (2, 1, 0)
+    labels: str | None = None
+    label_layers: Sequence[str] = ()
+    data_size: tuple[int, int] | None = None
+    raw_scale: float = 255.0
+    input_scale: float = 1.0
+    channelwise_mean: bool = False
+    gpu: int | None = None
+    python_layers: bool = field(default=False)
+
+    def record(self) -> dict[str, Any]:
+        """Return what tells networks apart: names and checksums of the files."""
+        files = [Path(self.prototxt), Path(self.weights)]
+        try:
+            sums = {path.name: f"{zlib.crc32(path.read_bytes()):08x}" for path in files}
+        except OSError as error:
+            raise OptimizeError(f"{error.filename} cannot be read: {reason(error)}") from error
+        mean = self.mean
+        if isinstance(mean, str):
+            mean = Path(mean).name
+        elif isinstance(mean, Sequence):
+            mean = list(mean)
+        swap = None if self.channel_swap_to_rgb is None else list(self.channel_swap_to_rgb)
+        size = None if self.data_size is None else list(self.data_size)
+        return {"files": sums, "mean": mean, "channel_swap_to_rgb": swap, "data_size": size}
+
+
+def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
+    """Read a network and return its optimiser.
+
+    Raises
+    ------
+    OptimizeError
+        The labels can't be read, or size, mean and network do not fit together.
+    CaffeError
+        A file of the network can't be read.
+    """
+    if spec.gpu is None:
+        caffe.set_mode_cpu()
+    else:
+        caffe.set_device(spec.gpu)
+        caffe.set_mode_gpu()
+    with caffe.python_layers_allowed(spec.python_layers):
+        net = caffe.Net(spec.prototxt, spec.weights, caffe.TEST)
+    _resize(net, spec.data_size)
+    mean = caffe.io.load_mean(spec.mean) if isinstance(spec.mean, str) else spec.mean
+    if spec.channelwise_mean and getattr(mean, "ndim", 0) == 3:
+        mean = mean.mean(axis=(1, 2))
+    return GradientOptimizer(
+        net,
+        mean,
+        read_labels(spec.labels),
+        spec.label_layers,
+        spec.channel_swap_to_rgb,
+        raw_scale=spec.raw_scale,
+        input_scale=spec.input_scale,
+    )
+
+
+def _resize(net: caffe.Net, size: tuple[int, int] | None) -> None:
+    """Give the image input another height and width, and a batch of one."""
+    for name in net.inputs:
+        shape = net.blobs[name].shape
+        if len(shape) == 4:
+            height, width = size or shape[2:]
+            try:
+                net.blobs[name].reshape(1, shape[1], height, width)
+                net.reshape()
+            except caffe.CaffeError as error:
+                if size is None:
+                    net.blobs[name].reshape(*shape)
+                    net.reshape()
+                    return
+                raise OptimizeError(
+                    f"--data-size {height},{width} does not fit this network: {error}"
+                ) from error
+            return
+
+
+def read_labels(path: str | None) -> list[str]:
+    """Read class names, one a line.
+
+    Raises
+    ------
+    OptimizeError
+        The file can't be read.
+    """
+    if path is None:
+        return []
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise OptimizeError(f"the labels {path} cannot be read: {reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise OptimizeError(f"the labels {path} are not a text file (UTF-8)") from error
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,279 @@
+"""Images of units where the live app finds them, layer by layer.
+
+    regularized_opt/<layer>/<layer>_<unit:04d>_montage.jpg   one tile a seed
+    regularized_opt/<layer>/whole_layer.jpg                  each unit's best tile
+    regularized_opt/<layer>/scores.json                      settings, objectives, outcomes
+
+Of only some units there is no sheet, and `scores_0-95.json` names which.
+
+A batch of units is computed together; what the last two files need of it waits in a file of
+its own under `.batches`, whose presence says that the batch is done. So a run that was killed
+goes on with the batch it was in, and ends with the files of a run that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optimize.arguments import numbers_text
+from optimize.errors import OptimizeError
+from optimize.files import check_folder, json_bytes, npz_bytes, read_json, read_npz, write
+from optimize.optimizer import GradientOptimizer
+from optimize.params import FindParams
+from optimize.pictures import encoded, plus_mean, sheet, tiled
+from optimize.progress import Progress
+from optimize.results import FindResults
+from optimize.runs import Keeping
+from optimize.starts import FloatArray
+
+KIND = "regularized_opt"
+SHEET = "whole_layer.jpg"
+
+
+@dataclass(frozen=True)
+class LayerJob:
+    """The images of a layer's units.
+
+    Parameters
+    ----------
+    layer : str
+        The layer.
+    channels : tuple of int
+        Which units.
+    whole : bool
+        Whether these are all: then there is a sheet.
+    recipe : FindParams
+        The settings; channel and seed are filled in.
+    seeds : int
+        Tiles a unit, from the recipe's seed on.
+    batch_size : int or None
+        Images side by side.
+    model : mapping
+        What identifies the network, for the record.
+    """
+
+    layer: str
+    channels: tuple[int, ...]
+    whole: bool
+    recipe: FindParams
+    seeds: int
+    batch_size: int | None
+    model: Mapping[str, Any]
+
+    def runs(self, channel: int) -> list[FindParams]:
+        """Return a unit's ascents."""
+        first = self.recipe.rand_seed
+        return [
+            self.recipe.replaced(push_layer=self.layer, push_channel=channel, rand_seed=seed)
+            for seed in range(first, first + self.seeds)
+        ]
+
+    def place(self, root: Path) -> LayerFolder:
+        """Return where its files are."""
+        some = "" if self.whole else numbers_text(self.channels)
+        return LayerFolder(root, self.layer, some)
+
+    def record(self) -> dict[str, Any]:
+        """Return what has to be the same for a run to be resumed."""
+        settings = self.recipe.replaced(push_layer=self.layer, push_channel=0).to_dict()
+        return {
+            "settings": settings,
+            "seeds": self.seeds,
+            "batch_size": self.batch_size,
+            "channels": list(self.channels),
+            "model": dict(self.model),
+        }
+
+
+class LayerFolder:
+    """Where a layer's files are.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of unit images.
+    layer : str
+        The layer; a `/` in its name becomes a folder.
+    some : str
+        Which units are made, where these are not all.
+
+    Raises
+    ------
+    OptimizeError
+        The name leads out of the folder.
+    """
+
+    def __init__(self, root: Path, layer: str, some: str = "") -> None:
+        parts = layer.split("/")
+        if any(part in ("", ".", "..") or set(part) & set("\\:\0") for part in parts):
+            raise OptimizeError(f"no folder can have the name of the layer {layer!r}")
+        self.folder = root / KIND / Path(*parts)
+        self._stem = Path(*parts)
+        self._some = "_" + some if some else ""
+
+    def montage(self, channel: int) -> Path:
+        """Return the path of a unit's tiles."""
+        return self.folder / self._stem.with_name(f"{self._stem.name}_{channel:04d}_montage.jpg")
+
+    @property
+    def sheet(self) -> Path:
+        """The path of the whole layer's tiles."""
+        return self.folder / SHEET
+
+    @property
+    def scores(self) -> Path:
+        """The path of settings and scores, written last."""
+        return self.folder / f"scores{self._some}.json"
+
+    def waiting(self, name: str) -> Path:
+        """Return the path of a file that waits for the layer to be done."""
+        return self.folder / f".batches{self._some}" / name
+
+    def clear_waiting(self) -> None:
+        """Remove what waited."""
+        folder = self.waiting("job.json").parent
+        with contextlib.suppress(OSError):
+            for path in sorted(folder.glob("*")):
+                path.unlink()
+            folder.rmdir()
+
+
+def check(root: Path, jobs: Sequence[LayerJob], keeping: Keeping) -> None:
+    """Make sure, before anything is computed, that every layer can be written.
+
+    Raises
+    ------
+    OptimizeError
+        A folder can't be written into; results exist and may not be overwritten; or those
+        to be resumed were made with other settings.
+    """
+    for job in jobs:
+        place = job.place(root)
+        check_folder(place.folder)
+        if keeping.resume:
+            _check_same(place, job)
+        elif not keeping.brave:
+            existing = [p for p in (place.scores, place.waiting("job.json")) if p.exists()]
+            existing += [p for c in job.channels if (p := place.montage(c)).exists()]
+            if existing:
+                raise OptimizeError(
+                    f"{existing[0]} exists already; --brave overwrites, --resume makes only "
+                    "what is missing"
+                )
+        else:
+            with contextlib.suppress(OSError):
+                place.scores.unlink()
+            place.clear_waiting()
+
+
+def _check_same(place: LayerFolder, job: LayerJob) -> None:
+    done = read_json(place.scores)
+    before = done.get("record") if done else read_json(place.waiting("job.json"))
+    if before is not None and before != job.record():
+        differing = [key for key in job.record() if before.get(key) != job.record()[key]]
+        raise OptimizeError(
+            f"the images in {place.folder} were begun with other {' and '.join(differing)}, so "
+            "this is no run to resume; --brave without --resume overwrites"
+        )
+
+
+def make(
+    optimizer: GradientOptimizer, root: Path, job: LayerJob, progress: Progress
+) -> list[dict[str, Any]]:
+    """Make a layer's images, going on where an earlier run ended.
+
+    Returns
+    -------
+    list of dict
+        Each unit's scores, as in `scores.json`.
+    """
+    place = job.place(root)
+    done = read_json(place.scores)
+    files = [place.montage(channel) for channel in job.channels] + [place.sheet] * job.whole
+    if done is not None and all(path.exists() for path in files):
+        place.clear_waiting()
+        progress.finish(len(job.channels) * job.seeds)
+        return list(done["units"])
+    write(place.waiting("job.json"), json_bytes(job.record()))
+    images: list[np.ndarray] = []
+    units: list[dict[str, Any]] = []
+    for number, channels in enumerate(_batches(optimizer, job)):
+        kept = _batch(optimizer, place, job, channels, number, progress)
+        images += list(kept[0])
+        units += kept[1]
+    if job.whole:
+        write(place.sheet, encoded(sheet(images)))
+    write(place.scores, json_bytes({"record": job.record(), "units": units}))
+    place.clear_waiting()
+    return units
+
+
+def _batches(optimizer: GradientOptimizer, job: LayerJob) -> list[tuple[int, ...]]:
+    """Cut the units into batches; whole units, so that a batch's files are its own."""
+    size = job.batch_size or optimizer.batch_size(job.runs(job.channels[0])[0])
+    each = max(1, size // job.seeds)
+    return [job.channels[i : i + each] for i in range(0, len(job.channels), each)]
+
+
+def _batch(
+    optimizer: GradientOptimizer,
+    place: LayerFolder,
+    job: LayerJob,
+    channels: Sequence[int],
+    number: int,
+    progress: Progress,
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Return a batch's best tiles and scores: made now, or by the run that is resumed."""
+    arrays_file = place.waiting(f"{number:04d}.npz")
+    scores_file = place.waiting(f"{number:04d}.json")
+    arrays, units = read_npz(arrays_file), read_json(scores_file)
+    if arrays is None or units is None:
+        progress.name(job.layer)
+        runs = [p for channel in channels for p in job.runs(channel)]
+        size = job.batch_size or optimizer.batch_size(runs[0])
+        results = optimizer.run_batch(
+            runs, batch_size=size, tick=progress.ticks(job.recipe.max_iter)
+        )
+        tiles, units = [], []
+        for i, channel in enumerate(channels):
+            own = results[i * job.seeds : (i + 1) * job.seeds]
+            pictures = [_picture(optimizer, found) for found in own]
+            best = _best(own, job.recipe.push_dir)
+            write(place.montage(channel), encoded(tiled(pictures)))
+            tiles.append(pictures[best])
+            units.append(_score(channel, own, best))
+        arrays = {"tiles": np.stack(tiles)}
+        write(arrays_file, npz_bytes(arrays))
+        write(scores_file, json_bytes(units))
+    progress.finish(len(channels) * job.seeds)
+    return arrays["tiles"], units
+
+
+def _picture(optimizer: GradientOptimizer, found: FindResults) -> np.ndarray:
+    """Return what the unit sees of its image, true size."""
+    mean: FloatArray = optimizer.mean_at(found.field)
+    swap = optimizer.channel_swap_to_rgb
+    return plus_mean(found.best_crop, mean, optimizer.grey, swap)
+
+
+def _best(results: Sequence[FindResults], push_dir: float) -> int:
+    return int(np.argmax([np.sign(push_dir) * found.best_obj for found in results]))
+
+
+def _score(channel: int, results: Sequence[FindResults], best: int) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "label": results[best].label,
+        "best_seed": best,
+        "best_obj": [found.best_obj for found in results],
+        "best_ii": [found.best_ii for found in results],
+        # whether no other channel is stronger at the unit's place in the best image
+        "is_strongest": [found.ismax_here[found.best_ii] for found in results],
+        "meta_result": [found.meta_result for found in results],
+    }
