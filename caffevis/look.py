@@ -42,7 +42,8 @@ class Look:
 def note_style(settings: Settings) -> Style:
     """Take the labels' style in a size that holds a command in a narrow pane."""
     style = style_from(settings, "caffevis_label")
-    return replace(style, face=cv2.FONT_HERSHEY_SIMPLEX, size=0.45 * style.size, thickness=1)
+    pen = max(1, round(settings.global_scale))
+    return replace(style, face=cv2.FONT_HERSHEY_SIMPLEX, size=0.45 * style.size, thickness=pen)
 
 
 def look_from(settings: Settings) -> Look:

@@ -15,18 +15,23 @@ from toolbox.config import Settings
 from toolbox.frame import Frame
 from toolbox.images import Colour, Image, draw_fitted, fill, side_by_side, to_colour
 from toolbox.panes import Layout
-from toolbox.text import Style, draw_text, shorten
+from toolbox.text import Style, draw_text, plain, shorten
 
 HELP_DARKNESS = 0.22  # how much of the picture shines through behind the help
+STATUS_SHRINK = 0.6  # share of its size that the status line keeps at least
 
 
 def style_from(settings: Settings, prefix: str, colour: str = "clr", thick: str = "thick") -> Style:
-    """Collect a text style from the settings `<prefix>_face`, `_fsize`, `_<colour>`, `_<thick>`."""
+    """Collect a text style from the settings `<prefix>_face`, `_fsize`, `_<colour>`, `_<thick>`.
+
+    Size and stroke grow with the window; a stroke does not become thinner than it is set to.
+    """
+    scale, stroke = settings.global_scale, getattr(settings, f"{prefix}_{thick}")
     return Style(
         face=getattr(settings, f"{prefix}_face"),
-        size=getattr(settings, f"{prefix}_fsize") * settings.global_scale,
+        size=getattr(settings, f"{prefix}_fsize") * scale,
         colour=to_colour(getattr(settings, f"{prefix}_{colour}")),
-        thickness=getattr(settings, f"{prefix}_{thick}"),
+        thickness=max(stroke, round(stroke * scale)),
     )
 
 
@@ -62,11 +67,15 @@ class StatusView:
 
 
 def draw_status(canvas: Image, view: StatusView) -> None:
-    """Draw the status line, cut off with dots where it is too long."""
+    """Draw the status line, smaller where it is too long, and cut off with dots at last."""
     fill(canvas, view.background)
     x, y = view.place
-    text = shorten(view.text, view.style, canvas.shape[1] - x)
-    draw_text(canvas, text, view.style, x, y)
+    room = canvas.shape[1] - 2 * x
+    share = room / max(1, view.style.width(plain(view.text)))
+    # In steps: a frame rate's digits must not make the whole line tremble.
+    share = min(1.0, max(STATUS_SHRINK, int(20 * share) / 20))
+    style = replace(view.style, size=share * view.style.size)
+    draw_text(canvas, shorten(view.text, style, room), style, x, y)
 
 
 def draw_help(buffer: Image, bindings: Bindings, settings: Settings) -> None:

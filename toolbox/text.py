@@ -5,12 +5,18 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
+import numpy as np
 
 from toolbox.images import Colour, Image
 
 SMALL = 1.3  # font scale up to which bold letters are made of thin strokes
+TINY = 11  # pixels that a capital is high; below it strokes are finer than a pixel
+FINE = 4  # how many times larger such text is drawn before it is made small
+BOLDER = 1.3  # strokes of half a pixel would be pale
+ONE_STROKE = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_PLAIN)  # clear at any size
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,10 @@ class Style:
         """Height of a line in pixels, from the top of an `H` to below a `g`."""
         (_, above), below = cv2.getTextSize("Hg", self.face, self.size, self.thickness)
         return int(above + below)
+
+    def above(self) -> int:
+        """Height of a capital in pixels."""
+        return int(cv2.getTextSize("H", self.face, self.size, self.thickness)[0][1])
 
     def depth(self) -> int:
         """Pixels from the baseline down to the end of a `g`."""
@@ -148,12 +158,52 @@ def draw_text(canvas: Image, text: str, style: Style, x: int, y: int) -> int:
         x after the text.
     """
     text = plain(text)
+    if style.face not in ONE_STROKE and style.above() < TINY:
+        _blend(canvas, *_ink(text, style.face, style.size, style.thickness), style.colour, x, y)
+        return x + style.width(text)
     # A thick pen fills the loops of small letters; strokes side by side leave them open.
     pen, strokes = (1, style.thickness) if style.size <= SMALL else (style.thickness, 1)
     for offset in range(strokes):
         where = (x + offset, y)
         cv2.putText(canvas, text, where, style.face, style.size, style.colour, pen, cv2.LINE_AA)
     return x + style.width(text)
+
+
+@lru_cache(maxsize=256)
+def _ink(text: str, face: int, size: float, thickness: int) -> tuple[Image, int]:
+    """Draw small text large and shrink it, so that the letters' loops stay open.
+
+    Returns
+    -------
+    (ndarray of uint8, shape (h, w), int)
+        How much of each pixel is covered, 255 for all of it, with a margin of a pixel
+        around; and the rows above the baseline.
+    """
+    pen = FINE // 2
+    (width, above), below = cv2.getTextSize(text, face, size * FINE, pen)
+    columns = -(-(width + pen * thickness) // FINE) + 2
+    rows, deep = -(-above // FINE) + 2, -(-below // FINE) + 2
+    large = np.zeros(((rows + deep) * FINE, columns * FINE), np.uint8)
+    for stroke in range(thickness):
+        where = (FINE + pen * stroke, rows * FINE)
+        cv2.putText(large, text, where, face, size * FINE, 255, pen, cv2.LINE_8)
+    small = cv2.resize(large, (columns, rows + deep), interpolation=cv2.INTER_AREA)
+    covered = cv2.convertScaleAbs(small, alpha=BOLDER)
+    covered.setflags(write=False)
+    return covered.astype(np.uint8, copy=False), rows
+
+
+def _blend(canvas: Image, ink: Image, rows: int, colour: Colour, x: int, y: int) -> None:
+    """Lay ink over a canvas, with the left end of its baseline at x and y."""
+    top, left = y - rows, x - 1
+    part = canvas[max(0, top) : max(0, top + ink.shape[0])]
+    part = part[:, max(0, left) : max(0, left + ink.shape[1])]
+    if not part.size:
+        return
+    ink = ink[max(0, -top) :, max(0, -left) :][: part.shape[0], : part.shape[1]]
+    ground = cv2.multiply(part, cv2.merge([255 - ink] * 3), scale=1 / 255)
+    letters = cv2.merge([cv2.convertScaleAbs(ink, alpha=level / 255) for level in colour])
+    part[:] = cv2.add(ground, letters)
 
 
 def draw_lines(canvas: Image, lines: Sequence[Sequence[Span]], x: int, y: int, spacing: int) -> int:
@@ -191,7 +241,8 @@ def widest(span: Span) -> int:
     Bold words must not push their neighbours about when the cursor moves, so
     every word takes the room of its widest form.
     """
-    return replace(span.style, thickness=2).width(plain(span.text))
+    bold = max(2, round(2 * span.style.size), span.style.thickness)
+    return replace(span.style, thickness=bold).width(plain(span.text))
 
 
 def wrap_spans(spans: Sequence[Span], gap: int, room: int) -> list[list[tuple[int, Span]]]:

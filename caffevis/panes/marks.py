@@ -10,7 +10,6 @@ import numpy as np
 from toolbox.images import Colour, Image
 
 RIM = (0, 0, 0)
-SMALLEST = 10  # pixels that a frame is high and wide, at least
 
 
 def draw_crosses(canvas: Image, places: Sequence[tuple[float, float]], colour: Colour) -> None:
@@ -58,9 +57,12 @@ def draw_box(canvas: Image, box: tuple[float, float, float, float], colour: Colo
         RGB.
     """
     top, left, bottom, right = (round(edge) for edge in box)
+    pen = max(2, round(2 * min(canvas.shape[:2]) / 300))
     # A field of a few pixels gets a frame that still has an inside.
-    grow, widen = (max(0, SMALLEST - size + 1) // 2 for size in (bottom - top, right - left))
+    smallest = 2 * (pen + 2) + 2
+    grow, widen = (max(0, smallest - size + 1) // 2 for size in (bottom - top, right - left))
     top, left, bottom, right = top - grow, left - widen, bottom + grow, right + widen
-    for inset, line in ((0, RIM), (3, RIM), (1, colour), (2, colour)):
+    for inset in range(pen + 2):
+        line = colour if 0 < inset <= pen else RIM
         corner = (right - 1 - inset, bottom - 1 - inset)
         cv2.rectangle(canvas, (left + inset, top + inset), corner, line)

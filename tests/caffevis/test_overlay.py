@@ -14,6 +14,7 @@ from caffevis.fields import Fields
 from caffevis.look import look_from
 from caffevis.network import find_fields
 from caffevis.panes import aux, layers, overlay
+from caffevis.panes.marks import draw_box
 from caffevis.preprocess import CHANNELS, WIDTH, Preprocess
 from caffevis.request import NetRequest, NetResult
 from caffevis.state import OVER_ACTIVE, OVER_INACTIVE, OVERLAY_OFF, Layer, Options, first_state
@@ -310,3 +311,12 @@ def test_top_units_are_framed_and_their_places_marked_on_the_enlarged_unit(make_
     aux.draw(canvas, side)
     assert is_colour(canvas, LOOK.mark)[45, 45]
     assert is_colour(canvas, LOOK.mark)[:28].sum() == 0
+
+
+@pytest.mark.parametrize("side", [120, 300, 600, 900])
+def test_a_frame_grows_with_the_picture_and_has_an_inside_even_around_nothing(side):
+    canvas = np.full((side, side, 3), 90, np.uint8)
+    draw_box(canvas, (side // 2, side // 2, side // 2, side // 2), (0, 255, 0))
+    assert (canvas[side // 2, side // 2] == 90).all()
+    line = (canvas[side // 2] == (0, 255, 0)).all(axis=1).sum()
+    assert line == 2 * max(2, side // 150)
