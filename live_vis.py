@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -28,11 +29,13 @@ from toolbox.lists import FilesError
 from toolbox.loop import Loop, LoopError, run_live, run_script, still_clock
 from toolbox.moving import Spec, camera_label
 from toolbox.panes import PaneError
+from toolbox.record import Film, FilmError, FilmFile, LiveFilm, ScriptedFilm, check_film
 from toolbox.tour import TOUR, run_tour
 from toolbox.window import Display, NoDisplayError, Window
 
 USER_ERRORS = (
     SettingsError, PaneError, BindingError, ImageError, FilesError, LoopError, NoDisplayError,
+    FilmError,
 )  # fmt: skip
 
 
@@ -65,6 +68,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--screenshot", metavar="FILE", help="with --headless: where to write the last picture"
     )
+    parser.add_argument("--record", metavar="FILE", help="write a film of the window, .mp4 or .avi")
     tours = parser.add_mutually_exclusive_group()
     tours.add_argument("--tour", metavar="DIR", type=Path, help="write a short tour as pictures")
     tours.add_argument(
@@ -78,6 +82,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--image: there is no {missing[0]}")
     if options.headless and (options.tour or options.run_or_tour):
         parser.error("--headless and the tour exclude each other: the tour has no window anyway")
+    if options.record and (options.tour or options.run_or_tour):
+        parser.error("--record and the tour exclude each other: it is made of single pictures")
     return options
 
 
@@ -124,6 +130,13 @@ def show_warning(
     print(f"note: {message}", file=sys.stderr)
 
 
+def open_film(
+    options: argparse.Namespace, kind: type[LiveFilm] | type[ScriptedFilm]
+) -> AbstractContextManager[Film | None]:
+    """Begin the film, where one is asked for; it is finished however the block is left."""
+    return kind(FilmFile(options.record)) if options.record else nullcontext()
+
+
 def run_headless(options: argparse.Namespace, settings: Settings) -> None:
     """Press the keys and write the screenshot."""
     classes = load_apps(settings)
@@ -132,7 +145,8 @@ def run_headless(options: argparse.Namespace, settings: Settings) -> None:
         check_writable(options.screenshot)
     loop = make_loop(settings, options.image, False, classes)
     try:
-        picture = run_script(loop, keys)
+        with open_film(options, ScriptedFilm) as loop.film:
+            picture = run_script(loop, keys)
     finally:
         loop.close()
     if loop.inputs.message:
@@ -153,7 +167,10 @@ def run_window(options: argparse.Namespace, settings: Settings, display: Display
     loop = make_loop(settings, options.image, True, load_apps(settings))
     try:
         layout = loop.screen.layout
-        with Window(loop.title, (layout.width, layout.height), display) as window:
+        with (
+            Window(loop.title, (layout.width, layout.height), display) as window,
+            open_film(options, LiveFilm) as loop.film,
+        ):
             run_live(loop, window)
     finally:
         loop.close()
@@ -181,6 +198,8 @@ def run(options: argparse.Namespace) -> None:
         settings = settings.replaced(caffevis_allow_python_layers=True)
     for note in settings.notes:
         print(f"note: {note}", file=sys.stderr)
+    if options.record:
+        check_film(options.record)
     if options.headless:
         run_headless(options, settings)
         return

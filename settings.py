@@ -127,6 +127,9 @@ _WINDOW = (
             "where nothing is drawn"),
     Setting("stale_background", (.3, .3, .2), kind.colour(),
             "where something is still being computed"),
+    Setting("saved_pictures_dir", ".", kind.output_path(),
+            "folder of the pictures that key p saves, made where it is missing; a relative one"
+            " is in the folder the app was started in"),
     Setting("help_pane_loc", (.07, .07, .86, .86), kind.fraction_box(),
             "help overlay: row, column, height, width as parts of the window"),
     Setting("help_face", _FACE, kind.font_face(), "help overlay: font"),

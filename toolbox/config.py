@@ -12,7 +12,7 @@ import difflib
 import runpy
 import sys
 import traceback
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -145,7 +145,8 @@ def load(table: Table, path: Path | None) -> Settings:
         value = values[row.name] if given else row.default
         checked[row.name] = _check(row, value, path if row.name in written else None)
         if row.kind.is_path and isinstance(checked[row.name], str):
-            checked[row.name] = _resolve(checked[row.name], base, table.root)
+            places = (Path.cwd(),) if row.kind.is_output else (base, table.root)
+            checked[row.name] = _resolve(checked[row.name], places, table.root)
         if row.kind.is_font_size and not given:
             checked[row.name] *= checked.get("global_font_size", 1.0)
     return Settings(checked, notes, written)
@@ -238,10 +239,8 @@ def _check(row: Setting, value: object, path: Path | None) -> Any:
         raise SettingsError(f"{where}{row.name} {error}.") from error
 
 
-def _resolve(text: str, base: Path, root: Path) -> str:
-    """Expand `%DVT_ROOT%` and `~`; look beside the settings file, then in the checkout."""
+def _resolve(text: str, places: Sequence[Path], root: Path) -> str:
+    """Expand `%DVT_ROOT%` and `~`; look in each place for a relative path, or take the last."""
     path = Path(text.replace(ROOT_MARK, str(root))).expanduser()
-    if path.is_absolute():
-        return str(path)
-    beside = base / path
-    return str(beside if beside.exists() else root / path)
+    found = (place / path for place in places if (place / path).exists())
+    return str(next(found, places[-1] / path))  # an absolute path stays as it is

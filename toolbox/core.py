@@ -30,6 +30,8 @@ class CoreState:
         Whether the help overlay is shown.
     debug : int
         0, 1 or 2.
+    pictures : int
+        How many pictures of the window were asked for so far.
     quit : bool
         Whether to end.
     """
@@ -41,6 +43,7 @@ class CoreState:
     stretch: bool = False
     help: bool = False
     debug: int = 0
+    pictures: int = 0
     quit: bool = False
 
 
@@ -79,6 +82,11 @@ def next_debug_level(state: CoreState) -> CoreState:
     return replace(state, debug=(state.debug + 1) % DEBUG_LEVELS)
 
 
+def save_picture(state: CoreState) -> CoreState:
+    """Ask for one more picture of the window."""
+    return replace(state, pictures=state.pictures + 1)
+
+
 def leave(state: CoreState) -> CoreState:
     """End the loop."""
     return replace(state, quit=True)
@@ -92,5 +100,6 @@ CORE_BINDINGS: tuple[Binding[CoreState], ...] = (
     Binding(("0",), "stretch_mode", "Stretch files to a square, or crop them", toggle_stretch),
     Binding(("h",), "help_mode", "Show or hide this help", toggle_help),
     Binding(("5",), "debug_level", "Debug level 0, 1 or 2: timings, then panes", next_debug_level),
+    Binding(("p",), "save_picture", "Save the window as a PNG file", save_picture),
     Binding(("q",), "quit", "Quit", leave),
 )

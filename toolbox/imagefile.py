@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +128,15 @@ def _has_alpha(pixels: npt.NDArray[Any]) -> bool:
     return pixels.ndim == 3 and pixels.shape[2] in (2, 4)
 
 
-def check_writable(path: str | Path) -> None:
-    """Make sure early that a picture can be written there.
+def check_writable(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:
+    """Make sure early that a picture, or a film, can be written there.
 
     Parameters
     ----------
     path : str or Path
         Where the picture is to go.
+    endings : sequence of str
+        Those of the known formats.
 
     Raises
     ------
@@ -142,10 +144,8 @@ def check_writable(path: str | Path) -> None:
         The ending names no known format, or the folder is missing.
     """
     path = Path(path)
-    if path.suffix.lower() not in WRITABLE:
-        raise ImageError(
-            f"{path} cannot be written: its ending must be one of {' '.join(WRITABLE)}"
-        )
+    if path.suffix.lower() not in endings:
+        raise ImageError(f"{path} cannot be written: its ending must be one of {' '.join(endings)}")
     if not path.absolute().parent.is_dir():
         raise ImageError(f"{path} cannot be written: the folder {path.parent} does not exist")
     if path.is_dir():

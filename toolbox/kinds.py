@@ -28,6 +28,9 @@ class Kind:
         `AttributeError` where it is none.
     is_path : bool
         `%DVT_ROOT%` is expanded and relative paths are resolved.
+    is_output : bool
+        With `is_path`: relative paths are those of the folder the app was started
+        in, as on the command line, since it is written to and not read.
     is_font_size : bool
         Follows `global_font_size` unless set.
     """
@@ -36,6 +39,7 @@ class Kind:
     check: Callable[[Any], Any]
     is_path: bool = False
     is_font_size: bool = False
+    is_output: bool = False
 
     def __call__(self, value: Any) -> Any:
         """Check one value; raises `ValueError` with "must be ..."."""
@@ -114,6 +118,11 @@ def path() -> Kind:
         return str(value)
 
     return Kind("a path in quotes", check, is_path=True)
+
+
+def output_path() -> Kind:
+    """Accept a file or folder to write to, as a string or a `pathlib.Path`."""
+    return Kind("a path in quotes", path().check, is_path=True, is_output=True)
 
 
 def choice(*options: str) -> Kind:

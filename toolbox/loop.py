@@ -30,6 +30,8 @@ from toolbox.inputs import Inputs
 from toolbox.keys import decode
 from toolbox.panes import PaneError, make_layout
 from toolbox.pointer import MouseEvent, Pointer
+from toolbox.record import Film
+from toolbox.saver import PictureSaver
 from toolbox.screen import Screen
 from toolbox.window import Window
 from toolbox.worker import close_all
@@ -78,6 +80,8 @@ class Loop:
         self.settings = settings
         self.apps = tuple(apps)
         self.inputs = inputs
+        self.film: Film | None = None  # shown each picture by whoever drives the loop
+        self._saver = PictureSaver(settings.saved_pictures_dir)
         self.bindings = all_bindings(CORE_BINDINGS, self.apps)
         self.state = CoreState(stretch=settings.static_file_stretch_mode)
         known = [*CORE_PANES, *(name for app in self.apps for name in app.pane_names)]
@@ -112,8 +116,12 @@ class Loop:
         row = self.bindings.get(key)
         if row is None:
             return
+        self._saver.forget()
         if row in CORE_BINDINGS:
+            asked = self.state.pictures
             self.state = row.action(self.state)
+            if self.state.pictures != asked:
+                self._saver.save(self.picture())
             return
         for app in self.apps:
             if row in app.bindings:
@@ -158,6 +166,7 @@ class Loop:
             if frame is not None:
                 app.set_frame(frame)
             app.update()
+        self._saver.update()
         self._count_frames()
         drawings = [*self._core_drawings(), *(d for app in self.apps for d in app.drawings())]
         # An app may draw a pane of the window's own, such as the input, in its stead.
@@ -184,11 +193,12 @@ class Loop:
 
     def settled(self) -> bool:
         """Whether every input and app has done all that was asked."""
-        return self.inputs.settled() and all(app.settled() for app in self.apps)
+        own = self.inputs.settled() and self._saver.settled()
+        return own and all(app.settled() for app in self.apps)
 
     def close(self) -> bool:
         """Join every thread; False where one did not end in time."""
-        return close_all([*(app.close for app in self.apps), self.inputs.close])
+        return close_all([*(app.close for app in self.apps), self.inputs.close, self._saver.close])
 
     def _core_drawings(self) -> list[Drawing]:
         shown = self.apps[0].shown_frame() if self.apps else self._newest
@@ -211,7 +221,8 @@ class Loop:
             yield "camera"
         if self.state.frozen:
             yield "frozen"
-        messages = [self.inputs.message, *(app.message() for app in self.apps)]
+        own = [self.inputs.message, self._saver.message, self.film.message if self.film else ""]
+        messages = [*own, *(app.message() for app in self.apps)]
         yield from (message for message in messages if message)
         if self.state.debug:
             yield f"debug {self.state.debug}: {self._timing_text()}"
@@ -293,7 +304,7 @@ def run_live(loop: Loop, window: Window) -> None:
     keys = KeyQueue(window)
     busy_wait = loop.settings.main_loop_sleep_ms
     loop.step()
-    window.show(loop.picture())
+    show(loop, window)
     while not loop.state.quit:
         waiting = loop.inputs.moving or not loop.settled()
         keys.poll(busy_wait if waiting else max(busy_wait, IDLE_WAIT_MS))
@@ -305,7 +316,15 @@ def run_live(loop: Loop, window: Window) -> None:
             else:
                 loop.press(event)
         if loop.step(keys.poll_if_due):
-            window.show(loop.picture())
+            show(loop, window)
+
+
+def show(loop: Loop, window: Window) -> None:
+    """Show the picture to the user, and to the film where there is one."""
+    picture = loop.picture()
+    window.show(picture)
+    if loop.film is not None:
+        loop.film.show(picture)
 
 
 def settle(loop: Loop, seconds: float) -> None:
@@ -348,10 +367,12 @@ def run_script(loop: Loop, keys: Iterable[str], seconds: float = 300.0) -> Image
     ndarray of uint8, shape (height, width, 3)
         The window's picture after the last key, RGB.
     """
-    settle(loop, seconds)
-    for key in keys:
-        loop.press(key)
+    for key in (None, *keys):
+        if key is not None:
+            loop.press(key)
         if loop.state.quit:
             break
         settle(loop, seconds)
+        if loop.film is not None:
+            loop.film.show(loop.picture())
     return loop.picture()

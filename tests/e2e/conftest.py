@@ -82,7 +82,8 @@ def world(tmp_path_factory) -> Path:
         "    ('caffevis_layers', (30, 200, 570, 800)),\n"
         "    ('caffevis_jpgvis', (0, 1000, 600, 200)))\n"
         "caffevis_unit_jpg_dir = 'unit_jpg_vis'\n"
-        "caffevis_jpgvis_remap = {'pool1': 'conv1'}\n",
+        "caffevis_jpgvis_remap = {'pool1': 'conv1'}\n"
+        f"saved_pictures_dir = {str(folder / 'saved')!r}\n",
         encoding="utf-8",
     )
     return folder

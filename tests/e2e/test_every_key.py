@@ -51,6 +51,7 @@ CASES = {
     "stretch_mode": Case("", {"input", "aux", "layers"}),
     "help_mode": Case("", {"input", "aux", "back", "layers", "jpgvis"}),
     "debug_level": Case("", set()),
+    "save_picture": Case("", set()),  # what it saves: test_record.py
     "sel_left": Case(UNIT, {"aux", "layers", "jpgvis"}),
     "sel_right": Case(UNIT, {"aux", "layers", "jpgvis"}),
     "sel_up": Case(UNIT, {"aux", "layers", "control", "jpgvis"}),

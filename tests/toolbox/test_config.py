@@ -65,6 +65,19 @@ def test_paths_expand_the_root_and_are_looked_up_beside_the_file(tmp_path):
     assert settings.static_files_dir == "/p"
 
 
+def test_a_folder_to_write_to_is_where_the_app_was_started(tmp_path, monkeypatch):
+    started = tmp_path / "started"
+    started.mkdir()
+    (tmp_path / "shots").mkdir()
+    monkeypatch.chdir(started)
+    assert load(tmp_path, "").saved_pictures_dir == str(started)
+    assert load(tmp_path, "saved_pictures_dir = 'shots'").saved_pictures_dir == str(
+        started / "shots"
+    )
+    text = "saved_pictures_dir = '%DVT_ROOT%/shots'"
+    assert load(tmp_path, text).saved_pictures_dir == str(ROOT / "shots")
+
+
 def test_font_sizes_follow_the_global_one_unless_set(tmp_path):
     settings = load(tmp_path, "global_font_size = 0.5\ncaffevis_class_fsize = 0.9\n")
     assert settings.caffevis_control_fsize == 0.5

@@ -83,7 +83,7 @@ def test_the_windows_own_keys_are_those_of_the_specification():
     table = {
         "freeze_cam": "f", "toggle_input_mode": "c", "static_file_increment": "e pgdn",
         "static_file_decrement": "w pgup", "stretch_mode": "0", "help_mode": "h",
-        "debug_level": "5", "quit": "q",
+        "debug_level": "5", "save_picture": "p", "quit": "q",
     }  # fmt: skip
     assert {row.tag: " ".join(row.keys) for row in CORE_BINDINGS} == table
     assert all(key in LABELS for row in CORE_BINDINGS for key in row.keys)

@@ -363,3 +363,61 @@ def test_the_title_joins_what_the_apps_say(make_loop):
 
     loop = make_loop(apps=[SmallApp(), Silent()])
     assert loop.title == "Deep Visualization Toolbox | Small one"
+
+
+def test_p_saves_what_is_shown_and_says_so_until_the_next_key(make_loop, tmp_path):
+    saved = tmp_path / "saved"
+    loop = make_loop(SETTINGS.replaced(saved_pictures_dir=str(saved)))
+    plain = run_script(loop, ["x"]).copy()
+    noted = run_script(loop, ["p"]).copy()
+    assert levels(noted) == levels(plain)
+    assert not np.array_equal(noted[20:], plain[20:])
+    assert np.array_equal(run_script(loop, ["5", "5", "5"]), plain)
+    helped = run_script(loop, ["h"]).copy()
+    run_script(loop, ["p", "h"])
+    first, second = sorted(saved.iterdir())
+    assert np.array_equal(read_image(first), plain)
+    assert np.array_equal(read_image(second), helped)
+
+
+def test_p_where_nothing_can_be_saved_is_a_message(make_loop, tmp_path):
+    (tmp_path / "file").touch()
+    loop = make_loop(SETTINGS.replaced(saved_pictures_dir=str(tmp_path / "file")))
+    run_script(loop, ["p"])
+    assert any(part.startswith("not saved: ") for part in loop._status_parts())
+
+
+def test_p_and_q_at_once_save_the_picture(make_loop, tmp_path):
+    saved = tmp_path / "saved"
+    loop = make_loop(SETTINGS.replaced(saved_pictures_dir=str(saved)))
+    run_live(loop, FakeWindow([ord("p"), ord("p"), ord("q")]))
+    assert loop.close()
+    assert len(list(saved.iterdir())) == 2
+
+
+class Reel:
+    """A film in memory."""
+
+    def __init__(self) -> None:
+        self.pictures, self.message = [], ""
+
+    def show(self, picture) -> None:
+        self.pictures.append(picture.copy())
+
+
+def test_a_scripted_film_sees_the_start_and_each_key_settled(make_loop):
+    loop = make_loop(apps=[SmallApp(delay=0.02)])
+    loop.film = Reel()
+    run_script(loop, ["e", "x", "q", "e"])
+    assert [levels(picture) for picture in loop.film.pictures] == [(10, 10), (20, 20), (20, 21)]
+
+
+def test_a_live_film_sees_what_the_window_shows_and_its_failure_is_in_the_status(make_loop):
+    loop, screen = make_loop(), FakeWindow([ord("x")], [ord("h")], polls_open=30)
+    loop.film = Reel()
+    run_live(loop, screen)
+    assert len(screen.shown) >= 3
+    assert all(map(np.array_equal, screen.shown, loop.film.pictures))
+    assert len(screen.shown) == len(loop.film.pictures)
+    loop.film.message = "recording has stopped"
+    assert "recording has stopped" in list(loop._status_parts())
