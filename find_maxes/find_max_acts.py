@@ -31,7 +31,9 @@ def _percentage(text: str) -> float:
     return value / 100
 
 
-def _from(least: int) -> Callable[[str], int]:
+def whole_from(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least`."""
+
     def number(text: str) -> int:
         value = int(text)
         if value < least:
@@ -54,13 +56,13 @@ def flag(about: str) -> dict[str, Any]:
 
 # fmt: off
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--N": {"type": _from(1), "default": 9, "dest": "top", "metavar": "N",
+    "--N": {"type": whole_from(1), "default": 9, "dest": "top", "metavar": "N",
             "help": "images a unit (9)"},
     "--layers": {"nargs": "+", "metavar": "LAYER", "help": "default: all that hold data"},
     "--gpu": flag("compute on the GPU"),
-    "--batch-size": {"type": _from(1), "default": 64, "metavar": "N",
+    "--batch-size": {"type": whole_from(1), "default": 64, "metavar": "N",
                      "help": "pictures decoded ahead (64); it does not change the result"},
-    "--workers": {"type": _from(0), "default": min(_cores(), 16), "metavar": "N",
+    "--workers": {"type": whole_from(0), "default": min(_cores(), 16), "metavar": "N",
                   "help": "processes that decode (default: one a core; 0: this one does)"},
     "--mean": {"metavar": "M", "help": "a file, one value a channel as (104,117,123), or None;"
                                        " default: from the settings"},

@@ -97,6 +97,18 @@ class Recipe:
             values = values * np.float32(self.input_scale)
         return values
 
+    def to_picture(self, values: FloatArray) -> FloatArray:
+        """Undo `to_input`: (..., height, width, 3), RGB, 0 to 255."""
+        out = values / np.float32(self.input_scale)
+        if self.mean is not None:
+            out = out + self.mean
+        return self.in_rgb(out * np.float32(255 / self.raw_scale))
+
+    def in_rgb(self, values: FloatArray) -> FloatArray:
+        """Order the channels (last axis) of an input, or of its diff, as R, G, B."""
+        order = [0, 0, 0] if self.channels == 1 else [self.swap.index(i) for i in range(3)]
+        return values[..., order]
+
     def fill_colour(self) -> tuple[int, int, int]:
         """Return the colour that zero in the net's input is: RGB, 0 to 255; 128 without mean."""
         if self.mean is None:

@@ -33,7 +33,7 @@ layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
 
 
 def photo(seed, height, width):
-    """A smooth picture with a few coloured blobs."""
+    """Coloured blobs, with noise: flat areas would leave max pooling's choice to rounding."""
     random = np.random.default_rng(seed)
     image = np.empty((height, width, 3), np.uint8)
     image[:] = random.integers(0, 255, 3)
@@ -41,7 +41,8 @@ def photo(seed, height, width):
         centre = (int(random.integers(0, width)), int(random.integers(0, height)))
         colour = [int(c) for c in random.integers(0, 255, 3)]
         cv2.circle(image, centre, int(random.integers(4, 30)), colour, -1)
-    return cv2.GaussianBlur(image, (5, 5), 1.5)
+    noise = random.normal(0, 4, image.shape)
+    return np.clip(cv2.GaussianBlur(image, (5, 5), 1.5) + noise, 0, 255).astype(np.uint8)
 
 
 def write_photos(folder, count=40):
