@@ -26,7 +26,7 @@ from caffevis.preprocess import InputError
 from caffevis.request import Back, NetRequest, NetResult
 from caffevis.state import State, first_state
 from caffevis.unit_worker import UnitImages
-from toolbox.app import Drawing, Timing
+from toolbox.app import Activations, Drawing, Timing
 from toolbox.bindings import Binding
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
@@ -104,6 +104,7 @@ class CaffeVisApp:
         self._frame: Frame | None = None
         self._ready: tuple[Frame, FloatArray] | None = None
         self._shown: Shown | None = None
+        self._published: Activations | None = None
         self._record: Record | None = None
         self._answered: NetRequest | None = None
         self._submitted: NetRequest | None = None
@@ -185,6 +186,13 @@ class CaffeVisApp:
     def shown_frame(self) -> Frame | None:
         """Return the frame that the activations on the screen are of."""
         return self._shown.result.request.frame if self._shown else None
+
+    def published(self) -> Activations | None:
+        """Let other apps see the layer on the screen."""
+        return self._published
+
+    def notice(self, seen: Activations) -> None:
+        """Pass other apps' networks over: this one shows its own."""
 
     def title(self) -> str:
         """Return the network's name."""
@@ -290,5 +298,8 @@ class CaffeVisApp:
             self._show(self._state, shown.result)
 
     def _show(self, state: State, result: NetResult) -> None:
+        if self._shown is None or self._shown.result is not result:
+            request = result.request
+            self._published = Activations(request.frame, request.layer, result.activations)
         self._shown = Shown(state, result)
         self._record = follow(self._record, state, result)

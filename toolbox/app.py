@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 from toolbox.bindings import Binding, Bindings
 from toolbox.config import Settings, SettingsError
 from toolbox.frame import Frame
-from toolbox.images import Image
+from toolbox.images import FloatArray, Image
 from toolbox.pointer import Pointer
 
 
@@ -47,6 +47,25 @@ class Timing:
     milliseconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """What an app lets the others see of its network: a layer's answer to a frame.
+
+    Parameters
+    ----------
+    frame : Frame
+        The picture.
+    layer : str
+        The layer's name.
+    values : ndarray of float32, shape (units, ...)
+        Not to be changed.
+    """
+
+    frame: Frame
+    layer: str
+    values: FloatArray
+
+
 class App(Protocol):
     """What the loop needs of an app. All methods run in the main thread.
 
@@ -77,6 +96,12 @@ class App(Protocol):
 
     def update(self) -> None:
         """Take finished work and ask for the next, without waiting."""
+
+    def published(self) -> Activations | None:
+        """Return what the other apps may see, the same object until there is something new."""
+
+    def notice(self, seen: Activations) -> None:
+        """Take what another app has published, once for each new object."""
 
     def wait(self, seconds: float) -> None:
         """Wait for the work under way, at most this long."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 
-from toolbox.app import App, Drawing, all_bindings
+from toolbox.app import Activations, App, Drawing, all_bindings
 from toolbox.config import Settings
 from toolbox.core import CAMERA, CORE_BINDINGS, CoreState
 from toolbox.core_panes import (
@@ -97,6 +97,7 @@ class Loop:
         self._done: deque[tuple[float, int]] = deque()
         self._rate = 0.0
         self._rated = 0.0
+        self._seen: dict[App, Activations] = {}
         for app in self.apps:
             app.start()
 
@@ -167,6 +168,7 @@ class Loop:
                 app.set_frame(frame)
             app.update()
         self._saver.update()
+        self._share()
         self._count_frames()
         drawings = [*self._core_drawings(), *(d for app in self.apps for d in app.drawings())]
         # An app may draw a pane of the window's own, such as the input, in its stead.
@@ -176,6 +178,17 @@ class Loop:
         changed = changed or overlay != self._overlay
         self._overlay = overlay
         return changed
+
+    def _share(self) -> None:
+        """Tell each app what the others have published since the last step."""
+        for app in self.apps:
+            seen = app.published()
+            if seen is None or seen is self._seen.get(app):
+                continue
+            self._seen[app] = seen
+            for other in self.apps:
+                if other is not app:
+                    other.notice(seen)
 
     def picture(self) -> Image:
         """Return the window's picture, with the overlays that are on (RGB)."""
@@ -214,7 +227,7 @@ class Loop:
         ]
 
     def _status_parts(self) -> Iterable[str]:
-        yield from (app.status() for app in self.apps)
+        yield from (text for app in self.apps if (text := app.status()))
         if self._rate and self.inputs.playing:
             yield f"FPS: {self._rate:.1f}"
         if self.state.mode == CAMERA:

@@ -10,6 +10,7 @@ import pytest
 from settings import TABLE
 from toolbox import config, window
 from toolbox.app import Drawing
+from toolbox.base_app import BaseApp
 from toolbox.bindings import Binding, BindingError
 from toolbox.files import FileQuery
 from toolbox.imagefile import ImageError, read_image, write_image
@@ -21,7 +22,7 @@ from toolbox.tour import Stop, run_tour
 from toolbox.worker import Worker
 
 
-class SmallApp:
+class SmallApp(BaseApp):
     """Shows in its pane the frame's brightness plus the number of `x` presses."""
 
     heading = "Small"
