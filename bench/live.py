@@ -166,10 +166,13 @@ def _tables(model: Model, results: dict[str, dict[str, Any]]) -> list[Table]:
             seconds.setdefault(f"forward and deconv alone, {count} threads", time)
         seconds[f"app, {where}"] = found["app"]
         share = found["alone"][threads] / found["app"]
+        most = max(found["alone"], key=int)
+        whole = found["alone"][most] / found["app"]
         notes += [
             goal(f"{where}: frames a second", 1 / found["app"], GOALS[model.name], at_least=True),
             goal(f"{where}: of the net alone in as many threads ({threads})", share, SHARE,
                  at_least=True),
+            f"{where}: of the net alone in all {most} threads, none left for a window: {whole:.2f}",
         ]  # fmt: skip
         for kind, times in found["keys"].items():
             keys[f"{where}, to {kind}, median"] = float(np.median(times))

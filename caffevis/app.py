@@ -256,7 +256,8 @@ class CaffeVisApp:
 
         While a frame is being computed, a change of view is asked of that same
         frame first: it needs no second forward pass, so the key is seen to act
-        before the next frame is begun. Where the worker has begun the next one
+        before the next frame is begun; another layer even without its back pass,
+        which comes with the next frame. Where the worker has begun the next one
         already, the earlier frame would cost a forward pass again: the change is
         then asked of the newest.
         """
@@ -265,6 +266,8 @@ class CaffeVisApp:
         current = self._worker.current
         if current is not None:
             request = self._request(current.frame)
+            if request.layer != current.layer:
+                request = replace(request, back=None)
             if request == self._submitted != current:
                 return  # it is the next to be begun
             if request != current and self._worker.submit_behind(current, request):

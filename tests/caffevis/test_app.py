@@ -177,6 +177,31 @@ def test_a_change_of_view_goes_before_the_next_frame(app, net, make_frame):
     assert (1, "fc") in seen
 
 
+def test_another_layer_is_shown_at_once_and_its_back_pass_follows(app, net, make_frame):
+    app.set_frame(make_frame(1))
+    press(app, "o down b")
+    settle(app)
+    net.calls.clear()
+    net.delay = 0.1
+    app.set_frame(make_frame(2))
+    app.update()
+    deadline = time.monotonic() + 10
+    while not net.calls:
+        assert time.monotonic() < deadline
+    press(app, "u")
+    seen = []
+    while not app.settled():
+        assert time.monotonic() < deadline
+        app.wait(0.05)
+        app.update()
+        request = app.result.request
+        if request.layer == "conv" and (not seen or seen[-1] is not request):
+            seen.append(request)
+    assert [request.back is None for request in seen] == [True, False]
+    assert app.result.back_image is not None
+    assert [call[0] for call in net.calls] == ["forward", "grad", "grad"]
+
+
 def test_an_error_becomes_a_message_and_the_app_goes_on(app, net, make_frame, caplog):
     from caffevis.network import EngineError
 
