@@ -64,7 +64,10 @@ def _x11() -> Desktop | None:
     finally:
         x11.XCloseDisplay(connection)
     found = re.search(rb"^Xft\.dpi:\s*([0-9.]+)", resources, re.MULTILINE)
-    return Desktop(width, height, float(found[1]) / USUAL_DPI if found else 1.0)
+    density = float(found[1]) / USUAL_DPI if found else 1.0
+    # What Qt enlarges at the user's wish is not to be drawn larger again.
+    enlarged = max(float(os.environ.get("QT_SCALE_FACTOR") or 1), 0.1)
+    return Desktop(int(width / enlarged), int(height / enlarged), density / enlarged)
 
 
 def _first_monitor(connection: ctypes.c_void_p) -> tuple[int, int] | None:

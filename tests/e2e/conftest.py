@@ -185,6 +185,19 @@ class Display:
         x11.XSendEvent(connection, ctypes.c_ulong(int(window)), 0, ctypes.c_long(0), event)
         x11.XCloseDisplay(connection)
 
+    def set_density(self, dpi: int) -> None:
+        """Do what a desktop does that is set to more pixels an inch than 96."""
+        x11 = ctypes.CDLL("libX11.so.6")
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        x11.XDefaultRootWindow.restype = ctypes.c_ulong
+        connection = ctypes.c_void_p(x11.XOpenDisplay(self.name.encode()))
+        manager, string = 23, 31  # the atoms RESOURCE_MANAGER and STRING
+        text = f"Xft.dpi:\t{dpi}\n".encode()
+        root = ctypes.c_ulong(x11.XDefaultRootWindow(connection))
+        x11.XChangeProperty(connection, root, ctypes.c_ulong(manager), ctypes.c_ulong(string), 8,
+                            0, text, len(text))  # fmt: skip
+        x11.XCloseDisplay(connection)
+
     def picture(self) -> np.ndarray:
         """Read the screen as RGB from the XWD file that Xvfb keeps."""
         data = self.file.read_bytes()

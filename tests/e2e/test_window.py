@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from toolbox.desktop import Desktop, find_desktop
 from toolbox.imagefile import read_image
 
 CURSOR, BACKGROUND = (128, 255, 128), (51, 51, 51)
@@ -168,14 +169,15 @@ def test_the_image_folder_may_go_and_return_while_the_window_is_open(make_sessio
         assert np.array_equal(back[name], first[name]), name
 
 
+def size(session) -> tuple[int, int]:
+    geometry = session.display.xdotool("getwindowgeometry", "--shell", session.window)
+    values = dict(line.split("=") for line in geometry.splitlines())
+    return int(values["WIDTH"]), int(values["HEIGHT"])
+
+
 def test_a_window_larger_than_the_screen_shrinks_unless_its_scale_is_set(
     make_session, display, world, tmp_path
 ):
-    def size(session) -> tuple[int, int]:
-        geometry = display.xdotool("getwindowgeometry", "--shell", session.window)
-        values = dict(line.split("=") for line in geometry.splitlines())
-        return int(values["WIDTH"]), int(values["HEIGHT"])
-
     wide = (world / "settings.py").read_text(encoding="utf-8").replace("1200))", "1600))")
     folder = tmp_path / "wide"
     folder.mkdir()
@@ -189,3 +191,27 @@ def test_a_window_larger_than_the_screen_shrinks_unless_its_scale_is_set(
     assert height <= display.HEIGHT - 80
     (folder / "settings.py").write_text(wide + "global_scale = 1.1\n", encoding="utf-8")
     assert size(make_session(world=folder))[0] == round(1600 * 1.1)
+
+
+def test_at_high_density_the_window_is_drawn_larger_once_and_not_by_qt_too(make_session, display):
+    display.set_density(192)
+    try:
+        width, height = size(make_session())
+    finally:
+        display.set_density(96)
+    scale = min((display.WIDTH - 10) / 1200, (display.HEIGHT - 80) / 630)  # 2 would not fit
+    assert (width, height) == pytest.approx((1200 * scale, 630 * scale), rel=0.01)
+    assert (width, height) > (1200, 630)
+
+
+def test_the_screen_is_asked_of_the_x_server(display, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display.name)
+    monkeypatch.delenv("QT_SCALE_FACTOR", raising=False)
+    assert find_desktop() == Desktop(display.WIDTH, display.HEIGHT, 1.0)
+    display.set_density(144)
+    try:
+        assert find_desktop() == Desktop(display.WIDTH, display.HEIGHT, 1.5)
+        monkeypatch.setenv("QT_SCALE_FACTOR", "2")  # what Qt enlarges takes twice the room
+        assert find_desktop() == Desktop(display.WIDTH // 2, display.HEIGHT // 2, 0.75)
+    finally:
+        display.set_density(96)
