@@ -23,13 +23,14 @@ from toolbox.config import Settings, SettingsError
 from toolbox.core import CORE_BINDINGS
 from toolbox.desktop import find_desktop, fitting_scale
 from toolbox.files import FileQuery
+from toolbox.filmfile import FilmError, FilmFile, check_film
 from toolbox.imagefile import ImageError, check_writable, write_image
 from toolbox.inputs import Inputs
 from toolbox.lists import FilesError
 from toolbox.loop import Loop, LoopError, run_live, run_script, still_clock
 from toolbox.moving import Spec, camera_label
 from toolbox.panes import PaneError
-from toolbox.record import Film, FilmError, FilmFile, LiveFilm, ScriptedFilm, check_film
+from toolbox.record import Film, LiveFilm, ScriptedFilm
 from toolbox.tour import TOUR, run_tour
 from toolbox.window import Display, NoDisplayError, Window
 

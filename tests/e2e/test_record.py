@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from tests.e2e.conftest import ENVIRONMENT, ROOT, wait_for
 from toolbox.imagefile import read_image
 
 
@@ -127,6 +130,23 @@ def test_however_the_window_ends_the_film_is_whole(make_session, in_process, tmp
     assert near(frames[-1], last)
     assert not near(frames[-1], first)
     assert any(near(frame, first) for frame in frames[:-1])
+
+
+def test_ctrl_c_in_a_script_leaves_the_film_up_to_there(world, tmp_path):
+    out = tmp_path / "out.mp4"
+    command = [sys.executable, str(ROOT / "live_vis.py"), "--settings", str(world / "settings.py"),
+               "--headless", "--record", str(out), "--keys", "o u " * 2000]  # fmt: skip
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+
+    def size() -> int:
+        return sum(path.stat().st_size for path in tmp_path.glob("out.*.part.mp4"))
+
+    wait_for(lambda: size() > 1_000_000 or process.poll() is not None, "some of the film", 60)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=20)
+    assert (process.returncode, printed) == (130, "")
+    assert len(play(out)) > 25
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_of_a_killed_process_the_part_of_an_avi_can_be_played(make_session, tmp_path):
