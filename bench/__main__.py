@@ -8,12 +8,12 @@ import sys
 import cv2
 import torch
 
-from bench import backward, drawing, forward, live, loading, tricks
+from bench import backward, drawing, forward, live, loading, optimize, tricks
 from bench.machine import describe
 from bench.registry import BENCHMARKS
 
 # Importing a benchmark's module registers it.
-MODULES = (forward, backward, loading, drawing, live, tricks)
+MODULES = (forward, backward, loading, drawing, live, optimize, tricks)
 
 
 def main() -> int:

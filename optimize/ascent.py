@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Batch:
     regularisers : sequence of type
         The ordered list; those that no member uses are left out.
     chunk : int
-        How many images the net is shown at once.
+        How many images the net is shown at once, at most.
     """
 
     members: Sequence[FindParams]
@@ -169,8 +170,8 @@ class Ascent:
         return pushed, whole
 
     def _net(self, seen: Tensor) -> tuple[Pushed, Tensor]:
-        section, push, chunk = self._batch.view.section, self._batch.push, self._batch.chunk
-        n = len(seen)
+        section, push, n = self._batch.view.section, self._batch.push, len(seen)
+        chunk = math.ceil(n / math.ceil(n / self._batch.chunk))  # of about one size
         parts, grads = [], []
         for start in range(0, n, chunk):
             part = slice(start, min(start + chunk, n))

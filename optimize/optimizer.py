@@ -25,8 +25,8 @@ from optimize.results import FindResults
 from optimize.starts import FloatArray, start
 from torchcaffe.regions import Region
 
-_CHUNK_VALUES = 4_000_000  # of the largest map of a chunk: about what a processor's cache holds
-_BATCH_VALUES = 2_500_000  # of the images of a batch, by default
+_CHUNK_VALUES = 10_000_000  # of a chunk's largest map
+_BATCH_VALUES = 5_000_000  # of the images of a batch, by default
 _MOST_MEMBERS = 1024
 
 

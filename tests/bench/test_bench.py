@@ -11,9 +11,11 @@ import torch
 
 from bench import __main__ as command
 from bench import plain
-from bench.nets import CALTECH, Model, opencv_net, photo, torch_weights
+from bench.nets import CALTECH, MEAN, Model, opencv_net, photo, torch_weights
+from bench.optimize import RECIPE, original_loop
 from bench.registry import BENCHMARKS, Table, benchmark
 from bench.timing import MIN_ROUNDS, WARM_UP, interleaved
+from optimize import GradientOptimizer
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,14 @@ def x_gradient(net, x: np.ndarray, diff: np.ndarray) -> np.ndarray:
     tensor = torch.from_numpy(x).requires_grad_()
     conv5 = plain.forward(torch_weights(net), tensor)[1]
     return torch.autograd.grad(conv5, tensor, torch.from_numpy(diff))[0].numpy()
+
+
+def test_contenders_agree_on_the_ascent(net):
+    loop = original_loop(net, "fc8", 7)
+    p = RECIPE.replaced(push_layer="fc8", push_channel=7)
+    ours = GradientOptimizer(net, MEAN).run_optimize(p)
+    distance = np.linalg.norm(ours.best_xx - loop)
+    assert distance < 0.05 * np.linalg.norm(loop - original_loop(net, "fc8", 8))
 
 
 def test_contenders_take_turns():
