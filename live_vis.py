@@ -22,12 +22,13 @@ from toolbox.bindings import BindingError
 from toolbox.config import Settings, SettingsError
 from toolbox.core import CORE_BINDINGS
 from toolbox.desktop import find_desktop, fitting_scale
+from toolbox.drive import LoopError, run_live, run_script
 from toolbox.files import FileQuery
 from toolbox.filmfile import FilmError, FilmFile, check_film
 from toolbox.imagefile import ImageError, check_writable, write_image
 from toolbox.inputs import Inputs
 from toolbox.lists import FilesError
-from toolbox.loop import Loop, LoopError, run_live, run_script, still_clock
+from toolbox.loop import Loop, still_clock
 from toolbox.moving import Spec, camera_label
 from toolbox.panes import PaneError
 from toolbox.record import Film, LiveFilm, ScriptedFilm

@@ -11,9 +11,10 @@ from bench.registry import Table, benchmark
 from bench.timing import interleaved
 from caffevis.app import CaffeVisApp
 from toolbox import config
+from toolbox.drive import run_script
 from toolbox.files import FileQuery
 from toolbox.inputs import Inputs
-from toolbox.loop import Loop, run_script
+from toolbox.loop import Loop
 from toolbox.screen import Screen
 
 GOAL_MS = 5.0

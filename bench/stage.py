@@ -19,10 +19,11 @@ from bench.nets import MEAN, PHOTO, Model
 from bench.video import PacedVideo, read_number
 from caffevis.app import CaffeVisApp
 from toolbox import config
+from toolbox.drive import run_live, run_script
 from toolbox.files import FileQuery
 from toolbox.images import Image
 from toolbox.inputs import Inputs
-from toolbox.loop import Loop, run_live, run_script
+from toolbox.loop import Loop
 from toolbox.moving import Spec
 from toolbox.pointer import MouseEvent
 from toolbox.window import Window

@@ -1,6 +1,6 @@
 """The main loop: keys in, frames to the apps, changed panes onto the screen.
 
-`Loop` knows neither window nor script; `run_live` and `run_script` drive it.
+`Loop` knows neither window nor script; those of `toolbox/drive.py` drive it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-
-import cv2
 
 from toolbox.app import Activations, App, Drawing, all_bindings
 from toolbox.config import Settings
@@ -27,27 +25,19 @@ from toolbox.core_panes import (
 from toolbox.frame import Frame
 from toolbox.images import Image, to_colour
 from toolbox.inputs import Inputs
-from toolbox.keys import decode
 from toolbox.panes import PaneError, make_layout
 from toolbox.pointer import MouseEvent, Pointer
 from toolbox.record import Film
 from toolbox.saver import PictureSaver
 from toolbox.screen import Screen
-from toolbox.window import Window
 from toolbox.worker import close_all
 
 TITLE = "Deep Visualization Toolbox"
 CORE_PANES = ("input", "caffevis_status")
 # Panes of other versions: their files load, the panes stay empty.
 FOREIGN_PANES = ("caffevis_buttons", "caffevis_upconv")
-IDLE_WAIT_MS = 10
-POLL_EVERY_SECONDS = 0.004
 FPS_SECONDS = 2.0
 FPS_EVERY_SECONDS = 0.5
-
-
-class LoopError(Exception):
-    """A scripted run that does not come to rest; one sentence."""
 
 
 def still_clock() -> float:
@@ -268,124 +258,3 @@ class Loop:
         moving = len(self._done) > 2 and ended > begun
         self._rate = (last - first) / (ended - begun) if moving else 0.0
         self._rated = now
-
-
-class KeyQueue:
-    """Collects keys and mouse events from a window, also while panes are being drawn.
-
-    Parameters
-    ----------
-    window : Window
-        Where keys are pressed and the mouse is used.
-    """
-
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self._events: deque[str | MouseEvent] = deque()
-        self._polled = time.perf_counter()
-
-    def poll(self, milliseconds: int) -> None:
-        """Wait for a key, and keep keys and mouse events."""
-        for event in self._window.poll(milliseconds):
-            known = event if isinstance(event, MouseEvent) else decode(event)
-            if known is not None:
-                self._events.append(known)
-        self._polled = time.perf_counter()
-
-    def poll_if_due(self) -> None:
-        """Poll where the last time is so long ago that two keys could fall together."""
-        if time.perf_counter() - self._polled > POLL_EVERY_SECONDS:
-            self.poll(1)
-
-    def take(self) -> Iterable[str | MouseEvent]:
-        """Take the keys and mouse events collected so far, in order."""
-        while self._events:
-            yield self._events.popleft()
-
-
-def run_live(loop: Loop, window: Window) -> None:
-    """Run until the user quits or closes the window.
-
-    Parameters
-    ----------
-    loop : Loop
-        Closed by the caller.
-    window : Window
-        Closed by the caller.
-    """
-    cv2.setNumThreads(1)  # the drawing is small, and the other cores compute
-    keys = KeyQueue(window)
-    busy_wait = loop.settings.main_loop_sleep_ms
-    loop.step()
-    show(loop, window)
-    while not loop.state.quit:
-        waiting = loop.inputs.moving or not loop.settled()
-        keys.poll(busy_wait if waiting else max(busy_wait, IDLE_WAIT_MS))
-        if not window.is_open():
-            return
-        for event in keys.take():
-            if isinstance(event, MouseEvent):
-                loop.point(event)
-            else:
-                loop.press(event)
-        if loop.step(keys.poll_if_due):
-            show(loop, window)
-
-
-def show(loop: Loop, window: Window) -> None:
-    """Show the picture to the user, and to the film where there is one."""
-    picture = loop.picture()
-    window.show(picture)
-    if loop.film is not None:
-        loop.film.show(picture)
-
-
-def settle(loop: Loop, seconds: float) -> None:
-    """Step until everything asked for is computed and drawn.
-
-    Parameters
-    ----------
-    loop : Loop
-        Driven by a script.
-    seconds : float
-        How long that may take.
-
-    Raises
-    ------
-    LoopError
-        It took longer.
-    """
-    deadline = time.monotonic() + seconds
-    while loop.step() or not loop.settled():
-        if time.monotonic() > deadline:
-            raise LoopError(f"The picture had not settled after {seconds:g} seconds.")
-        for app in loop.apps:
-            app.wait(0.002)
-
-
-def run_script(loop: Loop, keys: Iterable[str], seconds: float = 300.0) -> Image:
-    """Press keys one after the other, each after the picture has settled.
-
-    Parameters
-    ----------
-    loop : Loop
-        Made with `still_clock`, so that the picture is the same every time.
-    keys : iterable of str
-        Labels of `toolbox.keys`.
-    seconds : float
-        How long each may take.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, 3)
-        The window's picture after the last key, RGB.
-    """
-    for key in (None, *keys):
-        if key is not None:
-            loop.press(key)
-        if loop.state.quit:
-            break
-        settle(loop, seconds)
-        if loop.film is not None:
-            loop.film.show(loop.picture())
-    return loop.picture()

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolbox.drive import run_script
 from toolbox.imagefile import ImageError, write_image
-from toolbox.loop import Loop, run_script
+from toolbox.loop import Loop
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from caffevis.app import CaffeVisApp
 from toolbox import config
 from toolbox.app import Activations
 from toolbox.bindings import Binding
+from toolbox.drive import run_script
 from toolbox.files import FileQuery
 from toolbox.frame import Frame
 from toolbox.imagefile import write_image
 from toolbox.inputs import Inputs
-from toolbox.loop import Loop, run_script
+from toolbox.loop import Loop
 from toolbox.text import Style
 
 FRAME = Frame(1, np.zeros((4, 4, 3), np.uint8), "photo")

@@ -15,7 +15,8 @@ from live_vis import make_inputs
 from tests.toolbox.sources import FakeCapture
 from toolbox import inputs as inputs_module
 from toolbox.app import load_apps
-from toolbox.loop import Loop, run_script, settle, still_clock
+from toolbox.drive import run_script, settle
+from toolbox.loop import Loop, still_clock
 
 PICTURE = (slice(0, 600), slice(0, 1200))  # all panes but the status line
 

@@ -12,10 +12,11 @@ from toolbox import config, window
 from toolbox.app import Drawing
 from toolbox.base_app import BaseApp
 from toolbox.bindings import Binding, BindingError
+from toolbox.drive import KeyQueue, LoopError, run_live, run_script
 from toolbox.files import FileQuery
 from toolbox.imagefile import ImageError, read_image, write_image
 from toolbox.inputs import Inputs
-from toolbox.loop import KeyQueue, Loop, LoopError, run_live, run_script, still_clock
+from toolbox.loop import Loop, still_clock
 from toolbox.panes import PaneError
 from toolbox.pointer import CLICK, WHEEL_UP, MouseEvent, Pointer
 from toolbox.tour import Stop, run_tour
