@@ -205,6 +205,7 @@ def write_maxes(
             arrays[f"{name}/histogram_width"] = np.exp2(found["exponents"].astype(np.float64))
             arrays[f"{name}/lowest"] = found["lowest"]
             arrays[f"{name}/highest"] = found["highest"]
+            arrays[f"{name}/dead"] = layer.histogram.dead()
         if layer.correlation is not None:
             arrays[f"{name}/correlation"] = layer.correlation.matrix()
     write(path, arrays, compress=True)

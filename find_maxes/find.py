@@ -14,10 +14,11 @@ from types import FrameType
 from typing import Any
 
 import cv2
+import torch
 from tqdm import tqdm
 
 import torchcaffe as caffe
-from find_maxes import files, report
+from find_maxes import charts, cluster, files, report
 from find_maxes.decode import Decoder
 from find_maxes.errors import FindMaxesError
 from find_maxes.filelist import ImageList, read_images
@@ -25,6 +26,8 @@ from find_maxes.network import NetFiles, Runner
 from find_maxes.options import make_recipe, read_settings
 from find_maxes.scan import Job, Scan, describe
 from find_maxes.totals import Totals, Wanted, remaining
+
+CPU = torch.device("cpu")
 
 
 class Progress:
@@ -207,10 +210,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"stopped; {progress.path} is kept: go on with --resume", file=sys.stderr)
         return 130
     files.write_maxes(options.outfile, totals, runner.shapes, images, settings)
+    folder = charts.write_charts(options.outfile, totals)
     with contextlib.suppress(FileNotFoundError):
         progress.path.unlink()
     seconds = time.perf_counter() - begun
     print(report.summary(totals, images, options.outfile, seconds, totals.count - before))
+    if folder is not None:
+        print(f"{report.dead(totals)}; pictures and lists in {folder}")
     print(report.shares(scan.clock), file=sys.stderr)
     return 1 if len(totals.bad) > options.max_bad * len(images) else 0
 
@@ -218,4 +224,16 @@ def run(options: argparse.Namespace) -> int:
 def _totals(
     scan: Scan, images: ImageList, base: Totals, progress: Progress, options: argparse.Namespace
 ) -> Totals:
-    return scan_here(scan, images, base, progress, options)
+    """Scan what is left, here or on a cluster."""
+    if options.scheduler is None:
+        return scan_here(scan, images, base, progress, options)
+    totals = base if base.layers else scan.empty().to(CPU)
+    with Stop() as stop, cluster.connect(options.scheduler) as client:
+        for part in cluster.scan_there(client, scan.job, images, base.done, scan.runner.size):
+            totals = totals.merged(part)
+            progress.show(totals.count, totals.bad)
+            if stop.asked or progress.is_due():
+                progress.save(totals)
+            if stop.asked:
+                raise KeyboardInterrupt
+    return totals

@@ -26,6 +26,15 @@ def summary(totals: Totals, images: ImageList, out: Path, seconds: float, count:
     return "\n".join(lines)
 
 
+def dead(totals: Totals) -> str:
+    """Say how many units are dead."""
+    count, kept = 0, False
+    for layer in totals.layers.values():
+        if layer.histogram is not None:
+            count, kept = count + int(layer.histogram.dead().sum()), True
+    return f"{count} dead unit(s)" if kept else "dead units are found with --histograms"
+
+
 def shares(clock: Clock) -> str:
     """Say where the time went."""
     parts = {name: value for name, value in clock.seconds.items() if name != "decode"}

@@ -84,6 +84,10 @@ class Histogram:
             torch.maximum(self.highest, other.highest),
         )
 
+    def dead(self) -> np.ndarray:
+        """Return which units have one value in all images (or none): bool (units,)."""
+        return np.asarray((self.lowest >= self.highest).cpu().numpy())
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the tensors as arrays, by name."""
         return {name: value.cpu().numpy() for name, value in vars(self).items()}
