@@ -1,6 +1,6 @@
 """The bundled model with the example app beside it.
 
-python live_vis.py --settings apps/settings_local.example-layer_plot.py
+python live_vis.py --settings apps/layer_plot_settings.py
 """
 
 installed_apps = (("caffevis.app", "CaffeVisApp"), ("apps.layer_plot", "LayerPlotApp"))
