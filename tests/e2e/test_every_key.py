@@ -104,12 +104,13 @@ def test_every_row_has_a_case():
 @pytest.mark.parametrize(("tag", "key"), PRESSES)
 def test_a_key_changes_its_panes(shared_session, in_process, tmp_path, tag, key):
     session, case = shared_session, CASES[tag]
-    out = tmp_path / "out.png"
-    script = f"{case.before} {key}"
-    assert in_process("--headless", "--keys", script, "--screenshot", out).code == 0
-    before = session.press(*keysyms(case.before)) if case.before else session.quiet()
+    prepared, scripted = (
+        picture_of(in_process, tmp_path / "out.png", keys)
+        for keys in (case.before, f"{case.before} {key}")
+    )
+    session.press(*keysyms(case.before))
+    before = until_as_scripted(session, prepared)
     session.press(*keysyms(key))
-    scripted = read_image(out)
     after = until_as_scripted(session, scripted)
     try:
         changed = {name for name in before if not np.array_equal(before[name], after[name])}
@@ -117,6 +118,11 @@ def test_a_key_changes_its_panes(shared_session, in_process, tmp_path, tag, key)
         assert differing(session, after, scripted) == []
     finally:
         undo(session, tag)
+
+
+def picture_of(in_process, out, keys: str) -> np.ndarray:
+    assert in_process("--headless", "--keys", keys, "--screenshot", out).code == 0
+    return read_image(out)
 
 
 def differing(session, panes, scripted) -> list[str]:
