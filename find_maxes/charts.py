@@ -49,7 +49,7 @@ def write_charts(out: Path, totals: Totals) -> Path | None:
     """
     folder = folder_of(out)
     dead, pairs, drawn = [], [], False
-    for name, layer in totals.layers.items():
+    for name, layer in totals.statistics.items():
         if layer.histogram is not None:
             _draw(folder / "histograms", name, draw_histograms(layer.histogram))
             dead += [f"{name}\t{unit}" for unit in np.flatnonzero(layer.histogram.dead())]

@@ -193,8 +193,8 @@ def write_maxes(
         "bad_index": np.array(list(totals.bad), np.int64),
         "bad_reason": np.array(list(totals.bad.values()), np.str_),
     }
-    for name, layer in totals.layers.items():
-        top = layer.tracker.arrays()
+    for name, tracker in totals.trackers().items():
+        top, layer = tracker.arrays(), totals.statistics[name]
         arrays[f"{name}/max_vals"] = top["values"]
         arrays[f"{name}/max_locs"] = locations(
             top["images"], top["places"], shapes[name][1:], images.classes

@@ -137,7 +137,9 @@ def open_job(options: argparse.Namespace) -> tuple[Job, Runner]:
     return Job(net, recipe, tuple(runner.shapes), wanted), runner
 
 
-def _begin(options: argparse.Namespace, progress: Progress, settings: dict[str, Any]) -> Totals:
+def _begin(
+    options: argparse.Namespace, progress: Progress, settings: dict[str, Any]
+) -> Totals | None:
     """Return what an earlier run has found, or nothing."""
     found = progress.path.exists()
     if options.resume and found:
@@ -149,7 +151,7 @@ def _begin(options: argparse.Namespace, progress: Progress, settings: dict[str, 
             f"note: this run replaces the checkpoint {progress.path} (--resume would go on)",
             file=sys.stderr,
         )
-    return Totals({}, {}, [])
+    return None
 
 
 def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
@@ -170,8 +172,7 @@ def scan_here(
     KeyboardInterrupt
         It was asked to end, and a checkpoint is written.
     """
-    device = caffe.device.current()
-    base = base.to(device) if base.layers else scan.empty()
+    base = base.to(caffe.device.current())
     size = scan.runner.size
     with Stop() as stop, Decoder(scan.job.recipe, size, options.workers, options.batch_size) as dec:
         for where in remaining(base.done, len(images)):
@@ -199,9 +200,10 @@ def run(options: argparse.Namespace) -> int:
     if options.resume and not progress.path.exists() and _is_finished(options.outfile, settings):
         print(f"{options.outfile} is finished already")
         return 0
-    base = _begin(options, progress, settings)
     cv2.setNumThreads(1)
-    scan, begun, before = Scan(job, runner), time.perf_counter(), base.count
+    scan, begun = Scan(job, runner), time.perf_counter()
+    base = _begin(options, progress, settings) or scan.empty()
+    before = base.count
     try:
         with progress.shown(base.count):
             progress.show(base.count, base.bad)
@@ -227,7 +229,7 @@ def _totals(
     """Scan what is left, here or on a cluster."""
     if options.scheduler is None:
         return scan_here(scan, images, base, progress, options)
-    totals = base if base.layers else scan.empty().to(CPU)
+    totals = base.to(CPU)
     with Stop() as stop, cluster.connect(options.scheduler) as client:
         for part in cluster.scan_there(client, scan.job, images, base.done, scan.runner.size):
             totals = totals.merged(part)

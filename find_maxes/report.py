@@ -11,16 +11,16 @@ from find_maxes.totals import Totals
 
 def summary(totals: Totals, images: ImageList, out: Path, seconds: float, count: int) -> str:
     """Say how many images were gone through and what was found."""
-    units = sum(len(layer.tracker.values) for layer in totals.layers.values())
+    units = sum(totals.units.values())
     rate = f", {count / seconds:.1f} images/s" if count else ""
     lines = [
-        f"{len(images)} images{rate}; {units} units of {len(totals.layers)} layer(s) -> {out}",
+        f"{len(images)} images{rate}; {units} units of {len(totals.units)} layer(s) -> {out}",
     ]
     if totals.bad:
         share = 100 * len(totals.bad) / len(images)
         lines.append(f"{len(totals.bad)} bad file(s), {share:.1f} %, left out (bad_index in {out})")
-    for name, layer in totals.layers.items():
-        empty = int((layer.tracker.images[:, 0] < 0).sum())
+    for name, tracker in totals.trackers().items():
+        empty = int((tracker.images[:, 0] < 0).sum())
         if empty and len(totals.bad) < len(images):
             lines.append(f"{empty} unit(s) of {name} gave no number in any image (NaN)")
     return "\n".join(lines)
@@ -29,7 +29,7 @@ def summary(totals: Totals, images: ImageList, out: Path, seconds: float, count:
 def dead(totals: Totals) -> str:
     """Say how many units are dead."""
     count, kept = 0, False
-    for layer in totals.layers.values():
+    for layer in totals.statistics.values():
         if layer.histogram is not None:
             count, kept = count + int(layer.histogram.dead().sum()), True
     return f"{count} dead unit(s)" if kept else "dead units are found with --histograms"

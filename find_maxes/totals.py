@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from find_maxes.statistics import Correlation, Histogram
-from find_maxes.tracker import Tracker, image_maxima
+from find_maxes.tracker import Maxima, Tracker
 from torchcaffe.blob import Shape
 
 Arrays = dict[str, np.ndarray]
@@ -27,64 +28,26 @@ class Wanted:
 
 
 @dataclass
-class LayerTotals:
-    """What is kept of one layer."""
+class Statistics:
+    """What is kept of a layer beside its top images."""
 
-    tracker: Tracker
     histogram: Histogram | None = None
     correlation: Correlation | None = None
 
-    @classmethod
-    def empty(cls, units: int, wanted: Wanted, device: torch.device | None = None) -> LayerTotals:
-        """Return the totals of no image."""
-        return cls(
-            Tracker.empty(units, wanted.top, device),
-            Histogram.empty(units, device) if wanted.histograms else None,
-            Correlation.empty(units, device) if wanted.correlation else None,
-        )
+    def update(self, maxima: Tensor) -> None:
+        """Take in maxima (images, units)."""
+        for part in (self.histogram, self.correlation):
+            if part is not None and len(maxima):
+                part.update(maxima)
 
-    def update(self, maps: Tensor, first: int, good: Tensor | None) -> None:
-        """Take in a batch (images, units, ...), numbered from `first`."""
-        maxima = image_maxima(maps, good)
-        self.tracker.update(maps, maxima, first)
-        if good is not None:
-            maxima = maxima[good]
-        for statistic in (self.histogram, self.correlation):
-            if statistic is not None and len(maxima):
-                statistic.update(maxima)
-
-    def merged(self, other: LayerTotals) -> LayerTotals:
-        """Return the totals of both sets of images."""
+    def merged(self, other: Statistics) -> Statistics:
+        """Return the statistics of both sets of images."""
         histogram, correlation = self.histogram, self.correlation
         if histogram is not None and other.histogram is not None:
             histogram = histogram.merged(other.histogram)
         if correlation is not None and other.correlation is not None:
             correlation = correlation.merged(other.correlation)
-        return LayerTotals(self.tracker.merged(other.tracker), histogram, correlation)
-
-    def arrays(self) -> Arrays:
-        """Return everything as arrays, by names such as `tracker/values`."""
-        return {
-            f"{part}/{name}": array
-            for part, value in vars(self).items()
-            if value is not None
-            for name, array in value.arrays().items()
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays, device: torch.device | None = None) -> LayerTotals:
-        """Return the totals that `arrays` describes."""
-        parts: dict[str, Arrays] = {}
-        for key, array in arrays.items():
-            part, name = key.split("/")
-            parts.setdefault(part, {})[name] = array
-        return cls(
-            Tracker.from_arrays(parts["tracker"], device),
-            Histogram.from_arrays(parts["histogram"], device) if "histogram" in parts else None,
-            Correlation.from_arrays(parts["correlation"], device)
-            if "correlation" in parts
-            else None,
-        )
+        return Statistics(histogram, correlation)
 
 
 @dataclass
@@ -93,15 +56,21 @@ class Totals:
 
     Attributes
     ----------
-    layers : dict of str to LayerTotals
-        By name.
+    units : dict of str to int
+        Layer -> how many units it has.
+    tracker : Tracker
+        Of the units of all layers, in their order: one step a batch for all of them.
+    statistics : dict of str to Statistics
+        By layer.
     bad : dict of int to str
         Image -> why it could not be read.
     done : list of (int, int)
         Which images are in here, in ascending, disjoint ranges.
     """
 
-    layers: dict[str, LayerTotals]
+    units: dict[str, int]
+    tracker: Tracker
+    statistics: dict[str, Statistics]
     bad: dict[int, str] = field(default_factory=dict)
     done: list[Range] = field(default_factory=list)
 
@@ -110,7 +79,22 @@ class Totals:
         cls, shapes: Mapping[str, Shape], wanted: Wanted, device: torch.device | None = None
     ) -> Totals:
         """Return the totals of no image, for layers of these shapes (units first)."""
-        return cls({n: LayerTotals.empty(s[0], wanted, device) for n, s in shapes.items()})
+        units = {name: shape[0] for name, shape in shapes.items()}
+        statistics = {
+            name: Statistics(
+                Histogram.empty(count, device) if wanted.histograms else None,
+                Correlation.empty(count, device) if wanted.correlation else None,
+            )
+            for name, count in units.items()
+        }
+        return cls(units, Tracker.empty(sum(units.values()), wanted.top, device), statistics)
+
+    def trackers(self) -> dict[str, Tracker]:
+        """Return each layer's part of the tracker."""
+        ends = list(itertools.accumulate(self.units.values()))
+        starts = [0, *ends[:-1]]
+        rows = zip(self.units, starts, ends, strict=True)
+        return {name: self.tracker.part(start, end) for name, start, end in rows}
 
     def update(
         self, values: Mapping[str, Tensor], first: int, reasons: Sequence[str | None]
@@ -126,18 +110,24 @@ class Totals:
         reasons : sequence of str or None
             For each image: why it is bad, or None.
         """
-        good = torch.tensor([reason is None for reason in reasons])
-        mask = None if bool(good.all()) else good
-        for name, totals in self.layers.items():
-            maps = values[name][: len(reasons)]
-            totals.update(maps, first, None if mask is None else mask.to(maps.device))
+        good = None
+        if any(reason is not None for reason in reasons):
+            flags = [reason is None for reason in reasons]
+            good = torch.tensor(flags, device=self.tracker.values.device)
+        maxima = [Maxima.of(values[name][: len(reasons)], good) for name in self.units]
+        together = torch.cat([part.values for part in maxima], 1)
+        self.tracker.update(together, first, _Places(maxima))
+        for statistics, part in zip(self.statistics.values(), maxima, strict=True):
+            statistics.update(part.values if good is None else part.values[good])
         self.bad.update({first + i: why for i, why in enumerate(reasons) if why is not None})
         self.done = joined([*self.done, (first, first + len(reasons))])
 
     def merged(self, other: Totals) -> Totals:
         """Return the totals of both sets of images, which must be disjoint."""
         return Totals(
-            {name: mine.merged(other.layers[name]) for name, mine in self.layers.items()},
+            self.units,
+            self.tracker.merged(other.tracker),
+            {name: mine.merged(other.statistics[name]) for name, mine in self.statistics.items()},
             dict(sorted({**self.bad, **other.bad}.items())),
             joined([*self.done, *other.done]),
         )
@@ -153,9 +143,14 @@ class Totals:
             "done": np.array(self.done, np.int64).reshape(-1, 2),
             "bad_index": np.array(list(self.bad), np.int64),
             "bad_reason": np.array(list(self.bad.values()), np.str_),
+            "layers": np.array(list(self.units), np.str_),
+            "units": np.array(list(self.units.values()), np.int64),
         }
-        for layer, totals in self.layers.items():
-            out.update({f"layer/{layer}/{name}": a for name, a in totals.arrays().items()})
+        out.update({f"top/{name}": array for name, array in self.tracker.arrays().items()})
+        for layer, statistics in self.statistics.items():
+            for kind, part in vars(statistics).items():
+                arrays = part.arrays() if part is not None else {}
+                out.update({f"{kind}/{layer}/{name}": a for name, a in arrays.items()})
         return out
 
     @classmethod
@@ -163,19 +158,48 @@ class Totals:
         cls, arrays: Mapping[str, np.ndarray], device: torch.device | None = None
     ) -> Totals:
         """Return the totals that `arrays` describes, on the device; they share no memory."""
-        layers: dict[str, Arrays] = {}
-        for key, array in arrays.items():
-            if key.startswith("layer/"):
-                layer, part, name = key.removeprefix("layer/").rsplit("/", 2)
-                layers.setdefault(layer, {})[f"{part}/{name}"] = array.copy()
+        units = dict(zip(arrays["layers"].tolist(), arrays["units"].tolist(), strict=True))
+        statistics = {}
+        for layer in units:
+            histogram = _below(arrays, f"histogram/{layer}/")
+            correlation = _below(arrays, f"correlation/{layer}/")
+            statistics[layer] = Statistics(
+                Histogram.from_arrays(histogram, device) if histogram else None,
+                Correlation.from_arrays(correlation, device) if correlation else None,
+            )
         bad = zip(arrays["bad_index"].tolist(), arrays["bad_reason"].tolist(), strict=True)
         done = [(start, stop) for start, stop in arrays["done"].tolist()]
-        found = {name: LayerTotals.from_arrays(a, device) for name, a in layers.items()}
-        return cls(found, dict(bad), done)
+        tracker = Tracker.from_arrays(_below(arrays, "top/"), device)
+        return cls(units, tracker, statistics, dict(bad), done)
 
     def to(self, device: torch.device) -> Totals:
         """Return a copy on another device."""
         return Totals.from_arrays(self.arrays(), device)
+
+
+def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> Arrays:
+    """Return copies of the arrays whose name has a prefix and one more part."""
+    found = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
+    return {name: array.copy() for name, array in found.items() if "/" not in name}
+
+
+class _Places:
+    """Places of units that are numbered through all layers."""
+
+    def __init__(self, maxima: Sequence[Maxima]) -> None:
+        self._maxima = maxima
+        self._ends = list(itertools.accumulate(part.values.shape[1] for part in maxima))
+
+    def __call__(self, images: Tensor, units: Tensor, values: Tensor) -> Tensor:
+        ends = torch.tensor(self._ends, device=units.device)
+        cuts = [0, *torch.searchsorted(units, ends).tolist()]
+        found, start = [], 0
+        for part, first, last, end in zip(self._maxima, cuts, cuts[1:], self._ends, strict=False):
+            if last > first:
+                rows = slice(first, last)
+                found.append(part.places(images[rows], units[rows] - start, values[rows]))
+            start = end
+        return torch.cat(found) if found else units
 
 
 def joined(ranges: Sequence[Range]) -> list[Range]:

@@ -11,38 +11,83 @@ image no entry. Nor does minus infinity.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 NONE = float("-inf")  # the value where there is no image yet
 
 
-def image_maxima(maps: Tensor, good: Tensor | None = None) -> Tensor:
-    """Return each unit's maximum in each image.
+@dataclass
+class Maxima:
+    """Each unit's maximum in each image of a batch, and what it takes to find its place.
 
-    Parameters
+    Attributes
     ----------
-    maps : Tensor, shape (images, units, ...)
-        Activations; any axes after the units are positions.
-    good : Tensor of bool, shape (images,), optional
-        False where a row holds no image.
-
-    Returns
-    -------
-    Tensor, shape (images, units)
+    values : Tensor, shape (images, units)
         Without NaN: minus infinity where there is no value.
     """
-    flat = _flat(maps)
-    values = flat.amax(2) if flat.shape[2] != 1 else flat[:, :, 0]
-    if bool(values.isnan().any()):
-        values = flat.nan_to_num(nan=NONE, posinf=math.inf, neginf=NONE).amax(2)
-    if good is not None:
-        values = values.masked_fill(~good[:, None], NONE)
-    return values
+
+    values: Tensor
+    _maps: Tensor
+    _places: Tensor | None = None
+
+    @classmethod
+    def of(cls, maps: Tensor, good: Tensor | None = None) -> Maxima:
+        """Take the maxima of maps.
+
+        Parameters
+        ----------
+        maps : Tensor, shape (images, units, ...)
+            Activations; any axes after the units are positions.
+        good : Tensor of bool, shape (images,), optional
+            False where a row holds no image.
+        """
+        found = cls._by_pooling(maps)
+        if found is None:
+            flat = _flat(maps)
+            found = cls(flat.amax(2) if flat.shape[2] > 1 else flat[:, :, 0], maps)
+        if bool(found.values.isnan().any()):
+            values = _flat(maps).nan_to_num(nan=NONE, posinf=math.inf, neginf=NONE).amax(2)
+            found = cls(values, maps)
+        if good is not None:
+            found.values = found.values.masked_fill(~good[:, None], NONE)
+        return found
+
+    @classmethod
+    def _by_pooling(cls, maps: Tensor) -> Maxima | None:
+        """Take maxima and places at once, where that is quick.
+
+        In this layout all units of a place lie side by side, and PyTorch's pooling goes
+        through the memory once, from the first place to the last: half the time of `amax`.
+        """
+        if maps.ndim != 4 or maps.device.type != "cpu":
+            return None
+        if not maps.is_contiguous(memory_format=torch.channels_last):
+            return None
+        size = (maps.shape[2], maps.shape[3])
+        values, places = F.max_pool2d(maps, size, return_indices=True)
+        return cls(values[:, :, 0, 0], maps, places[:, :, 0, 0])
+
+    def places(self, images: Tensor, units: Tensor, values: Tensor) -> Tensor:
+        """Return where in their maps, counted row by row, some images' units have their values.
+
+        Parameters
+        ----------
+        images, units : Tensor of int64, shape (entries,)
+            Which.
+        values : Tensor, shape (entries,)
+            Their maxima. Of several places, the first is returned.
+        """
+        if self._places is not None:
+            return self._places[images, units]
+        # of several places, argmax gives the first
+        lines = _flat(self._maps)[images, units]
+        return (lines == values[:, None]).to(torch.uint8).argmax(1)
 
 
 def _flat(maps: Tensor) -> Tensor:
@@ -52,9 +97,12 @@ def _flat(maps: Tensor) -> Tensor:
     return maps.flatten(2) if maps.ndim > 2 else maps[:, :, None]
 
 
+Places = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
 @dataclass
 class Tracker:
-    """The top N of one layer.
+    """The top N of some units: those of a layer, or of all layers one after the other.
 
     Attributes
     ----------
@@ -77,38 +125,51 @@ class Tracker:
         none = torch.full(shape, -1, dtype=torch.int64, device=device)
         return cls(torch.full(shape, NONE, device=device), none, none.clone())
 
-    def update(self, maps: Tensor, maxima: Tensor, first: int) -> None:
+    def update(self, values: Tensor, first: int, places: Places) -> None:
         """Take in a batch of images that come after all seen so far.
 
         Parameters
         ----------
-        maps : Tensor, shape (images, units, ...)
-            Activations.
-        maxima : Tensor, shape (images, units)
-            Their `image_maxima`.
+        values : Tensor, shape (images, units)
+            Maxima, as in `Maxima`.
         first : int
             Number of the first image; the others follow.
+        places : callable
+            As `Maxima.places`; units are asked for in ascending order.
         """
         # An equal value of a later image changes nothing, so most units are left out here.
-        units = (maxima.amax(0) > self.values[:, -1]).nonzero()[:, 0]
+        units = (values.amax(0) > self.values[:, -1]).nonzero()[:, 0]
         if not len(units):
             return
         top = self.values.shape[1]
-        values = torch.cat([self.values[units], maxima[:, units].T], 1)
-        values, order = values.sort(dim=1, descending=True, stable=True)
-        values, order = values[:, :top], order[:, :top]
-        row, rank = ((order >= top) & (values > NONE)).nonzero(as_tuple=True)
+        both = torch.cat([self.values[units], values[:, units].T], 1)
+        best, order = both.sort(dim=1, descending=True, stable=True)
+        best, order = best[:, :top], order[:, :top]
+        row, rank = ((order >= top) & (best > NONE)).nonzero(as_tuple=True)
         image = order[row, rank] - top
-        maps_there = _flat(maps)[image, units[row]]
-        places = torch.gather(self.places[units], 1, order.clamp(max=top - 1))
-        images = torch.gather(self.images[units], 1, order.clamp(max=top - 1))
+        old = order.clamp(max=top - 1)
+        images = self.images[units].gather(1, old)
+        found = self.places[units].gather(1, old)
         images[row, rank] = image + first
-        # of several maxima, argmax gives the first
-        places[row, rank] = (maps_there == values[row, rank][:, None]).to(torch.uint8).argmax(1)
-        nothing = values == NONE
-        self.values[units] = values
-        self.images[units] = images.masked_fill(nothing, -1)
-        self.places[units] = places.masked_fill(nothing, -1)
+        found[row, rank] = places(image, units[row], best[row, rank])
+        nothing = best == NONE
+        self.values[units] = best
+        self.images[units] = images.masked_fill_(nothing, -1)
+        self.places[units] = found.masked_fill_(nothing, -1)
+
+    def part(self, start: int, stop: int) -> Tracker:
+        """Return the units from `start` up to `stop`, in the same memory."""
+        units = slice(start, stop)
+        return Tracker(self.values[units], self.images[units], self.places[units])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Tracker]) -> Tracker:
+        """Return one tracker of the units of several."""
+        return cls(
+            torch.cat([part.values for part in parts]),
+            torch.cat([part.images for part in parts]),
+            torch.cat([part.places for part in parts]),
+        )
 
     def merged(self, other: Tracker) -> Tracker:
         """Return the top N of both trackers' images, which must be different ones."""

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from find_maxes.tracker import Tracker, image_maxima, locations
+from find_maxes.tracker import Maxima, Tracker, locations
 
 
-def track(maps, top, batch, first=0, good=None):
+def track(maps, top, batch, first=0, good=None, layout=torch.contiguous_format):
     tracker = Tracker.empty(maps.shape[1] if maps.ndim > 1 else 1, top)
     for start in range(0, len(maps), batch):
-        part = torch.from_numpy(maps[start : start + batch])
+        part = torch.from_numpy(maps[start : start + batch]).contiguous(memory_format=layout)
         mask = None if good is None else torch.from_numpy(good[start : start + batch])
-        tracker.update(part, image_maxima(part, mask), first + start)
+        maxima = Maxima.of(part, mask)
+        tracker.update(maxima.values, first + start, maxima.places)
     return tracker
 
 
@@ -53,21 +54,21 @@ def test_agrees_with_sorting_everything(shape, batch, levels):
     same(track(maps, 9, batch), brute_force(maps, 9))
 
 
-def test_channels_last_memory_gives_the_same():
-    maps = np.random.default_rng(2).integers(0, 4, (20, 6, 5, 5)).astype(np.float32)
-    tracker = Tracker.empty(6, 4)
-    part = torch.from_numpy(maps).contiguous(memory_format=torch.channels_last)
-    tracker.update(part, image_maxima(part), 0)
-    same(tracker, brute_force(maps, 4))
+@pytest.mark.parametrize("shape", [(40, 6, 5, 7), (40, 3, 1, 9), (40, 4, 6, 1), (40, 5, 1, 1)])
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_channels_last_memory_gives_the_same(shape, levels):
+    maps = np.random.default_rng(2).integers(0, levels, shape).astype(np.float32)
+    same(track(maps, 4, 16, layout=torch.channels_last), brute_force(maps, 4))
 
 
-def test_nan_infinity_and_missing_images_get_no_entry():
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_nan_infinity_and_missing_images_get_no_entry(layout):
     random = np.random.default_rng(3)
     maps = random.choice(np.array([np.nan, -np.inf, np.inf, -1, 0, 2], np.float32), (30, 4, 3, 2))
     maps[:, 0] = np.nan  # a unit of nothing but NaN
     maps[5] = np.nan
     good = random.random(30) > 0.3
-    tracker = track(maps, 5, 8, good=good)
+    tracker = track(maps, 5, 8, good=good, layout=layout)
     same(tracker, brute_force(maps, 5, good))
     assert (tracker.images[0] == -1).all()
     assert tracker.images[1].max() >= 0
