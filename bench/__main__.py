@@ -8,12 +8,12 @@ import sys
 import cv2
 import torch
 
-from bench import backward, drawing, forward, live, loading, optimize, tricks
+from bench import backward, drawing, find_maxes, forward, live, loading, optimize, tricks
 from bench.machine import describe
 from bench.registry import BENCHMARKS
 
 # Importing a benchmark's module registers it.
-MODULES = (forward, backward, loading, drawing, live, optimize, tricks)
+MODULES = (forward, backward, loading, drawing, live, optimize, find_maxes, tricks)
 
 
 def main() -> int:

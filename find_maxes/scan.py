@@ -46,6 +46,10 @@ class Clock:
         self.seconds[part] += now - since
         return now
 
+    def total(self) -> float:
+        """Return the seconds of all parts that follow one another."""
+        return sum(self.seconds.values()) - self.seconds["decode"]
+
 
 class Scan:
     """A net ready to scan ranges of images.
