@@ -76,6 +76,13 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool) -> No
         raise
 
 
+def remove(path: Path) -> None:
+    """Remove a file, and what a run that was killed while writing it has left beside it."""
+    for each in (path, _beside(path)):
+        with contextlib.suppress(FileNotFoundError):
+            each.unlink()
+
+
 def _sync_folder(folder: Path) -> None:
     """Bring the renaming to the disk, where the system lets a folder be opened."""
     with contextlib.suppress(OSError):

@@ -213,8 +213,7 @@ def run(options: argparse.Namespace) -> int:
         return 130
     files.write_maxes(options.outfile, totals, runner.shapes, images, settings)
     folder = charts.write_charts(options.outfile, totals)
-    with contextlib.suppress(FileNotFoundError):
-        progress.path.unlink()
+    files.remove(progress.path)
     # on this machine, without the time that starting the decoders took
     seconds = scan.clock.total() or time.perf_counter() - begun
     print(report.summary(totals, images, options.outfile, seconds, totals.count - before))

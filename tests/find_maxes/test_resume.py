@@ -59,6 +59,8 @@ def test_killed_at_random_moments(long, tmp_path):
             process.wait()
             kills += 1
     assert checkpoint.exists() and not broken.exists()
+    # One kill may have come in the middle of writing: then this is left.
+    checkpoint.with_name(f"{checkpoint.name}.tmp").write_bytes(b"cut off")
     options = ["--workers", "2", "--resume", *STATISTICS]
     assert find_max_acts.main(long.arguments(broken, *options)) == 0
     assert broken.read_bytes() == whole.read_bytes()
