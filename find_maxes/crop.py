@@ -171,8 +171,7 @@ def open_patcher(options: argparse.Namespace, maxes: Maxes, images: ImageList) -
     files_of_net = NetFiles(
         options.net_prototxt, options.net_weights, options.gpu, options.allow_python_layers
     )
-    recipe = Recipe.from_json(maxes.settings["preprocess"])
-    return Patcher(files_of_net, recipe, images)
+    return Patcher(files_of_net, maxes.recipe, images)
 
 
 @dataclass
@@ -260,7 +259,6 @@ def run(options: argparse.Namespace) -> int:
     patcher.check(maxes, layers)
     blocks = _blocks(options, maxes, layers)
     cv2.setNumThreads(1)
-    recipe = Recipe.from_json(maxes.settings["preprocess"])
-    outcome = _write_all(options, patcher, images, recipe, blocks)
+    outcome = _write_all(options, patcher, images, maxes.recipe, blocks)
     outcome.report(images, len(layers))
     return 1 if outcome.bad or outcome.changed else 0

@@ -20,11 +20,15 @@ import numpy as np
 
 from find_maxes.errors import FindMaxesError, reason_of
 from find_maxes.filelist import ImageList
+from find_maxes.picture import Recipe
 from find_maxes.totals import Arrays, Totals
 from find_maxes.tracker import locations
 from torchcaffe.blob import Shape
 
-_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (
+    OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def checkpoint_of(out: Path) -> Path:
@@ -176,12 +180,18 @@ class Maxes:
         Files, relative to DATADIR.
     settings : dict
         How it was made.
+    recipe : Recipe
+        From pictures to inputs.
+    bad : int
+        How many files could not be read.
     """
 
     values: dict[str, np.ndarray]
     locations: dict[str, np.ndarray]
     names: tuple[str, ...]
     settings: dict[str, Any]
+    recipe: Recipe
+    bad: int
 
 
 def write_maxes(
@@ -230,16 +240,24 @@ def read_maxes(path: Path) -> Maxes:
     arrays = read(path, what)
     try:
         settings = json.loads(str(arrays["settings"]))
-        layers = settings["layers"]
-        values = {name: arrays[f"{name}/max_vals"] for name in layers}
-        places = {name: arrays[f"{name}/max_locs"] for name in layers}
-        for name in layers:
-            if values[name].ndim != 2 or places[name].shape != (*values[name].shape, 4):
-                raise ValueError(f"layer {name} has arrays of other shapes")
+        values = {name: arrays[f"{name}/max_vals"] for name in settings["layers"]}
+        places = {name: arrays[f"{name}/max_locs"] for name in settings["layers"]}
         names = tuple(arrays["filenames"].tolist())
-        largest = max((int(p[..., 0].max(initial=-1)) for p in places.values()), default=-1)
-        if largest >= len(names):
-            raise ValueError(f"it names image {largest} of {len(names)}")
-    except (KeyError, ValueError, TypeError) as error:
+        for name in values:
+            _check_layer(name, values[name], places[name], len(names))
+        recipe = Recipe.from_json(settings["preprocess"])
+        str(settings["weights_sha256"] + settings["weights"])
+        bad = len(arrays["bad_index"])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise FindMaxesError(f"{path} is not {what} ({error})") from error
-    return Maxes(values, places, names, settings)
+    return Maxes(values, places, names, settings, recipe, bad)
+
+
+def _check_layer(name: str, values: np.ndarray, places: np.ndarray, images: int) -> None:
+    """Refuse arrays that no scan of so many images writes."""
+    if values.ndim != 2 or places.shape != (*values.shape, 4):
+        raise ValueError(f"layer {name} has arrays of the shapes {values.shape}, {places.shape}")
+    if values.dtype != np.float32 or places.dtype != np.int64:
+        raise ValueError(f"layer {name} has arrays of {values.dtype} and {places.dtype}")
+    if places.size and not (places.min() >= -1 and places[..., 0].max() < images):
+        raise ValueError(f"layer {name} names images or places that do not exist")

@@ -154,12 +154,17 @@ def _begin(
     return None
 
 
-def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
-    """Return whether OUTFILE is the result of a run with these settings."""
+def _finished(out: Path, settings: dict[str, Any]) -> files.Maxes | None:
+    """Return OUTFILE where it is the result of a run with these settings."""
     try:
-        return files.difference(files.read_maxes(out).settings, settings) is None
+        found = files.read_maxes(out)
     except FindMaxesError:
-        return False
+        return None
+    return found if files.difference(found.settings, settings) is None else None
+
+
+def _status(bad: int, images: ImageList, options: argparse.Namespace) -> int:
+    return 1 if bad > options.max_bad * len(images) else 0
 
 
 def scan_here(
@@ -197,9 +202,11 @@ def run(options: argparse.Namespace) -> int:
     job, runner = open_job(options)
     settings = describe(job, images)
     progress = Progress(options.outfile, settings, images, options.checkpoint_every)
-    if options.resume and not progress.path.exists() and _is_finished(options.outfile, settings):
-        print(f"{options.outfile} is finished already")
-        return 0
+    if options.resume and not progress.path.exists():
+        found = _finished(options.outfile, settings)
+        if found is not None:
+            print(f"{options.outfile} is finished already")
+            return _status(found.bad, images, options)
     cv2.setNumThreads(1)
     scan, begun = Scan(job, runner), time.perf_counter()
     base = _begin(options, progress, settings) or scan.empty()
@@ -220,7 +227,7 @@ def run(options: argparse.Namespace) -> int:
     if folder is not None:
         print(f"{report.dead(totals)}; pictures and lists in {folder}")
     print(report.shares(scan.clock), file=sys.stderr)
-    return 1 if len(totals.bad) > options.max_bad * len(images) else 0
+    return _status(len(totals.bad), images, options)
 
 
 def _totals(

@@ -260,5 +260,6 @@ def _fits(locations: NDArray[np.int64], shape: Shape) -> bool:
     """Return whether all places lie in the map of a layer (units, and rows and columns)."""
     axes = shape[1:]
     rows, columns = (1, *axes)[-2:] if axes else (0, 0)
-    largest = locations[..., 2:].max(axis=(0, 1), initial=-1)
-    return bool(largest[0] < rows and largest[1] < columns)
+    found = locations[locations[..., 0] >= 0][:, 2:]
+    least = 0 if axes else -1
+    return bool((found >= least).all() and (found < (rows, columns)).all())

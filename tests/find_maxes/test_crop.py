@@ -228,6 +228,38 @@ def test_what_is_wrong_is_said_in_one_sentence(found, tiny, googlenet, tmp_path,
     assert not (tmp_path / "out").exists()
 
 
+def tampered(folder, out, **changes):
+    """A copy of a result with some arrays changed."""
+    with np.load(folder / "max.npz", allow_pickle=False) as file:
+        arrays = {**file, **{key.replace("__", "/"): value for key, value in changes.items()}}
+    np.savez(out, **{key: value for key, value in arrays.items() if value is not None})
+    return out
+
+
+def test_tampered_results_are_refused(found, tiny, tmp_path, capsys):
+    maxes, folder = found
+    vals, locs = maxes.values["conv1"], maxes.locations["conv1"]
+    far, none = locs.copy(), locs.copy()
+    far[0, 0, 3] = 99
+    none[0, 0, 0] = 40
+    for changes in [
+        {"conv1__max_vals": None},
+        {"conv1__max_vals": vals.astype(str)},
+        {"conv1__max_vals": vals[:, :2]},
+        {"conv1__max_locs": none},
+        {"conv1__max_locs": -5 * locs},
+        {"conv1__max_locs": far},
+        {"settings": np.array("{}")},
+        {"settings": np.array("[1]")},
+        {"settings": np.array("no json")},
+        {"settings": np.array([object()], dtype=object)},
+    ]:
+        path = tampered(folder, tmp_path / "bad.npz", **changes)
+        assert crop(*paths(tiny, path, tmp_path / "out", "conv1")) == 2, changes
+        printed = capsys.readouterr().err.strip()
+        assert "\n" not in printed and ("not a result" in printed or "another net" in printed)
+
+
 def test_same_weights_but_fewer_layers_scanned(tiny, tmp_path, capsys):
     find(tiny, tmp_path / "max.npz", "--layers", "fc")
     assert crop(*paths(tiny, tmp_path / "max.npz", tmp_path / "out", "conv1")) == 2

@@ -1,5 +1,6 @@
 """The command against the slow way, and what must not change its result."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -264,6 +265,16 @@ def test_a_short_side_of_256():
     assert recipe._size(100, 300) == (256, 768)
     assert recipe._size(301, 300) == (257, 256)
     assert Recipe(3, 300, 300)._size(10, 10) == (300, 300)
+
+
+def test_too_little_shared_memory(tiny, tmp_path, monkeypatch, capsys):
+    def full(handle, start, size):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert find_max_acts.main(tiny.arguments(tmp_path / "max.npz", "--workers", "1")) == 2
+    printed = capsys.readouterr().err
+    assert "shared memory" in printed and "no space left" in printed and "--batch-size" in printed
 
 
 class Deadly(Recipe):

@@ -146,6 +146,11 @@ def test_resuming_needs_the_same_scan(own_tiny, tmp_path, monkeypatch, capsys):
     assert find_max_acts.main(own_tiny.arguments(out, *quick, "--resume")) == 0
     assert find_max_acts.main(own_tiny.arguments(out, *quick, "--resume")) == 0
     assert "finished already" in capsys.readouterr().out
+    options = ["--max-bad", "0", *quick]
+    own_tiny.write_list([*own_tiny.names, "gone.jpg"])
+    assert find_max_acts.main(own_tiny.arguments(out, *options)) == 1
+    assert find_max_acts.main(own_tiny.arguments(out, *options, "--resume")) == 1
+    assert "finished already" in capsys.readouterr().out
     files.checkpoint_of(out).write_bytes(b"PK\x03\x04 broken")
     assert find_max_acts.main(own_tiny.arguments(out, *quick, "--resume")) == 2
     assert "is not a checkpoint" in capsys.readouterr().err
