@@ -8,14 +8,18 @@ BIN := $(VENV)/bin
 TOUR := build/tour
 BENCH ?=
 PYTEST ?=
+MODEL ?= caffenet-caltech101
+VIS ?=
 
-.PHONY: help run test check bench format clean
+.PHONY: help run test check bench visualizations format clean
 
 help:
 	@echo "make run     the live window (without a display: a short tour as PNG files)"
 	@echo "make test    the tests              (PYTEST='-k pooling' passes options on)"
 	@echo "make check   ruff, mypy, import arrows"
 	@echo "make bench   the benchmarks         (BENCH='--only forward' passes options on)"
+	@echo "make visualizations MODEL=NAME PHOTOS=DIR"
+	@echo "             all unit images of a model under models/ (VIS='--plan' passes options on)"
 	@echo "make format  lay the code out with ruff"
 	@echo "make clean   remove .venv, the tour's pictures and caches"
 
@@ -57,6 +61,11 @@ check: $(VENV)/test.stamp
 
 bench: $(VENV)/run.stamp
 	$(BIN)/python -m bench $(BENCH)
+
+# SETTINGS=FILE takes the place of MODEL for a model of your own.
+visualizations: $(VENV)/run.stamp
+	$(BIN)/python -m visualizations $(if $(SETTINGS),--settings '$(SETTINGS)',--model '$(MODEL)') \
+	    $(if $(PHOTOS),--photos '$(PHOTOS)') $(VIS)
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --select I --fix .

@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ["torchcaffe", "toolbox", "caffevis", "optimize", "find_maxes", "bench", "apps"]
+PACKAGES = [
+    "torchcaffe",
+    "toolbox",
+    "caffevis",
+    "optimize",
+    "find_maxes",
+    "bench",
+    "apps",
+    "visualizations",
+]
 SCRIPTS = ["live_vis.py", "settings.py"]
 GENERATED = "_pb2.py"
 MAX_FUNCTION = 60

@@ -1,0 +1,1 @@
+"""All images of a model's units by one command: `python -m visualizations` (docs/units.md)."""

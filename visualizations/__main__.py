@@ -1,0 +1,103 @@
+"""`python -m visualizations`: all unit images of a model, by one command that can be resumed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import torchcaffe as caffe
+from optimize.errors import OptimizeError
+from toolbox.config import SettingsError
+from visualizations.errors import VisualizationsError
+from visualizations.making import BUNDLED, ITERATIONS, Making, settings_path
+
+PROGRAM = "python -m visualizations"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with the command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the sentence as an error."""
+        raise VisualizationsError(f"{message} (see {self.prog} --help)")
+
+
+def _whole(least: int, most: int = 10**6) -> Callable[[str], int]:
+    """Return a reader of whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal()) or not least <= int(text[:9]) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog=PROGRAM, description="Make all images of a model's units: optimised "
+                    "images, and, with photos, the patches that excite each unit most and their "
+                    "deconvs. What is there already is kept: the same command goes on.",
+                    allow_abbrev=False)  # fmt: skip
+    add = parser.add_argument
+    add("--model", metavar="NAME", help=f"a folder below models/ (default {BUNDLED})")
+    add("--settings", type=Path, metavar="FILE", help="or a settings file")
+    add("--photos", type=Path, metavar="DIR", help="the photos that the network was trained on")
+    add("--layers", nargs="+", metavar="LAYER[:0-95]",
+        help="which layers, and which of their units (default: all with weights)")  # fmt: skip
+    add("--seeds", type=_whole(1, 25), default=9, metavar="N", help="optimised images a unit (9)")
+    add("--max-iter", type=_whole(1), default=ITERATIONS, metavar="N",
+        help=f"iterations of each ({ITERATIONS})")  # fmt: skip
+    add("--tile", type=_whole(0, 4096), default=96, metavar="PX",
+        help="longest side of an image in the files (96); 0 keeps true size")  # fmt: skip
+    add("--quality", type=_whole(1, 100), default=75, metavar="Q", help="of the JPEG files (75)")
+    add("--out", type=Path, metavar="DIR",
+        help="where to (default: the settings' caffevis_unit_jpg_dir)")  # fmt: skip
+    add("--work", type=Path, metavar="DIR",
+        help="for what is half done, and true sizes (build/visualizations/NAME)")  # fmt: skip
+    add("--threads", type=_whole(1, 1024), metavar="N", help="processor threads")
+    add("--plan", action="store_true", help="only say how long it takes and how large it gets")
+    options = parser.parse_args(arguments)
+    if options.model and options.settings:
+        parser.error("--model and --settings exclude each other")
+    return options
+
+
+def _making(options: argparse.Namespace) -> Making:
+    return Making(
+        settings=settings_path(options.model, options.settings),
+        name=options.model or (options.settings.stem if options.settings else BUNDLED),
+        photos=options.photos,
+        layers=options.layers,
+        seeds=options.seeds,
+        iterations=options.max_iter,
+        tile=options.tile,
+        quality=options.quality,
+        out=options.out,
+        work=options.work,
+        threads=options.threads,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status: 0, 2 after a sentence, 130 when stopped."""
+    try:
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+        making = _making(options)
+        layers = making.plan()
+        if not options.plan:
+            making.make(layers)
+    except (VisualizationsError, OptimizeError, SettingsError, caffe.CaffeError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
