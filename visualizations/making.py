@@ -211,7 +211,8 @@ class Making:
             if step.done is None or not step.done.exists():
                 self._do(step)
         columns = max(c for c in range(1, 6) if (c - 1) ** 2 < self.seeds)
-        how = Shrink(self.tile or None, self.quality, columns)
+        fields = {layer.name: layer.side for layer in layers}
+        how = Shrink(self.tile or None, self.quality, columns, fields=fields)
         count, size = shrink_folder(self.model.full, self.target, how)
         print(f"{count} files, {size / 1e6:.1f} MB, in {self.target}")
 

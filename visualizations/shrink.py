@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -40,12 +40,16 @@ class Shrink:
         Tiles a row in the optimised images; patches always have three.
     sheet_tile : int
         Longest side of a tile of a layer's sheet in pixels.
+    fields : mapping of str to int
+        Longest side in pixels of what a layer's units see: patches that were enlarged, so that
+        they fill their place, are brought back to it.
     """
 
     tile: int | None
     quality: int
     columns: int = 3
     sheet_tile: int = 64
+    fields: Mapping[str, int] = field(default_factory=dict)
 
 
 def shrink_folder(source: Path, target: Path, how: Shrink) -> tuple[int, int]:
@@ -70,8 +74,9 @@ def shrink_folder(source: Path, target: Path, how: Shrink) -> tuple[int, int]:
     """
     count = total = 0
     for path in unit_files(source):
-        data = shrink_file(path, how)
-        place = target / path.relative_to(source)
+        below = path.relative_to(source)
+        data = shrink_file(path, how, below.parent.relative_to(below.parts[0]).as_posix())
+        place = target / below
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             beside = place.with_name(f".{place.name}.part")
@@ -89,8 +94,8 @@ def unit_files(root: Path) -> Iterator[Path]:
         yield from sorted(p for p in (root / kind).rglob("*.jpg") if not p.name.startswith("."))
 
 
-def shrink_file(path: Path, how: Shrink) -> bytes:
-    """Return one picture, smaller, as a JPEG file's bytes.
+def shrink_file(path: Path, how: Shrink, layer: str = "") -> bytes:
+    """Return one picture of a layer's, smaller, as a JPEG file's bytes.
 
     Raises
     ------
@@ -108,7 +113,7 @@ def shrink_file(path: Path, how: Shrink) -> bytes:
         picture = shrink_tiles(picture, math.ceil(math.sqrt(max(units, 1))), how.sheet_tile)
     else:
         columns = how.columns if KINDS[0] in path.parts else 3
-        picture = shrink_tiles(picture, columns, how.tile)
+        picture = shrink_tiles(picture, columns, min(how.tile, how.fields.get(layer, how.tile)))
     return _encoded(picture, how.quality)
 
 
