@@ -93,6 +93,23 @@ def open_net(settings: Settings) -> NetLike:
     return net
 
 
+def open_shapes(settings: Settings) -> NetLike:
+    """Build the network that the settings name, with the bundled engine and without weights.
+
+    Its layers and the shapes of its blobs are those of `open_net`.
+
+    Raises
+    ------
+    EngineError
+        The definition cannot be read or the network cannot be built; one sentence.
+    """
+    caffe.set_mode_cpu()
+    with caffe.python_layers_allowed(settings.caffevis_allow_python_layers):
+        net: NetLike = caffe.Net(settings.caffevis_deploy_prototxt, caffe.TEST)
+    _use_one_image(net)
+    return net
+
+
 def _open_pycaffe(module: Any, settings: Settings) -> NetLike:
     """Build the network with pycaffe, once the bundled engine has looked at its files.
 
