@@ -7,7 +7,7 @@
   const data = window.GALLERY;
   const byId = (id) => document.getElementById(id);
   const WRITE_ADDRESS_MS = 200; // browsers stop pages that change their address at every key
-  const SMALL = 300; // pixels: smaller pictures are enlarged as squares, not smoothed
+  const SMALL = 100; // pixels: the squares of smaller pictures are kept, not smoothed
 
   let state = Logic.first(data);
   let drawn = {}; // what is on the page: {layer, kind, unit}
