@@ -314,11 +314,11 @@ def test_four_groups_are_named(chromium, made):
 def test_an_address_leads_to_a_unit(page, address):
     page.open(f"{address}#conv1/37")
     assert shown(page) == ("conv1", "conv1 37") and in_units(page)
-    tile = page.value(
-        "(() => { const box = document.querySelectorAll('#tiles .tile')[37].getBoundingClientRect();"
-        " return [box.top, box.bottom, innerHeight,"
-        " document.querySelector('#unit').getBoundingClientRect().bottom]; })()"
-    )
+    tile = page.value("""(() => {
+      const [box, unit] = [".tile[aria-current]", "#unit"].map((selector) =>
+        document.querySelector(selector).getBoundingClientRect());
+      return [box.top, box.bottom, innerHeight, unit.bottom];
+    })()""")
     top, bottom, height, covered = tile
     assert covered <= top + 1 and bottom <= height + 1  # the tile is in view
     for written, expected in (
