@@ -33,7 +33,14 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def find_chromium() -> str | None:
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    """Find a Chromium; not a snap's, which may not read the files of a test."""
+    found = (path for name in NAMES if (path := shutil.which(name)))
+    return next((path for path in found if not is_snap(Path(path))), None)
+
+
+def is_snap(program: Path) -> bool:
+    with program.open("rb") as file:
+        return "snap" in program.resolve().parts or b"/snap/" in file.read(4096)
 
 
 class Browser:

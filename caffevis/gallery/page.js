@@ -149,7 +149,7 @@
       const button = element("button", { type: "button", disabled: has === 0,
                                          textContent: `${capital(name)} (${has})` });
       button.setAttribute("aria-pressed", String(index === kind));
-      button.addEventListener("click", () => change({ ...state, kind: index }));
+      button.addEventListener("click", () => change({ ...state, kind: index }, { tiles: true }));
       return button;
     });
     byId("tile-kinds").replaceChildren(...buttons);
@@ -220,8 +220,12 @@
     if (!state.zoom && !byId("layer").hidden) columns = shown.split(" ").length;
   }
 
-  function scroll() {
-    if (state.zoom) byId("unit").scrollIntoView({ block: "start" });
+  const staysInView = () => getComputedStyle(byId("unit")).position === "sticky";
+
+  function scroll(tiles) {
+    // On a low screen either the tiles or the unit can be seen.
+    const alone = state.zoom || (state.inUnits && !tiles && !staysInView());
+    if (alone) byId("unit").scrollIntoView({ block: "start" });
     else if (state.inUnits) tileLink().scrollIntoView({ block: "nearest" });
     else window.scrollTo(0, 0);
     // Only sideways: the page itself stays at the unit.
@@ -235,11 +239,12 @@
     place.focus({ preventScroll: true });
   }
 
-  // `own` is false where the address already says what the state becomes.
-  function change(next, { own = true, push = false } = {}) {
+  // `own` is false where the address already says what the state becomes; `tiles` is true for
+  // what the user wants to see in the tiles.
+  function change(next, { own = true, push = false, tiles = false } = {}) {
     state = next;
     draw();
-    scroll();
+    scroll(tiles);
     clearTimeout(timer);
     if (own && push) writeAddress(true);
     else if (own) timer = setTimeout(writeAddress, WRITE_ADDRESS_MS, false);
@@ -357,7 +362,7 @@
     else if (searching()) {
       if (!moveInResults(tag)) return;
     } else {
-      change(Logic.act(data, state, tag, columns));
+      change(Logic.act(data, state, tag, columns), { tiles: true });
       focus();
     }
     event.preventDefault();
@@ -405,8 +410,7 @@
     byId("help-button").addEventListener("click", toggleHelp);
     // What is scrolled to must not end below the unit's pictures, which stay in view.
     new ResizeObserver(([entry]) => {
-      const fixed = getComputedStyle(byId("unit")).position === "sticky";
-      const height = fixed ? entry.target.offsetHeight + 8 : 0;
+      const height = staysInView() ? entry.target.offsetHeight + 8 : 0;
       document.documentElement.style.scrollPaddingTop = `${height}px`;
     }).observe(byId("unit"));
   }

@@ -466,6 +466,24 @@ def test_it_fits_a_phone(page, address):
     assert len(set(tops)) == 3  # one below the other
 
 
+def test_on_a_low_screen_an_address_shows_the_unit_and_keys_the_tiles(page, address):
+    def visible(selector: str) -> bool:
+        return page.value(
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)})"
+            ".getBoundingClientRect();"
+            " return box.bottom > 0 && box.top < innerHeight; })()"
+        )
+
+    page.look(740, 360, phone=True)
+    page.open(f"{address}#conv1/39")
+    assert visible("#pictures") and not visible(".tile[aria-current]")
+    page.press("left")
+    assert visible(".tile[aria-current]")
+    page.value("scrollTo(0, 0)")
+    page.click("#previous")
+    assert visible("#pictures") and shown(page)[1] == "conv1 37"
+
+
 def test_light_and_dark(page):
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.value(ground)
