@@ -223,7 +223,9 @@ def _names(folder: Path, may_lack: bool = False) -> list[str]:
     except (FileNotFoundError, NotADirectoryError) as error:
         if may_lack:
             return []
-        raise GalleryError(f"the folder of unit images {folder} is not there") from error
+        raise GalleryError(
+            f"the folder of unit images {folder} is not there; --unit-jpg-dir names another"
+        ) from error
     except OSError as error:
         raise GalleryError(f"the folder {folder} cannot be read: {reason(error)}") from error
 
