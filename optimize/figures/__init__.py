@@ -1,0 +1,1 @@
+"""The paper's figures, each by one command: `python -m optimize.figures NAME`."""
