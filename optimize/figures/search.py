@@ -115,8 +115,8 @@ def _reduced(tile: Image) -> Image:
 
 
 def _caption(row: dict[str, Any]) -> str:
-    """Write a draw's settings and score in three short lines."""
-    blur = f"{row['blur_radius']:g}/{row['blur_every']:g}" if row["blur_radius"] else "0"
-    return (f"{row['draw']}: s {row['step']:g} d {row['decay']:g}\n"
-            f"b {blur} n {row['small_norm_percentile']:g} "
-            f"c {row['px_abs_benefit_percentile']:g}\na {row['best_obj']:.3g}")  # fmt: skip
+    """Write a draw's settings and score in short lines."""
+    blur = f"{row['blur_radius']:.2g}/{row['blur_every']:g}" if row["blur_radius"] else "0"
+    return (f"{row['draw']}: a {row['best_obj']:.3g}\ns {row['step']:.2g} d {row['decay']:.2g}\n"
+            f"b {blur}\nn {row['small_norm_percentile']:.0f} "
+            f"c {row['px_abs_benefit_percentile']:.0f}")  # fmt: skip

@@ -54,7 +54,7 @@ def draw_sheet(title: str, rows: Sequence[Row]) -> Image:
     """
     side = max((_width(line, _LABEL) for row in rows for line in row.label.split("\n")), default=0)
     left = MARGIN + side + (GAP if side else 0)
-    slots = [_slots(row) for row in rows]
+    slots = _aligned(rows)
     right = max((left + sum(w + GAP for w in widths) for widths in slots), default=left)
     titles = [line for line in title.split("\n") if line]
     width = max([right, *(2 * MARGIN + _width(line, _TITLE) for line in titles)]) + MARGIN
@@ -83,6 +83,16 @@ def _draw_row(
             _write(canvas, line, x, top + 12 + _LINE * j, _LABEL)
         canvas[top + head : top + head + cell.shape[0], x : x + cell.shape[1]] = cell
         x += width + GAP
+
+
+def _aligned(rows: Sequence[Row]) -> list[list[int]]:
+    """Return the rows' places; where all cells have one width, those of a column have one."""
+    slots = [_slots(row) for row in rows]
+    if len({cell.shape[1] for row in rows for cell in row.cells}) != 1:
+        return slots
+    columns = max(map(len, slots))
+    widest = [max(row[i] for row in slots if i < len(row)) for i in range(columns)]
+    return [widest[: len(row)] for row in slots]
 
 
 def _slots(row: Row) -> list[int]:

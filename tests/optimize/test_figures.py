@@ -189,3 +189,11 @@ def test_no_label_is_cut() -> None:
     for picture in (narrow, wide, title):
         border = np.concatenate([picture[:, -8:].reshape(-1, 3), picture[-8:].reshape(-1, 3)])
         assert (border == 255).all()
+
+
+def test_columns_stand_below_each_other() -> None:
+    cells = [np.full((10, 10, 3), 1, np.uint8), np.full((10, 10, 3), 2, np.uint8)]
+    rows = [sheet.Row("a", cells, ["a long caption", "x"]), sheet.Row("b", cells)]
+    picture = sheet.draw_sheet("t", rows)
+    across = [sorted(set(np.nonzero((picture == value).all(axis=2))[1])) for value in (1, 2)]
+    assert [len(columns) for columns in across] == [10, 10]
