@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torchcaffe as caffe
-from optimize import wiring
+from optimize import cluster, wiring
 from optimize.arguments import PROGRAM, RECIPE, parse
+from optimize.computing import Compute, here
 from optimize.errors import OptimizeError
 from optimize.model import ModelSpec, open_optimizer
 from optimize.optimizer import GradientOptimizer
@@ -88,7 +90,11 @@ def units_from(
 
 
 def make_unit_jpgs(
-    options: argparse.Namespace, optimizer: GradientOptimizer, recipe: FindParams, spec: ModelSpec
+    options: argparse.Namespace,
+    optimizer: GradientOptimizer,
+    recipe: FindParams,
+    spec: ModelSpec,
+    compute: Compute,
 ) -> str:
     """Write the live app's images; return what to tell the user."""
     if recipe.objective is not None or options.start_images:
@@ -106,7 +112,7 @@ def make_unit_jpgs(
     lines = []
     try:
         for job in jobs:
-            units = make(optimizer, options.unit_jpg_dir, job, progress)
+            units = make(optimizer, options.unit_jpg_dir, job, progress, compute)
             strongest = sum(unit["is_strongest"][unit["best_seed"] - recipe.rand_seed]
                             for unit in units)  # fmt: skip
             lines.append(
@@ -132,7 +138,11 @@ def facet_starts(
 
 
 def make_runs(
-    options: argparse.Namespace, optimizer: GradientOptimizer, recipe: FindParams, prefix: str
+    options: argparse.Namespace,
+    optimizer: GradientOptimizer,
+    recipe: FindParams,
+    prefix: str,
+    compute: Compute,
 ) -> str:
     """Make single runs; return what to tell the user."""
     begin = facet_starts(options, optimizer, recipe.rand_seed)
@@ -153,11 +163,25 @@ def make_runs(
     keeping = Keeping(not options.skipbig, options.brave, options.resume)
     progress = Progress(len(runs), quiet=options.quiet)
     try:
-        names = run_all(optimizer, runs, naming, keeping, progress, options.batch_size, starts)
+        names = run_all(
+            optimizer, runs, naming, keeping, progress, options.batch_size, starts, compute
+        )
     finally:
         progress.close()
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]}_best_Xpm.jpg{more}"
+
+
+@contextlib.contextmanager
+def place_to_compute(
+    address: str | None, optimizer: GradientOptimizer, spec: ModelSpec
+) -> Iterator[Compute]:
+    """Give what computes batches: this process, or the cluster at an address."""
+    if address is None:
+        yield here(optimizer)
+        return
+    with cluster.connect(address) as client:
+        yield cluster.there(client, spec)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -169,10 +193,11 @@ def run(options: argparse.Namespace) -> None:
     begun = time.perf_counter()
     spec = model_from(options, defaults.model)
     optimizer = open_optimizer(spec)
-    if options.unit_jpg_dir:
-        told = make_unit_jpgs(options, optimizer, recipe, spec)
-    else:
-        told = make_runs(options, optimizer, recipe, defaults.output_prefix)
+    with place_to_compute(options.scheduler, optimizer, spec) as compute:
+        if options.unit_jpg_dir:
+            told = make_unit_jpgs(options, optimizer, recipe, spec, compute)
+        else:
+            told = make_runs(options, optimizer, recipe, defaults.output_prefix, compute)
     print(f"{told}\n{time.perf_counter() - begun:.1f} s")
 
 

@@ -197,6 +197,7 @@ def _add_recipe(parser: Parser) -> None:
         help="show the net the whole image where a unit sees only part of it")  # fmt: skip
     add("--batch-size", type=count, metavar="N", help="images side by side")
     add("--threads", type=count, metavar="N", help="processor threads")
+    add("--scheduler", metavar="ADDRESS", help="compute on the Dask cluster at this address")
 
 
 def _add_output(parser: Parser) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from optimize.computing import Batch, Compute, here
 from optimize.errors import OptimizeError
 from optimize.files import check_folder, json_bytes, npz_bytes, read_json, write
 from optimize.optimizer import GradientOptimizer
@@ -115,11 +116,12 @@ def run_all(
     progress: Progress,
     batch_size: int | None = None,
     starts: Sequence[FloatArray | None] | None = None,
+    compute: Compute | None = None,
 ) -> list[str]:
     """Make all runs that are pending, and write their results.
 
     Batches are cut from the whole list, so that a resumed run computes the same batches; one
-    that is wholly written is left out.
+    that is wholly written is left out. `compute` says where; here if it is None.
 
     Returns
     -------
@@ -128,20 +130,20 @@ def run_all(
     """
     wanted = pending(runs, naming, keeping)
     given = list(starts) if starts is not None else [None] * len(runs)
-    for batch in batches(optimizer, runs, batch_size):
-        if not any(wanted[i] for i in batch):
-            progress.finish(len(batch))
-            continue
-        results = optimizer.run_batch(
-            [runs[i] for i in batch],
-            [given[i] for i in batch],
-            len(batch),
-            progress.ticks(runs[batch[0]].max_iter),
-        )
-        for i, result in zip(batch, results, strict=True):
+    left = []
+    for members in batches(optimizer, runs, batch_size):
+        if any(wanted[i] for i in members):
+            left.append(members)
+        else:
+            progress.finish(len(members))
+    work = [
+        Batch([runs[i] for i in members], len(members), [given[i] for i in members])
+        for members in left
+    ]
+    for number, results in (compute or here(optimizer))(work, progress):
+        for i, result in zip(left[number], results, strict=True):
             if wanted[i]:
                 save(optimizer, runs[i], result, naming.path(runs[i]), keeping.arrays)
-        progress.finish(len(batch))
     return [naming.path(p) for p in runs]
 
 

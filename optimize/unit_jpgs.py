@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from optimize.arguments import numbers_text
+from optimize.computing import Batch, Compute, here
 from optimize.errors import OptimizeError
 from optimize.files import check_folder, json_bytes, npz_bytes, read_json, read_npz, write
 from optimize.optimizer import GradientOptimizer
@@ -184,9 +185,26 @@ def _check_same(place: LayerFolder, job: LayerJob) -> None:
 
 
 def make(
-    optimizer: GradientOptimizer, root: Path, job: LayerJob, progress: Progress
+    optimizer: GradientOptimizer,
+    root: Path,
+    job: LayerJob,
+    progress: Progress,
+    compute: Compute | None = None,
 ) -> list[dict[str, Any]]:
     """Make a layer's images, going on where an earlier run ended.
+
+    Parameters
+    ----------
+    optimizer : GradientOptimizer
+        The network's.
+    root : Path
+        The folder of unit images.
+    job : LayerJob
+        What to make.
+    progress : Progress
+        The bar.
+    compute : callable, optional
+        Where batches are computed; here if there is none.
 
     Returns
     -------
@@ -201,12 +219,24 @@ def make(
         progress.finish(len(job.channels) * job.seeds)
         return list(done["units"])
     write(place.waiting("job.json"), json_bytes(job.record()))
+    cut = _batches(optimizer, job)
+    kept = {number: _waiting(place, number) for number in range(len(cut))}
+    left = [number for number, found in kept.items() if found is None]
+    progress.finish(sum(len(cut[n]) for n in kept if n not in left) * job.seeds)
+    work = [_work(optimizer, job, cut[number]) for number in left]
+    for at, results in (compute or here(optimizer))(work, progress):
+        _keep(optimizer, place, job, left[at], cut[left[at]], results)
     images: list[np.ndarray] = []
     units: list[dict[str, Any]] = []
-    for number, channels in enumerate(_batches(optimizer, job)):
-        kept = _batch(optimizer, place, job, channels, number, progress)
-        images += list(kept[0])
-        units += kept[1]
+    for number in range(len(cut)):
+        found = kept[number] or _waiting(place, number)
+        if found is None:
+            raise OptimizeError(
+                f"{place.waiting('')} was changed while its images were made; the same command "
+                "with --resume makes what is missing"
+            )
+        images += list(found[0])
+        units += found[1]
     if job.whole:
         write(place.sheet, encoded(sheet(images)))
     write(place.scores, json_bytes({"record": job.record(), "units": units}))
@@ -221,38 +251,38 @@ def _batches(optimizer: GradientOptimizer, job: LayerJob) -> list[tuple[int, ...
     return [job.channels[i : i + each] for i in range(0, len(job.channels), each)]
 
 
-def _batch(
+def _work(optimizer: GradientOptimizer, job: LayerJob, channels: Sequence[int]) -> Batch:
+    runs = [params for channel in channels for params in job.runs(channel)]
+    size = job.batch_size or optimizer.batch_size(runs[0])
+    return Batch(runs, size, keeps_last=False)
+
+
+def _waiting(place: LayerFolder, number: int) -> tuple[np.ndarray, list[dict[str, Any]]] | None:
+    """Return the best tiles and scores of a batch that was made; None where it was not."""
+    arrays = read_npz(place.waiting(f"{number:04d}.npz"))
+    units = read_json(place.waiting(f"{number:04d}.json"))
+    return None if arrays is None or units is None else (arrays["tiles"], units)
+
+
+def _keep(
     optimizer: GradientOptimizer,
     place: LayerFolder,
     job: LayerJob,
-    channels: Sequence[int],
     number: int,
-    progress: Progress,
-) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Return a batch's best tiles and scores: made now, or by the run that is resumed."""
-    arrays_file = place.waiting(f"{number:04d}.npz")
-    scores_file = place.waiting(f"{number:04d}.json")
-    arrays, units = read_npz(arrays_file), read_json(scores_file)
-    if arrays is None or units is None:
-        progress.name(job.layer)
-        runs = [p for channel in channels for p in job.runs(channel)]
-        size = job.batch_size or optimizer.batch_size(runs[0])
-        results = optimizer.run_batch(
-            runs, batch_size=size, tick=progress.ticks(job.recipe.max_iter)
-        )
-        tiles, units = [], []
-        for i, channel in enumerate(channels):
-            own = results[i * job.seeds : (i + 1) * job.seeds]
-            pictures = [_picture(optimizer, found) for found in own]
-            best = _best(own, job.recipe.push_dir)
-            write(place.montage(channel), encoded(tiled(pictures)))
-            tiles.append(pictures[best])
-            units.append(_score(channel, own, best))
-        arrays = {"tiles": np.stack(tiles)}
-        write(arrays_file, npz_bytes(arrays))
-        write(scores_file, json_bytes(units))
-    progress.finish(len(channels) * job.seeds)
-    return arrays["tiles"], units
+    channels: Sequence[int],
+    results: Sequence[FindResults],
+) -> None:
+    """Write a batch's pictures, and what waits of it for the layer's end."""
+    tiles, units = [], []
+    for i, channel in enumerate(channels):
+        own = results[i * job.seeds : (i + 1) * job.seeds]
+        pictures = [_picture(optimizer, found) for found in own]
+        best = _best(own, job.recipe.push_dir)
+        write(place.montage(channel), encoded(tiled(pictures)))
+        tiles.append(pictures[best])
+        units.append(_score(channel, own, best))
+    write(place.waiting(f"{number:04d}.npz"), npz_bytes({"tiles": np.stack(tiles)}))
+    write(place.waiting(f"{number:04d}.json"), json_bytes(units))
 
 
 def _picture(optimizer: GradientOptimizer, found: FindResults) -> np.ndarray:
