@@ -275,6 +275,7 @@ _BUNDLED = {
     "caffevis_unit_jpg_dir": "%DVT_ROOT%/models/caffenet-caltech101/unit_jpg_vis",
     "caffevis_jpgvis_remap": {
         "pool1": "conv1", "norm1": "conv1", "pool2": "conv2", "norm2": "conv2", "pool5": "conv5",
+        "prob": "fc8",
     },
 }  # fmt: skip
 

@@ -14,7 +14,8 @@ caffevis_labels = "%DVT_ROOT%/models/caffenet-caltech101/labels.txt"
 caffevis_label_layers = ("fc8", "prob")
 caffevis_prob_layer = "prob"
 
-# Images of the units. A pooling layer's units are the convolution's, and so are their images.
+# Images of the units. A pooling layer's units are the convolution's, and so are their images;
+# a probability's are its class's.
 caffevis_unit_jpg_dir = "%DVT_ROOT%/models/caffenet-caltech101/unit_jpg_vis"
 caffevis_jpgvis_remap = {
     "pool1": "conv1",
@@ -22,6 +23,7 @@ caffevis_jpgvis_remap = {
     "pool2": "conv2",
     "norm2": "conv2",
     "pool5": "conv5",
+    "prob": "fc8",
 }
 
 
