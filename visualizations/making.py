@@ -114,6 +114,10 @@ class Making:
     def spec(self) -> ModelSpec:
         """The network, on the GPU where there is one."""
         spec = wiring.read(self.settings).model
+        fetch = self.settings.parent / "fetch.sh"
+        missing = [p for p in (spec.prototxt, str(spec.weights)) if not Path(p).exists()]
+        if missing and fetch.exists():
+            raise VisualizationsError(f"there is no {missing[0]}; {fetch} fetches it")
         gpu = spec.gpu if spec.gpu is not None else (0 if torch.cuda.is_available() else None)
         return replace(spec, gpu=gpu)
 

@@ -120,6 +120,16 @@ def test_an_unknown_model_names_those_there_are(capfd: pytest.CaptureFixture[str
     assert "caffenet-caltech101" in capfd.readouterr().err
 
 
+def test_a_model_that_was_not_fetched_names_its_script(
+    model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (model / "fetch.sh").write_text("")
+    (model / "net.caffemodel").unlink()
+    assert main(arguments(model)) == 2
+    err = capfd.readouterr().err
+    assert "net.caffemodel" in err and "fetch.sh fetches it" in err and err.count("\n") == 1
+
+
 def test_photos_of_no_class_are_taken_where_folders_are_no_classes(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     for name in ("b/2.jpg", "1.JPG", "b/.hidden.jpg", "b/note.txt"):
