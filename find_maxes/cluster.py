@@ -6,8 +6,6 @@ under the same paths, and one thread each. `distributed` is needed only here.
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,7 @@ from find_maxes.filelist import ImageList
 from find_maxes.network import NetFiles, Runner
 from find_maxes.scan import Job, Scan, weights_digest
 from find_maxes.totals import Arrays, Range, Totals, remaining
+from toolbox import cluster
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -84,18 +83,9 @@ def connect(address: str) -> Client:
         `distributed` is not installed, or nobody answers.
     """
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise FindMaxesError(
-            "--scheduler needs the package distributed: pip install dask distributed"
-        ) from error
-    try:
-        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, asyncio.TimeoutError) as error:
-        raise FindMaxesError(
-            f"no Dask scheduler answers at {address}; an address such as tcp://10.0.0.1:8786 "
-            "is accepted"
-        ) from error
+        return cluster.connect(address, CONNECT_SECONDS)
+    except cluster.ClusterError as error:
+        raise FindMaxesError(str(error)) from error
 
 
 def shards(done: Sequence[Range], total: int, threads: int, size: int) -> Iterator[Range]:
@@ -118,9 +108,6 @@ def scan_there(
     FindMaxesError
         The cluster has no workers, or a shard failed for good.
     """
-    from distributed import as_completed
-
-    threads = _threads(client)
     here = replace(
         job.net,
         prototxt=os.path.abspath(job.net.prototxt),
@@ -128,48 +115,20 @@ def scan_there(
     )
     there = replace(job, net=here)
     digest, folder = weights_digest(job.net.weights), os.path.abspath(images.folder)
-    work = shards(done, len(images), threads, size)
 
     def submit(where: Range) -> Any:
         names = images.names[slice(*where)]
         return client.submit(scan_shard, there, digest, folder, names, where[0], pure=False)
 
-    # two for each thread are under way, so that none waits and little is in memory
-    first = [submit(where) for where in itertools.islice(work, 2 * threads)]
-    running = as_completed(first, loop=client.loop)
-    for future in running:
-        totals = Totals.from_arrays(_result(future))
-        future.release()
-        _check_files(totals, images)
-        yield totals
-        for where in work:
-            running.add(submit(where))
-            break
-
-
-def _threads(client: Client) -> int:
-    """Return how many threads the cluster has; wait a little for the first worker."""
     try:
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-    except (TimeoutError, asyncio.TimeoutError) as error:
-        raise FindMaxesError(
-            "the Dask cluster has no workers; start some with 'dask worker' in this checkout"
-        ) from error
-    return sum(client.nthreads().values())
-
-
-def _result(future: Any) -> Arrays:
-    """Return a shard's arrays; say in one sentence why there are none."""
-    error = future.exception()
-    if error is None:
-        found: Arrays = future.result()
-        return found
-    if isinstance(error, ModuleNotFoundError):
-        reason = f"its workers do not find {error.name}: start them in this checkout"
-    else:
-        lines = str(error).splitlines() or [type(error).__name__]
-        reason = lines[0]
-    raise FindMaxesError(f"the cluster could not scan some images: {reason}") from error
+        threads = cluster.count_threads(client, CONNECT_SECONDS)
+        work = shards(done, len(images), threads, size)
+        for _, arrays in cluster.spread(client, threads, work, submit, "scan some images"):
+            totals = Totals.from_arrays(arrays)
+            _check_files(totals, images)
+            yield totals
+    except cluster.ClusterError as error:
+        raise FindMaxesError(str(error)) from error
 
 
 def _check_files(totals: Totals, images: ImageList) -> None:

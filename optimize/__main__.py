@@ -181,7 +181,7 @@ def place_to_compute(
         yield here(optimizer)
         return
     with cluster.connect(address) as client:
-        yield cluster.there(client, spec)
+        yield cluster.there(client, spec, optimizer)
 
 
 def run(options: argparse.Namespace) -> None:

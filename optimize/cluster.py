@@ -1,60 +1,85 @@
-"""The same batches on an existing Dask cluster; `distributed` is needed only here.
+"""The same batches on an existing Dask cluster.
 
-Workers need this checkout on their PYTHONPATH (start them in it), the network's files under the
-same paths, and one thread each. A worker that dies loses its batch, which another one takes.
+Workers need this checkout on their PYTHONPATH (start them in it), and the network's files under
+the same paths. A worker that dies loses its batch, which another one takes.
 """
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import itertools
+import hashlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+import torchcaffe as caffe
 from optimize.computing import Batch, Compute
 from optimize.errors import OptimizeError
 from optimize.model import ModelSpec, open_optimizer
 from optimize.optimizer import GradientOptimizer
 from optimize.progress import Progress
 from optimize.results import FindResults
+from toolbox import cluster
 
 if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_SECONDS = 30
-UNDER_WAY = 2  # batches a thread: none waits, and little is in memory
+ROOT = Path(__file__).resolve().parents[1]
+_CODE = ("optimize", "torchcaffe", "toolbox")  # what a result depends on
 
 _lock = threading.Lock()  # a net computes one thing at a time
-_open: list[tuple[ModelSpec, GradientOptimizer]] = []
+_open: list[tuple[ModelSpec, dict[str, Any], GradientOptimizer]] = []
+
+
+def identity(spec: ModelSpec) -> dict[str, Any]:
+    """Return what has to be the same on all machines: files of the network, code, PyTorch."""
+    digest = hashlib.sha256()
+    for package in _CODE:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return {
+        "the network's files": spec.record(),
+        "the toolbox's code": digest.hexdigest(),
+        "PyTorch": torch.__version__,
+    }
 
 
 # ---------------------------------------------------------------- on a worker
 
 
-def run_there(spec: ModelSpec, record: dict[str, Any], batch: Batch) -> list[FindResults]:
-    """Compute a batch.
+def run_there(spec: ModelSpec, wanted: dict[str, Any], batch: Batch) -> list[FindResults]:
+    """Compute a batch, on one thread as everywhere.
 
     Parameters
     ----------
     spec : ModelSpec
         The network; paths as they are here.
-    record : dict
-        What the client's `spec.record()` gave: other files are refused.
+    wanted : dict
+        The client's `identity`; a worker with another one refuses.
     batch : Batch
         What to compute.
     """
     with _lock:
-        if not _open or _open[0][0] != spec:
-            if spec.record() != record:
-                raise OptimizeError(f"{spec.weights} or {spec.prototxt} is another file there")
-            _open[:] = [(spec, open_optimizer(spec))]
-        found = _open[0][1].run_batch(batch.params, batch.starts, batch.size)
+        if not _open or _open[0][:2] != (spec, wanted):
+            _open.clear()
+            found = identity(spec)
+            different = [name for name in wanted if found.get(name) != wanted[name]]
+            if different:
+                raise OptimizeError(
+                    f"{' and '.join(different)} differ there; workers need the same checkout, the "
+                    "same packages, and the network's files under the same paths"
+                )
+            caffe.set_threads(1)
+            _open[:] = [(spec, wanted, open_optimizer(spec))]
+        results = _open[0][2].run_batch(batch.params, batch.starts, batch.size)
     if batch.keeps_last:
-        return found
-    return [dataclasses.replace(one, last=one.last[:, :0]) for one in found]
+        return results
+    return [dataclasses.replace(one, last=one.last[:, :0]) for one in results]
 
 
 # ---------------------------------------------------------------- on the client
@@ -66,32 +91,15 @@ def connect(address: str) -> Client:
     Raises
     ------
     OptimizeError
-        `distributed` is not installed, nobody answers, or there are no workers.
+        `distributed` is not installed, or nobody answers.
     """
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise OptimizeError(
-            "--scheduler needs the package distributed: pip install dask distributed"
-        ) from error
-    try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, asyncio.TimeoutError) as error:
-        raise OptimizeError(
-            f"no Dask scheduler answers at {address}; an address such as tcp://10.0.0.1:8786 "
-            "is accepted"
-        ) from error
-    try:
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-    except (TimeoutError, asyncio.TimeoutError) as error:
-        client.close()
-        raise OptimizeError(
-            "the Dask cluster has no workers; start some with 'dask worker' in this checkout"
-        ) from error
-    return client
+        return cluster.connect(address, CONNECT_SECONDS)
+    except cluster.ClusterError as error:
+        raise OptimizeError(str(error)) from error
 
 
-def there(client: Client, spec: ModelSpec) -> Compute:
+def there(client: Client, spec: ModelSpec, optimizer: GradientOptimizer) -> Compute:
     """Return what computes batches on a cluster, in the order in which they come back.
 
     Parameters
@@ -100,50 +108,34 @@ def there(client: Client, spec: ModelSpec) -> Compute:
         From `connect`.
     spec : ModelSpec
         The network, with paths as they are here.
+    optimizer : GradientOptimizer
+        The network's, here: it knows the labels.
     """
     paths: dict[str, Any] = {
         name: os.path.abspath(value)
-        for name in ("prototxt", "weights", "mean", "labels")
+        for name in ("prototxt", "weights", "mean")
         if isinstance(value := getattr(spec, name), str)
     }
-    everywhere = dataclasses.replace(spec, **paths)
-    record = everywhere.record()
+    everywhere = dataclasses.replace(spec, **paths, labels=None)
+    wanted = identity(everywhere)
 
     def compute(
         batches: Sequence[Batch], progress: Progress
     ) -> Iterator[tuple[int, list[FindResults]]]:
-        from distributed import as_completed
+        def submit(piece: tuple[int, Batch]) -> Any:
+            return client.submit(run_there, everywhere, wanted, piece[1], pure=False)
 
-        threads = max(1, sum(client.nthreads().values()))
-        numbers: dict[Any, int] = {}
-
-        def submit(number: int, batch: Batch) -> Any:
-            future = client.submit(run_there, everywhere, record, batch, pure=False)
-            numbers[future.key] = number
-            return future
-
-        left = iter(enumerate(batches))
-        first = [submit(*item) for item in itertools.islice(left, UNDER_WAY * threads)]
-        running = as_completed(first, loop=client.loop)
-        for future in running:
-            number = numbers.pop(future.key)
-            yield number, _result(future)
-            future.release()
-            progress.finish(len(batches[number].params))
-            for item in itertools.islice(left, 1):
-                running.add(submit(*item))
+        try:
+            threads = cluster.count_threads(client, CONNECT_SECONDS)
+            pieces = cluster.spread(
+                client, threads, enumerate(batches), submit, "compute some images"
+            )
+            for (number, batch), results in pieces:
+                for params, result in zip(batch.params, results, strict=True):
+                    result.label = optimizer.label(params)
+                yield number, results
+                progress.finish(len(batch.params))
+        except cluster.ClusterError as error:
+            raise OptimizeError(str(error)) from error
 
     return compute
-
-
-def _result(future: Any) -> list[FindResults]:
-    """Return a batch's results; say in one sentence why there are none."""
-    error = future.exception()
-    if error is None:
-        found: list[FindResults] = future.result()
-        return found
-    if isinstance(error, ModuleNotFoundError):
-        reason = f"its workers do not find {error.name}: start them in this checkout"
-    else:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise OptimizeError(f"the cluster could not compute some images: {reason}") from error

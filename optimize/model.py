@@ -58,6 +58,7 @@ class ModelSpec:
     def record(self) -> dict[str, Any]:
         """Return what tells networks apart: names and checksums of the files."""
         files = [Path(self.prototxt), Path(self.weights)]
+        files += [Path(self.mean)] if isinstance(self.mean, str) else []
         try:
             sums = {path.name: f"{zlib.crc32(path.read_bytes()):08x}" for path in files}
         except OSError as error:

@@ -144,7 +144,7 @@ def test_what_can_be_wrong_with_a_cluster(
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2)
 
     def said(address: str) -> str:
-        assert main(units(settings, tmp_path / "out", "--scheduler", address)) == 2
+        assert main(units(settings, tmp_path / "out", "--brave", "--scheduler", address)) == 2
         err = [line for line in capfd.readouterr().err.splitlines() if "optimize: " in line]
         assert len(err) == 1
         return err[0]
@@ -154,8 +154,36 @@ def test_what_can_be_wrong_with_a_cluster(
     assert "has no workers" in said(dask.address)
     dask.worker()
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 60)
-    real = cluster.ModelSpec.record
-    monkeypatch.setattr(cluster.ModelSpec, "record", lambda s: {**real(s), "files": {}})
-    assert "is another file there" in said(dask.address)
+    real = cluster.identity
+    for name in ("the network's files", "the toolbox's code", "PyTorch"):
+        monkeypatch.setattr(cluster, "identity", lambda s, name=name: {**real(s), name: "other"})
+        assert f"{name} differ there" in said(dask.address)
+    monkeypatch.setattr(cluster, "identity", real)
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert "pip install dask distributed" in said(dask.address)
+
+
+def test_a_worker_does_not_go_on_with_weights_that_were_replaced(
+    dask: Dask, settings: Path, tmp_path: Path
+) -> None:
+    dask.worker()
+    more = ["--scheduler", dask.address]
+    assert main(units(settings, tmp_path / "first", *more)) == 0
+    build(CHAIN, tmp_path, seed=1).save(str(tmp_path / "chain.caffemodel"))
+    assert main(units(settings, tmp_path / "there", *more)) == 0
+    assert main(units(settings, tmp_path / "here")) == 0
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+    assert contents(tmp_path / "there") != contents(tmp_path / "first")
+
+
+def test_without_the_network_s_files_a_worker_says_so(
+    dask: Dask, settings: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from distributed import Client
+
+    dask.worker()
+    gone = str(tmp_path / "gone.caffemodel")
+    with Client(dask.address, set_as_default=False) as client:
+        spec = cluster.ModelSpec(str(tmp_path / "chain.prototxt"), gone)
+        future = client.submit(cluster.run_there, spec, {}, None)
+        assert "gone.caffemodel cannot be read" in str(future.exception())
