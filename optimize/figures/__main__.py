@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import sys
 import warnings
 from collections.abc import Sequence
@@ -105,9 +106,11 @@ def run(options: argparse.Namespace) -> None:
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise OptimizeError(f"--out {out} must end in .png or .jpg")
     check_folder(out.parent)
-    record = out.with_suffix(".json")
-    if record.exists() and not options.brave:
-        raise OptimizeError(f"{record} exists already; --brave overwrites it and its pictures")
+    ours = [out, out.with_suffix(".json"), out.with_suffix(".csv")]
+    ours += sorted(out.parent.glob(f"{glob.escape(out.stem)}_*{out.suffix}"))
+    existing = [path for path in ours if path.exists()]
+    if existing and not options.brave:
+        raise OptimizeError(f"{existing[0]} exists already; --brave overwrites what is there")
     defaults = wiring.read(options.settings)
     if options.threads:
         caffe.set_threads(options.threads)
@@ -121,7 +124,7 @@ def run(options: argparse.Namespace) -> None:
         photos=photos_in(getattr(options, "photos", ())),
         out=out,
     )
-    studio = Studio(open_optimizer(defaults.model), chosen, options.quiet)
+    studio = Studio(open_optimizer(defaults.model), chosen, options.quiet, defaults.model.record())
     made = FIGURES[options.figure].make(studio)
     for name in write_all(made, out, options.figure, chosen):
         print(name)

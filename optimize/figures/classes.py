@@ -80,4 +80,6 @@ def _caption(number: int) -> str:
     """Return a preset's number, look and values."""
     look = {1: "sparse regions", 2: "high frequencies", 3: "low frequencies", 4: "sparse outlines"}
     values = ", ".join(f"{name} {value:g}" for name, value in PRESETS[number].items())
+    if number in RATES:
+        values += f"; step {RATES[number]['step']:g}"
     return f"preset {number}: {look[number]}\n{values}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,14 @@ class Studio:
         The command line's.
     quiet : bool
         No progress bar.
+    model : mapping
+        What tells the network from others, as `ModelSpec.record` gives it.
     """
 
     optimizer: GradientOptimizer
     options: Options
     quiet: bool = False
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     def params(self, layer: str, channel: int, seed: int, **changes: Any) -> FindParams:
         """Return a unit's settings: every regulariser off but those in `changes`, policy rms."""

@@ -92,10 +92,11 @@ def _part(
 ) -> tuple[list[dict[str, Any]], list[Image]]:
     """Return some draws' rows and tiles: from an earlier run, or made now."""
     wanted = [_params(studio, layer, unit, number) for number in numbers]
-    key = {"settings": [params.to_dict() for params in wanted]}
+    key = {"model": dict(studio.model), "settings": [params.to_dict() for params in wanted]}
     place = folder / f"{numbers[0]:04d}-{numbers[-1]:04d}"
     kept, arrays = read_json(place.with_suffix(".json")), read_npz(place.with_suffix(".npz"))
-    if kept is not None and arrays is not None and kept.get("settings") == key["settings"]:
+    same = kept is not None and all(kept.get(name) == value for name, value in key.items())
+    if same and arrays is not None:
         return kept["rows"], list(arrays["tiles"])
     results = studio.run(wanted)
     tiles = [_reduced(studio.tile(found)) for found in results]

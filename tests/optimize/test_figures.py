@@ -119,6 +119,23 @@ def test_a_search_goes_on_where_it_was_stopped(
     assert made == [16]
 
 
+def test_a_search_takes_nothing_over_from_another_network(folder: Path) -> None:
+    assert run("search", "--search", "4") == 0
+    first = (folder / "out/a.csv").read_text()
+    build(CHAIN, folder, seed=1).save(str(folder / "chain.caffemodel"))
+    assert run("search", "--search", "4", "--brave") == 0
+    assert (folder / "out/a.csv").read_text() != first
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.csv", "a_conv1.png"])
+def test_a_picture_that_is_there_is_not_overwritten(name: str, folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / name).write_bytes(b"mine")
+    assert run("s1") == 2
+    assert (folder / "out" / name).read_bytes() == b"mine"
+    assert len(list((folder / "out").iterdir())) == 1
+
+
 def test_draws_are_repeatable_and_in_their_ranges() -> None:
     draws = [search.draw(k) for k in range(300)]
     assert draws == [search.draw(k) for k in range(300)]

@@ -1,0 +1,137 @@
+"""Every finding on a tiny net with a few photos, and the statistics against NumPy by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from findings import layers, units
+from findings.__main__ import main
+from findings.lab import Lab, Photo, maximum, strongest
+from findings.registry import FINDINGS
+from optimize import wiring
+from optimize.model import open_optimizer
+from tests.optimize.conftest import CHAIN, build
+
+CATEGORIES = ("Faces", "Faces_easy", "Leopards", "cup", "lamp")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    text = CHAIN.replace("num_output: 10", "num_output: 5")
+    build(text, tmp_path).save(str(tmp_path / "chain.caffemodel"))
+    (tmp_path / "labels.txt").write_text("\n".join(CATEGORIES))
+    (tmp_path / "settings.py").write_text(
+        f"caffevis_deploy_prototxt = {str(tmp_path / 'chain.prototxt')!r}\n"
+        f"caffevis_network_weights = {str(tmp_path / 'chain.caffemodel')!r}\n"
+        f"caffevis_labels = {str(tmp_path / 'labels.txt')!r}\n"
+        "caffevis_label_layers = ('fc', 'prob')\n"
+        "caffevis_data_mean = (104, 117, 123)\n"
+    )
+    rng = np.random.default_rng(0)
+    lines = []
+    for category in CATEGORIES:
+        (tmp_path / "photos" / category).mkdir(parents=True)
+        for i in range(4):
+            picture = rng.integers(0, 256, (6, 7, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+            cv2.imwrite(str(tmp_path / "photos" / category / f"{i}.png"), picture)
+            lines.append(f"{'test' if i else 'train'} {category}/{i}.png")
+    (tmp_path / "split.txt").write_text("\n".join(lines))
+    return tmp_path
+
+
+@pytest.fixture
+def lab(folder: Path) -> Lab:
+    photos = [Photo(folder / "photos" / c / f"{i}.png", c) for c in CATEGORIES for i in (1, 2, 3)]
+    return Lab(open_optimizer(wiring.read(folder / "settings.py").model), photos)
+
+
+def run(folder: Path, *words: str) -> int:
+    return main([*words, "--settings", str(folder / "settings.py"), "--split",
+                 str(folder / "split.txt"), "--photos", str(folder / "photos"), "--out",
+                 str(folder / "out")])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(FINDINGS))
+def test_each_finding_is_shown(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, name) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{name}: {FINDINGS[name].question}")
+    if "-> " in out:
+        picture = cv2.imread(str(folder / "out" / f"{name}.png"))
+        assert picture is not None and picture.std() > 5
+
+
+def test_there_are_nine_and_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(FINDINGS) == 9
+
+
+def test_the_survey_is_each_photo_s_own_maximum(lab: Lab) -> None:
+    for i in (0, 7, 14):
+        lab.forward(lab.inputs([lab.photos[i]]))
+        values = lab.values("conv2")
+        assert lab.survey.maxima["conv2"][i] == pytest.approx(values[0].max(axis=(1, 2)), rel=1e-4)
+        assert lab.survey.positive["conv2"][i] == pytest.approx((values > 0).mean(), abs=1e-6)
+
+
+def test_the_face_unit_is_the_one_with_most_faces_on_top(lab: Lab) -> None:
+    faces = np.isin(lab.categories, ("Faces", "Faces_easy"))
+    values = lab.survey.maxima["conv2"]
+    shares = [faces[np.argsort(-values[:, k], kind="stable")[:6]].mean() for k in range(12)]
+    assert shares[lab.face_unit()] == max(shares)
+
+
+def test_statistics_by_hand() -> None:
+    values = np.array([3.0, 9.0, 9.0, 1.0])
+    assert list(strongest(values)) == [1, 2, 0, 3]
+    assert units.selectivity(values, ["a", "b", "b", "a"]) == 0.5
+    assert units.selectivity(np.arange(200.0), ["a"] * 100 + ["b"] * 90 + ["c"] * 10) == 0.9
+    before = np.array([[3.0, 4.0], [0.0, 2.0]], np.float32)
+    after = np.array([[3.0, 5.0], [0.0, 2.0]], np.float32)
+    assert layers.change(before, after) == pytest.approx((0.2 + 0) / 2)
+    blob = np.arange(24.0).reshape(2, 3, 2, 2)
+    assert maximum(blob).tolist() == [[3, 7, 11], [15, 19, 23]]
+
+
+def test_taking_a_unit_out_is_setting_its_weights_behind_to_zero(lab: Lab) -> None:
+    photos = lab.photos[:4]
+    own = [[0, 1]] * 4
+    lab.forward(lab.inputs(photos))
+    found = units._mass(lab, own, lab.values("conv2"), 5)
+    weights = lab.net.params["fc"][0].data
+    weights.reshape(5, 12, -1)[:, 5] = 0
+    lab.forward(lab.inputs(photos))
+    assert found == pytest.approx(lab.net.blobs["prob"].data[:, :2].sum(axis=1), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nonsense"], "no finding 'nonsense'; there are "),
+        (["noise", "--photos", "nowhere"], "no folder nowhere"),
+        (["noise", "--split", "nowhere"], "nowhere cannot be read"),
+        (["noise", "--photos", "."], "none of the 15 held-out photos"),
+    ],
+)
+def test_errors_are_one_sentence(
+    words: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *more = words
+    defaults = ["--settings", str(folder / "settings.py"), "--split", str(folder / "split.txt"),
+                "--photos", str(folder / "photos")]  # fmt: skip
+    assert main([name, *defaults, *more]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+def test_without_faces_the_face_unit_says_what_it_needs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (folder / "split.txt").read_text().splitlines()
+    (folder / "split.txt").write_text("\n".join(x for x in lines if "Faces" not in x))
+    assert run(folder, "face-unit") == 2
+    assert "no photo of Faces or Faces_easy" in capsys.readouterr().err
