@@ -135,7 +135,7 @@ def _write(path: Path, image: Image) -> None:
         raise FindMaxesError(str(error)) from error
 
 
-def _check_names(maxes: Maxes, images: ImageList) -> None:
+def check_names(maxes: Maxes, images: ImageList) -> None:
     """Refuse a list that is not the one of the scan."""
     if maxes.names == images.names:
         return
@@ -253,7 +253,7 @@ def run(options: argparse.Namespace) -> int:
     """Write what the command line asks for; return the exit status."""
     maxes = files.read_maxes(Path(options.maxes))
     images = read_images(options.datadir, options.filelist)
-    _check_names(maxes, images)
+    check_names(maxes, images)
     patcher = open_patcher(options, maxes, images)
     layers = list(dict.fromkeys(options.layers)) or list(maxes.values)
     patcher.check(maxes, layers)

@@ -1,0 +1,81 @@
+"""The slow check finds what is wrong, and nothing where all is right."""
+
+import numpy as np
+import pytest
+
+from find_maxes import check, files, find_max_acts
+from tests.find_maxes.conftest import TINY, build_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    found = build_model(tmp_path_factory.mktemp("check"), TINY)
+    found.write_list(found.names)
+    out = found.folder / "max.npz"
+    assert find_max_acts.main(found.arguments(out, "--workers", "0")) == 0
+    return found
+
+
+def arguments(model, maxes, *more):
+    prototxt, weights, photos, listed, _ = model.arguments(maxes)[-5:]
+    return [str(v) for v in (maxes, prototxt, weights, photos, listed)] + list(more)
+
+
+@pytest.mark.parametrize("more", [[], ["--exhaustive"]])
+def test_a_right_result_passes(model, capsys, more):
+    assert check.main(arguments(model, model.folder / "max.npz", *more)) == 0
+    out = capsys.readouterr().out
+    assert "0 faults" in out
+    if more:
+        assert f"on {len(model.names)} images" in out
+
+
+def value(arrays):
+    arrays["conv1/max_vals"][2, 3] *= 1 + 5e-4
+    return "conv1 unit 2"
+
+
+def place(arrays):
+    arrays["part/conv2/max_locs"][1, 0, 2:] = (arrays["part/conv2/max_locs"][1, 0, 2:] + 1) % 4
+    return "part/conv2 unit 1"
+
+
+def order(arrays):
+    for name in ("fc/max_vals", "fc/max_locs"):
+        arrays[name][4, :2] = arrays[name][4, 1::-1].copy()
+    return "fc unit 4: its images are not in order"
+
+
+def twice(arrays):
+    for name in ("fc/max_vals", "fc/max_locs"):
+        arrays[name][0, 1] = arrays[name][0, 0]
+    return "fc unit 0: an image comes twice"
+
+
+@pytest.mark.parametrize("tamper", [value, place, order, twice])
+def test_a_wrong_one_is_found(model, capsys, tmp_path, tamper):
+    with np.load(model.folder / "max.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    said = tamper(arrays)
+    files.write(tmp_path / "bad.npz", arrays, compress=True)
+    assert check.main(arguments(model, tmp_path / "bad.npz")) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_an_image_left_out_is_found_where_all_are_looked_at(model, capsys, tmp_path):
+    with np.load(model.folder / "max.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    for name, gone in (("fc/max_vals", -np.inf), ("fc/max_locs", -1)):
+        arrays[name][3, :-1] = arrays[name][3, 1:].copy()
+        arrays[name][3, -1] = gone
+    files.write(tmp_path / "bad.npz", arrays, compress=True)
+    assert check.main(arguments(model, tmp_path / "bad.npz")) == 0
+    capsys.readouterr()
+    assert check.main(arguments(model, tmp_path / "bad.npz", "--exhaustive")) == 1
+    assert "fc unit 3" in (err := capsys.readouterr().err) and "was left out" in err
+
+
+def test_errors_are_one_sentence(model, capsys, tmp_path):
+    assert check.main(arguments(model, tmp_path / "none.npz")) == 2
+    err = capsys.readouterr().err
+    assert "none.npz" in err and err.count("\n") == 1
