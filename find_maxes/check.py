@@ -16,12 +16,13 @@ import numpy as np
 from tqdm import tqdm
 
 from find_maxes import files
-from find_maxes.crop import check_names
+from find_maxes.crop import check_names, check_weights
 from find_maxes.errors import FindMaxesError
 from find_maxes.filelist import ImageList, read_images
 from find_maxes.files import Maxes
 from find_maxes.network import NetFiles, image_input, set_batch
 from find_maxes.options import USER_ERRORS
+from find_maxes.patches import fits
 from toolbox.imagefile import ImageError
 
 RELATIVE = 1e-4  # of the value, or of a thousandth of the layer's highest where that is more
@@ -66,12 +67,7 @@ class Checker:
         self.net = net_files.open()
         self.input = image_input(self.net)
         set_batch(self.net, 1)
-        unknown = [name for name in maxes.values if name not in self.net.blobs]
-        if unknown:
-            raise FindMaxesError(
-                f"MAXES has a layer {unknown[0]!r} that this net has not; name the net it was "
-                "made with"
-            )
+        self._check_net()
         self.report = Report()
         self._scale = {name: self._least(values) for name, values in maxes.values.items()}
         self._wanted: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
@@ -79,6 +75,28 @@ class Checker:
             for unit, rank in zip(*np.nonzero(places[..., 0] >= 0), strict=True):
                 entry = (name, int(unit), int(rank))
                 self._wanted[int(places[unit, rank, 0])].append(entry)
+
+    def _check_net(self) -> None:
+        """Refuse a net that the result cannot be of."""
+        own = self.net.blobs[self.input].shape[1:]
+        recipe = self.maxes.recipe
+        if own != (recipe.channels, recipe.height, recipe.width):
+            raise FindMaxesError(
+                f"the net's input has the shape {own}, and that of MAXES "
+                f"{(recipe.channels, recipe.height, recipe.width)}; name the net it was made with"
+            )
+        for name, values in self.maxes.values.items():
+            if name not in self.net.blobs:
+                raise FindMaxesError(
+                    f"MAXES has a layer {name!r} that this net has not; name the net it was "
+                    "made with"
+                )
+            shape = self.net.blobs[name].shape[1:] or (1,)
+            if shape[0] != len(values) or not fits(self.maxes.locations[name], shape):
+                raise FindMaxesError(
+                    f"MAXES is of another net: its layer {name!r} has {len(values)} units, and "
+                    f"this net's has the shape {shape}; name the net it was made with"
+                )
 
     @staticmethod
     def _least(values: np.ndarray) -> float:
@@ -162,6 +180,7 @@ def run(options: argparse.Namespace) -> int:
     maxes = files.read_maxes(Path(options.maxes))
     images = read_images(options.datadir, options.filelist)
     check_names(maxes, images)
+    check_weights(options.maxes, maxes, options.net_weights)
     net_files = NetFiles(
         options.net_prototxt, options.net_weights, python_layers=options.allow_python_layers
     )

@@ -161,13 +161,18 @@ def _parts(kinds: Sequence[Kind], for_app: bool) -> list[str]:
     return list(dict.fromkeys([PICTURE, *(kind.source for kind in drawn)]))
 
 
-def open_patcher(options: argparse.Namespace, maxes: Maxes, images: ImageList) -> Patcher:
-    """Open the net, and make sure that MAXES is of it."""
-    if weights_digest(options.net_weights) != maxes.settings["weights_sha256"]:
+def check_weights(path: str, maxes: Maxes, weights: str) -> None:
+    """Refuse weights that are not those of the scan in `path`."""
+    if weights_digest(weights) != maxes.settings["weights_sha256"]:
         raise FindMaxesError(
-            f"{options.maxes} was made with other weights than {options.net_weights}: "
+            f"{path} was made with other weights than {weights}: "
             f"{maxes.settings['weights']}; name the net it was made with"
         )
+
+
+def open_patcher(options: argparse.Namespace, maxes: Maxes, images: ImageList) -> Patcher:
+    """Open the net, and make sure that MAXES is of it."""
+    check_weights(options.maxes, maxes, options.net_weights)
     files_of_net = NetFiles(
         options.net_prototxt, options.net_weights, options.gpu, options.allow_python_layers
     )

@@ -113,7 +113,13 @@ def read(path: Path, what: str) -> Arrays:
     except FileNotFoundError as error:
         raise FindMaxesError(f"{path} does not exist; it should be {what}") from error
     except _BROKEN as error:
-        raise FindMaxesError(f"{path} is not {what} ({str(error).splitlines()[0]})") from error
+        raise FindMaxesError(f"{path} is not {what} ({_why(error)})") from error
+
+
+def _why(error: BaseException) -> str:
+    """Return NumPy's reason, but not its advice to load files of others with pickle."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "it is no .npz file, or holds Python objects" if "pickle" in text else text
 
 
 # ---------------------------------------------------------------- checkpoints

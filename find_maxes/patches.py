@@ -164,7 +164,7 @@ class Patcher:
                     "with rows and columns"
                 )
             units, found = self.shapes[layer][0], len(maxes.values[layer])
-            if units != found or not _fits(maxes.locations[layer], self.shapes[layer]):
+            if units != found or not fits(maxes.locations[layer], self.shapes[layer]):
                 raise FindMaxesError(
                     f"MAXES is of another net: its layer {layer!r} has {found} units, and this "
                     f"net's has the shape {self.shapes[layer]}; name the net it was made with"
@@ -256,7 +256,7 @@ def _index(slot: int, entry: Entry, axes: int) -> tuple[int, ...]:
     return (slot, entry.unit, entry.column) if axes == 3 else whole
 
 
-def _fits(locations: NDArray[np.int64], shape: Shape) -> bool:
+def fits(locations: NDArray[np.int64], shape: Shape) -> bool:
     """Return whether all places lie in the map of a layer (units, and rows and columns)."""
     axes = shape[1:]
     rows, columns = (1, *axes)[-2:] if axes else (0, 0)

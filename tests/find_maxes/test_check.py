@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from find_maxes import check, files, find_max_acts
-from tests.find_maxes.conftest import TINY, build_model
+from tests.find_maxes.conftest import TINY, Model, build_model
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +79,31 @@ def test_errors_are_one_sentence(model, capsys, tmp_path):
     assert check.main(arguments(model, tmp_path / "none.npz")) == 2
     err = capsys.readouterr().err
     assert "none.npz" in err and err.count("\n") == 1
+
+
+def other_net(model, folder, old, new, *, own_weights=True):
+    """The model with another definition, as files; its weights stay where they still fit."""
+    text = TINY.replace(old, new)
+    assert text != TINY
+    if own_weights:
+        return build_model(folder, text)
+    (folder / "net.prototxt").write_text(text, encoding="utf-8")
+    return Model(folder, folder / "net.prototxt", model.weights)
+
+
+def test_a_result_of_another_net_is_refused(model, capsys, tmp_path):
+    """Layers of the same names, but other weights, fewer units, or smaller maps."""
+    for number, (old, new, own_weights, words) in enumerate(
+        [
+            ("num_output: 8", "num_output: 4", True, "was made with other weights"),
+            ("stride: 3 pad: 2", "stride: 3 pad: 1", False, "MAXES is of another net"),
+            ("dim: 40 dim: 32", "dim: 40 dim: 33", False, "the net's input has the shape"),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        other = other_net(model, folder, old, new, own_weights=own_weights)
+        paths = [model.folder / "max.npz", other.prototxt, other.weights, model.photos, model.list]
+        assert check.main([*map(str, paths)]) == 2
+        printed = capsys.readouterr().err
+        assert words in printed and printed.count("\n") == 1, printed

@@ -258,6 +258,7 @@ def test_tampered_results_are_refused(found, tiny, tmp_path, capsys):
         assert crop(*paths(tiny, path, tmp_path / "out", "conv1")) == 2, changes
         printed = capsys.readouterr().err.strip()
         assert "\n" not in printed and ("not a result" in printed or "another net" in printed)
+        assert "pickle" not in printed
 
 
 def test_same_weights_but_fewer_layers_scanned(tiny, tmp_path, capsys):
