@@ -41,7 +41,9 @@ class Found:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "-" if value != value else f"{value:.3g}"
+    return str(value)
 
 
 @dataclass(frozen=True)

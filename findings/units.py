@@ -31,7 +31,8 @@ def face_unit(lab: Lab) -> Found:
     groups.append(("other animals", np.isin(lab.categories, _ANIMALS)))
     groups.append(("all but people", ~faces))
     groups = [(name, which) for name, which in groups if which.any()]
-    rows = [(name, int(which.sum()), float(values[which].mean()), float(values[which].max()))
+    rows = [(name, int(which.sum()), float(values[which].mean()), float(values[which].max()),
+             pairs_won(values[which], values[~which & ~faces]))
             for name, which in groups]  # fmt: skip
     among = faces[strongest(values)[: min(TOP, int(faces.sum()))]]
     above = float((values[faces] > values[~faces].max()).mean())
@@ -46,7 +47,16 @@ def face_unit(lab: Lab) -> Found:
         sheet.append(Row(name, [lab.picture(lab.photos[i]) for i in best],
                          [f"{values[i]:.1f}" for i in best]))  # fmt: skip
     title = f"{lab.top_map}:{unit}, the strongest photos of each group and its activation"
-    return Found(("photos of", "count", "mean", "highest"), rows, said, draw_sheet(title, sheet))
+    head = ("photos of", "count", "mean", "highest", "above a photo of neither")
+    return Found(head, rows, said, draw_sheet(title, sheet))
+
+
+def pairs_won(some: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) -> float:
+    """Return in which share of all pairs the first value is the higher; ties count half."""
+    if not len(some) or not len(others):
+        return float("nan")
+    higher = (some[:, None] > others).mean()
+    return float(higher + (some[:, None] == others).mean() / 2)
 
 
 def selectivity(values: npt.NDArray[np.floating], categories: Sequence[str]) -> float:

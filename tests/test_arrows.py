@@ -24,6 +24,7 @@ PACKAGES = [
     "bench",
     "apps",
     "visualizations",
+    "findings",
 ]
 SCRIPTS = ["live_vis.py", "settings.py"]
 GENERATED = "_pb2.py"

@@ -90,6 +90,7 @@ def test_statistics_by_hand() -> None:
     assert list(strongest(values)) == [1, 2, 0, 3]
     assert units.selectivity(values, ["a", "b", "b", "a"]) == 0.5
     assert units.selectivity(np.arange(200.0), ["a"] * 100 + ["b"] * 90 + ["c"] * 10) == 0.9
+    assert units.pairs_won(np.array([2.0, 5.0]), np.array([1.0, 2.0, 9.0])) == (1.5 + 2) / 6
     before = np.array([[3.0, 4.0], [0.0, 2.0]], np.float32)
     after = np.array([[3.0, 5.0], [0.0, 2.0]], np.float32)
     assert layers.change(before, after) == pytest.approx((0.2 + 0) / 2)
