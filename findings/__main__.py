@@ -49,11 +49,9 @@ def held_out(folder: Path | None, split: Path) -> list[Photo]:
         Folder or list is missing, or none of the photos is there.
     """
     if folder is None or not folder.is_dir():
+        problem = f"there is no folder {folder}" if folder else "--photos is missing"
         raise FindingsError(
-            f"there is no folder {folder}; "
-            if folder
-            else "--photos is missing; "
-            "it names the folder of Caltech-101 with one folder a category "
+            f"{problem}; it names the folder of Caltech-101 with one folder a category "
             "(https://data.caltech.edu/records/mzrjq-6wc02, CC BY 4.0)"
         )
     try:

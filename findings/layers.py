@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,78 +14,127 @@ from findings.registry import Found, finding
 from optimize.figures.sheet import Row, draw_sheet
 
 LEVELS = (1, 2, 4, 8)  # grey levels of noise; pixels of shift
-_SOME = 192  # photos of the findings that change them
+_SOME = 384  # photos of the findings that change them
+UNSURE, SURE = 0.5, 0.9  # of the highest probability
 
 
-def change(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> float:
-    """Return the mean over photos of |after - before| / |before| (L2 norms)."""
+def changes(
+    before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    """Return |after - before| / |before| of each photo (L2 norms): (photos,)."""
     axes = tuple(range(1, before.ndim))
     off = np.sqrt(((after - before).astype(np.float64) ** 2).sum(axis=axes))
     size = np.sqrt((before.astype(np.float64) ** 2).sum(axis=axes))
-    return float((off / np.maximum(size, 1e-12)).mean())
+    return np.asarray(off / np.maximum(size, 1e-12))
 
 
-def _under(lab: Lab, what: str) -> tuple[list[tuple[object, ...]], int]:
+def _layers(lab: Lab) -> list[str]:
+    return list(dict.fromkeys([*lab.maps[:1], *lab.maps[-1:], lab.class_layer, lab.prob]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    """How far the answers moved; `off` (photos, layers) and `flips` (photos,) by level.
+
+    `surest` (photos,) is the highest probability of each unchanged photo.
+    """
+
+    off: dict[int, npt.NDArray[np.float64]]
+    flips: dict[int, npt.NDArray[np.bool_]]
+    surest: npt.NDArray[np.float32]
+
+    def row(self, level: int, label: object, which: npt.NDArray[np.bool_]) -> tuple[object, ...]:
+        """Return the means over some photos: label, count, layers, share with another class."""
+        means = [float(v) for v in self.off[level][which].mean(axis=0)]
+        return (label, int(which.sum()), *means, float(self.flips[level][which].mean()))
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """Return the means over all photos, a row a level."""
+        every = np.ones(len(self.surest), bool)
+        return [self.row(level, level, every) for level in LEVELS]
+
+
+def _changed(
+    lab: Lab, inputs: npt.NDArray[np.float32], level: int, rng: np.random.Generator | None
+) -> npt.NDArray[np.float32]:
+    """Return inputs with noise, or without `rng` shifted sideways, by some levels."""
+    if rng is not None:
+        added = rng.standard_normal(inputs.shape) * level * lab.optimizer.grey
+        return (inputs + added).astype(np.float32)
+    moved = np.roll(inputs, level, axis=3)
+    moved[..., :level] = inputs[..., :1]
+    return moved
+
+
+def _under(lab: Lab, rng: np.random.Generator | None = None) -> _Moved:
     """Measure how the net's answers change with noise or shifts of growing size."""
-    layers = [*lab.maps[:1], *lab.maps[-1:], lab.class_layer, lab.prob]
-    layers = list(dict.fromkeys(layers))
-    photos = lab.photos[:: max(1, len(lab.photos) // _SOME)][:_SOME]
-    sums: dict[int, list[list[float]]] = {level: [] for level in LEVELS}
-    other: dict[int, list[float]] = {level: [] for level in LEVELS}
-    rng = np.random.default_rng(0)
-    for inputs in lab.batches(photos):
+    layers, every = _layers(lab), len(lab.photos)
+    chosen = np.linspace(0, every - 1, min(every, _SOME)).round().astype(int)
+    off: dict[int, list[npt.NDArray[np.float64]]] = {level: [] for level in LEVELS}
+    flips: dict[int, list[npt.NDArray[np.bool_]]] = {level: [] for level in LEVELS}
+    surest = []
+    for inputs in lab.batches([lab.photos[i] for i in chosen]):
         lab.forward(inputs)
         before = {name: lab.values(name) for name in layers}
+        surest.append(before[lab.prob].max(axis=1))
         for level in LEVELS:
-            if what == "noise":
-                noise = rng.standard_normal(inputs.shape) * level * lab.optimizer.grey
-                changed = (inputs + noise).astype(np.float32)
-            else:
-                changed = np.roll(inputs, level, axis=3)
-                changed[..., :level] = inputs[..., :1]
-            lab.forward(changed)
+            lab.forward(_changed(lab, inputs, level, rng))
             after = {name: lab.values(name) for name in layers}
-            sums[level].append([change(before[n], after[n]) * len(inputs) for n in layers])
-            flips = before[lab.prob].argmax(axis=1) != after[lab.prob].argmax(axis=1)
-            other[level].append(float(flips.sum()))
-    rows: list[tuple[object, ...]] = []
-    for level in LEVELS:
-        means = np.sum(sums[level], axis=0) / len(photos)
-        rows.append((level, *(float(v) for v in means), sum(other[level]) / len(photos)))
-    return rows, len(photos)
+            off[level].append(np.stack([changes(before[n], after[n]) for n in layers], axis=1))
+            best = [values[lab.prob].argmax(axis=1) for values in (before, after)]
+            flips[level].append(best[0] != best[1])
+    return _Moved(
+        {level: np.concatenate(parts) for level, parts in off.items()},
+        {level: np.concatenate(parts) for level, parts in flips.items()},
+        np.concatenate(surest),
+    )
 
 
 def _head(lab: Lab, first: str) -> tuple[str, ...]:
-    layers = list(dict.fromkeys([*lab.maps[:1], *lab.maps[-1:], lab.class_layer, lab.prob]))
-    return (first, *layers, "another top class")
+    return (first, "count", *_layers(lab), "another top class")
+
+
+def _percent(head: Sequence[str], row: Sequence[object], name: str) -> str:
+    return f"{100 * float(str(row[head.index(name)])):.1f} %"
 
 
 @finding("noise", "is the output or a middle layer more sensitive to a camera's noise?")
 def noise(lab: Lab) -> Found:
-    """Add Gaussian noise to photos."""
-    rows, count = _under(lab, "noise")
-    head = _head(lab, "noise (grey levels)")
-    last = dict(zip(head, rows[-1], strict=True))
+    """Add Gaussian noise to photos; of the strongest, look at sure and unsure photos apart."""
+    moved = _under(lab, np.random.default_rng(0))
+    rows, head, most = moved.rows(), _head(lab, "noise (grey levels)"), LEVELS[-1]
     said = (
-        f"With noise of {LEVELS[-1]} grey levels, {lab.top_map} changes by "
-        f"{100 * float(str(last[lab.top_map])):.1f} % of its length, the probabilities by "
-        f"{100 * float(str(last[lab.prob])):.1f} %; "
-        f"{100 * float(str(last['another top class'])):.1f} % of {count} photos get another class."
+        f"With noise of {most} grey levels, {lab.top_map} changes by "
+        f"{_percent(head, rows[-1], lab.top_map)} of its length, the probabilities by "
+        f"{_percent(head, rows[-1], lab.prob)}; {_percent(head, rows[-1], 'another top class')} "
+        f"of {len(moved.surest)} photos get another class."
     )
+    groups = (
+        (f"below {UNSURE}", moved.surest < UNSURE),
+        (f"from {UNSURE} to {SURE}", (moved.surest >= UNSURE) & (moved.surest < SURE)),
+        (f"from {SURE}", moved.surest >= SURE),
+    )
+    for name, which in groups:
+        if which.any():
+            row = moved.row(most, f"{most}, highest probability {name}", which)
+            rows.append(row)
+            said += (
+                f" Where the highest probability is {name} ({int(which.sum())} photos): "
+                f"{_percent(head, row, lab.top_map)} and {_percent(head, row, lab.prob)}."
+            )
     return Found(head, rows, said)
 
 
 @finding("shift", "does an answer stay when the photo moves by some pixels?")
 def shift(lab: Lab) -> Found:
     """Shift photos sideways; the border is continued."""
-    rows, count = _under(lab, "shift")
-    head = _head(lab, "shift (pixels)")
-    last = dict(zip(head, rows[-1], strict=True))
+    moved = _under(lab)
+    rows, head = moved.rows(), _head(lab, "shift (pixels)")
     said = (
         f"A shift of {LEVELS[-1]} pixels changes {lab.top_map} by "
-        f"{100 * float(str(last[lab.top_map])):.0f} % of its length, the probabilities by "
-        f"{100 * float(str(last[lab.prob])):.0f} %; "
-        f"{100 * float(str(last['another top class'])):.1f} % of {count} photos get another class."
+        f"{_percent(head, rows[-1], lab.top_map)} of its length, the probabilities by "
+        f"{_percent(head, rows[-1], lab.prob)}; {_percent(head, rows[-1], 'another top class')} "
+        f"of {len(moved.surest)} photos get another class."
     )
     return Found(head, rows, said)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from findings.lab import FACES, Lab, strongest
+from findings.lab import FACES, Lab, Photo, strongest
 from findings.registry import Found, finding
 from optimize.figures.sheet import Row, draw_sheet
 from toolbox.images import Image, resize
@@ -17,6 +17,8 @@ from torchcaffe.regions import receptive_field
 CATS = ("cougar_face", "wild_cat", "Leopards")
 _ANIMALS = ("dalmatian", "panda", "okapi", "kangaroo", "llama")
 TOP = 100
+SOME = 96  # photos of other things that are shown to the net without the face unit
+FEW = 7  # photos of a category that can be judged by its share of the strongest
 STROKES = ("conv3", 120)  # found by looking at the top patches of conv3's units
 
 
@@ -59,30 +61,45 @@ def pairs_won(some: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) 
     return float(higher + (some[:, None] == others).mean() / 2)
 
 
-def selectivity(values: npt.NDArray[np.floating], categories: Sequence[str]) -> float:
-    """Return the share that the commonest category has among the strongest photos."""
-    names = np.asarray(categories)[strongest(values)[:TOP]]
-    return Counter(names).most_common(1)[0][1] / len(names)
+def precisions(values: npt.NDArray[np.floating], categories: Sequence[str]) -> dict[str, float]:
+    """Return of each category with n photos its share of the n strongest photos.
+
+    A fixed number of strongest photos would measure the categories' sizes: one with 12 photos
+    can't have half of 100. Categories with fewer than `FEW` photos are left out.
+    """
+    order = np.asarray(categories)[strongest(values)]
+    sizes = Counter(order.tolist())
+    return {
+        name: float((order[:size] == name).mean()) for name, size in sizes.items() if size >= FEW
+    }
 
 
 @finding("local-codes", "do single units stand for single categories?")
 def local_codes(lab: Lab) -> Found:
-    """Measure how much of each unit's strongest photos is of one category."""
+    """Measure of each unit how well its strongest photos are those of its best category."""
+    names = lab.categories.tolist()
+    shuffled = np.random.default_rng(0).permutation(lab.categories).tolist()
     rows = []
     for layer in lab.layers[:-1]:
         values = lab.survey.maxima[layer]
-        shares = np.array([selectivity(values[:, k], lab.categories.tolist())
-                           for k in range(values.shape[1])])  # fmt: skip
+        best = [max(precisions(column, names).items(), key=lambda item: item[1], default=("", 0.0))
+                for column in values.T]  # fmt: skip
+        chance = [max(precisions(column, shuffled).values(), default=0.0) for column in values.T]
+        shares = np.array([share for _, share in best])
+        local = {name for name, share in best if share >= 0.5}
         rows.append((layer, len(shares), float(np.median(shares)), float(shares.max()),
-                     float((shares > 0.5).mean())))  # fmt: skip
-    first, last = rows[0], rows[len(lab.maps) - 1]
+                     float((shares >= 0.5).mean()), len(local),
+                     float((np.array(chance) >= 0.5).mean())))  # fmt: skip
+    first, conv, last = rows[0], rows[len(lab.maps) - 1], rows[-1]
+    told = ", ".join(f"{100 * row[4]:.0f} % of {row[0]}'s units" for row in (first, conv, last))
     said = (
-        f"Of the {min(TOP, len(lab.photos))} photos that excite a unit most, the commonest "
-        f"category has more than half for {100 * first[4]:.0f} % of {first[0]}'s units and for "
-        f"{100 * last[4]:.0f} % of {last[0]}'s. So there are local codes, but most units answer "
-        f"to several categories (median {100 * last[2]:.0f} % in {last[0]})."
+        "A unit counts as local where, of as many of its strongest photos as a category has, at "
+        f"least half are of that category: {told}, for {first[5]}, {conv[5]} and {last[5]} "
+        f"categories. With the categories shuffled: {100 * max(row[6] for row in rows):.0f} % at "
+        "most in any layer."
     )
-    return Found(("layer", "units", "median share", "highest", "units above half"), rows, said)
+    head = ("layer", "units", "median", "highest", "local units", "categories", "shuffled")
+    return Found(head, rows, said)
 
 
 @finding("no-class", "are there units for things that are no class?")
@@ -126,45 +143,54 @@ def _patch(lab: Lab, photo: int, layer: str, unit: int) -> Image:
 
 @finding("ablation", "what does the net lose with its face unit?")
 def ablation(lab: Lab) -> Found:
-    """Set the face unit's map to zero, and other units' maps, and classify the faces again."""
-    unit = lab.face_unit()
-    layer = lab.top_map
-    units = lab.net.blobs[layer].shape[1]
-    others = [k for k in np.linspace(0, units - 1, min(units, 12)).astype(int) if k != unit]
+    """Set each unit's map to zero in turn, and classify faces and other photos again."""
+    unit, layer = lab.face_unit(), lab.top_map
     faces = lab.of(*FACES)
-    shown = [photo for photo, is_face in zip(lab.photos, faces, strict=True) if is_face][:96]
-    rest = [photo for photo, is_face in zip(lab.photos, faces, strict=True) if not is_face]
-    rest = rest[:: max(1, len(rest) // 96)][:96]
-    labels = [i for i, name in enumerate(lab.optimizer.labels) if name in FACES]
-    rows = []
-    for name, photos in (("people's faces", shown), ("other photos", rest)):
-        whole, without, with_others = [], [], []
-        for first in range(0, len(photos), 16):
-            part = photos[first : first + 16]
-            own = [_truth(lab, photo, labels) for photo in part]
-            lab.forward(lab.inputs(part))
-            kept = lab.values(layer)
-            whole.append(_mass(lab, own))
-            without.append(_mass(lab, own, kept, unit))
-            with_others.append(np.mean([_mass(lab, own, kept, k) for k in others], axis=0))
-        rows.append((name, len(photos), *(float(np.concatenate(parts).mean())
-                                          for parts in (whole, without, with_others))))  # fmt: skip
+    shown = [p for p, is_face in zip(lab.photos, faces, strict=True) if is_face]
+    rest = [p for p, is_face in zip(lab.photos, faces, strict=True) if not is_face]
+    rest = rest[:: max(1, len(rest) // SOME)][:SOME]
+    whole, without = _without_each(lab, shown, range(lab.net.blobs[layer].shape[1]))
+    others = _without_each(lab, rest, [unit])
+    costliest, median = int(without.argmin()), float(np.median(np.delete(without, unit)))
+    rows: list[tuple[object, ...]] = [
+        ("people's faces", len(shown), "no unit", whole),
+        ("", "", f"{layer}:{unit}, the face unit", float(without[unit])),
+        ("", "", f"{layer}:{costliest}, the costliest", float(without[costliest])),
+        ("", "", "the median unit", median),
+        ("other photos", len(rest), "no unit", others[0]),
+        ("", "", f"{layer}:{unit}, the face unit", float(others[1][0])),
+    ]
     said = (
         f"Without {layer}:{unit} the mean probability of a face's own class (Faces and Faces_easy "
-        f"together) goes from {rows[0][2]:.3f} to {rows[0][3]:.3f}; without another unit it is "
-        f"{rows[0][4]:.3f}. Photos of other things: {rows[1][2]:.3f}, {rows[1][3]:.3f} and "
-        f"{rows[1][4]:.3f}. The code for faces is spread over more units than this one."
+        f"together) goes from {whole:.3f} to {without[unit]:.3f}, the loss of rank "
+        f"{1 + int((without < without[unit]).sum())} of {len(without)} units; the costliest "
+        f"leaves {without[costliest]:.3f}, the median unit {median:.3f}. Photos of other things: "
+        f"{others[0]:.3f} and {others[1][0]:.3f}."
     )
-    head = ("photos", "count", "whole net", f"without {layer}:{unit}", "without another unit")
-    return Found(head, rows, said)
+    return Found(("photos of", "count", "without", "probability of the right class"), rows, said)
 
 
-def _truth(lab: Lab, photo: object, labels: Sequence[int]) -> list[int]:
+def _without_each(
+    lab: Lab, photos: Sequence[Photo], taken: Sequence[int]
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """Return the mean probability of the right class: of the whole net, and without each unit."""
+    labels = [i for i, name in enumerate(lab.optimizer.labels) if name in FACES]
+    whole, without = 0.0, np.zeros(len(taken))
+    for first in range(0, len(photos), 32):
+        part = photos[first : first + 32]
+        own = [_truth(lab, photo, labels) for photo in part]
+        lab.forward(lab.inputs(part))
+        kept = lab.values(lab.top_map)
+        whole += float(_mass(lab, own).sum())
+        without += [float(_mass(lab, own, kept, k).sum()) for k in taken]
+    return whole / len(photos), without / len(photos)
+
+
+def _truth(lab: Lab, photo: Photo, labels: Sequence[int]) -> list[int]:
     """Return the classes that are right for a photo: either of faces for a face."""
-    category = getattr(photo, "category", "")
-    if category in FACES:
+    if photo.category in FACES:
         return list(labels)
-    return [i for i, name in enumerate(lab.optimizer.labels) if name == category]
+    return [i for i, name in enumerate(lab.optimizer.labels) if name == photo.category]
 
 
 def _mass(

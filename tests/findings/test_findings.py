@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from optimize import wiring
 from optimize.model import open_optimizer
 from tests.optimize.conftest import CHAIN, build
 
+ROOT = Path(__file__).resolve().parents[2]
 CATEGORIES = ("Faces", "Faces_easy", "Leopards", "cup", "lamp")
 
 
@@ -65,6 +67,17 @@ def test_each_finding_is_shown(name: str, folder: Path, capsys: pytest.CaptureFi
         assert picture is not None and picture.std() > 5
 
 
+def test_the_page_has_each_command_and_small_pictures() -> None:
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    for name in FINDINGS:
+        assert f"python -m findings {name} --photos DIR" in page
+    sizes = {
+        name: (ROOT / "docs" / name).stat().st_size
+        for name in re.findall(r"\]\((findings/[^)]+)", page)
+    }
+    assert sizes and max(sizes.values()) <= 40_000
+
+
 def test_there_are_nine_and_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(FINDINGS) == 9
@@ -86,16 +99,53 @@ def test_the_face_unit_is_the_one_with_most_faces_on_top(lab: Lab) -> None:
 
 
 def test_statistics_by_hand() -> None:
+    assert units.pairs_won(np.array([2.0, 5.0]), np.array([1.0, 2.0, 9.0])) == (1.5 + 2) / 6
     values = np.array([3.0, 9.0, 9.0, 1.0])
     assert list(strongest(values)) == [1, 2, 0, 3]
-    assert units.selectivity(values, ["a", "b", "b", "a"]) == 0.5
-    assert units.selectivity(np.arange(200.0), ["a"] * 100 + ["b"] * 90 + ["c"] * 10) == 0.9
-    assert units.pairs_won(np.array([2.0, 5.0]), np.array([1.0, 2.0, 9.0])) == (1.5 + 2) / 6
     before = np.array([[3.0, 4.0], [0.0, 2.0]], np.float32)
     after = np.array([[3.0, 5.0], [0.0, 2.0]], np.float32)
-    assert layers.change(before, after) == pytest.approx((0.2 + 0) / 2)
+    assert layers.changes(before, after) == pytest.approx([0.2, 0])
     blob = np.arange(24.0).reshape(2, 3, 2, 2)
     assert maximum(blob).tolist() == [[3, 7, 11], [15, 19, 23]]
+
+
+def test_a_category_is_judged_by_as_many_photos_as_it_has() -> None:
+    # from the strongest down: 5 a, 2 b, 3 a, 8 b, 2 c
+    categories = ["a"] * 5 + ["b"] * 2 + ["a"] * 3 + ["b"] * 8 + ["c"] * 2
+    found = units.precisions(np.arange(20.0, 0, -1), categories)
+    assert found == {"a": 6 / 8, "b": 2 / 10}  # c has too few photos
+
+
+def test_noise_looks_at_sure_and_unsure_photos_apart(lab: Lab) -> None:
+    moved = layers._Moved(
+        {8: np.array([[0.1], [0.3], [0.8]])},
+        {8: np.array([True, False, False])},
+        np.array([0.3, 0.4, 0.95], np.float32),
+    )
+    label, count, off, flips = moved.row(8, "unsure", moved.surest < layers.UNSURE)
+    assert (label, count, flips) == ("unsure", 2, 0.5) and off == pytest.approx(0.2)
+    found = layers.noise(lab)
+    groups = [row for row in found.rows if "highest probability" in str(row[0])]
+    assert sum(int(str(row[1])) for row in groups) == len(lab.photos)
+
+
+def test_a_shift_moves_the_picture_to_the_right(lab: Lab) -> None:
+    inputs = lab.inputs(lab.photos[:2])
+    moved = layers._changed(lab, inputs, 2, None)
+    assert np.array_equal(moved[..., 2:], inputs[..., :-2])
+    assert np.array_equal(moved[..., :2], np.repeat(inputs[..., :1], 2, axis=3))
+
+
+def test_the_cost_of_a_unit_is_its_own(lab: Lab) -> None:
+    photos = lab.photos[:3]
+    whole, without = units._without_each(lab, photos, range(12))
+    lab.forward(lab.inputs(photos))
+    right = [[0, 1]] * 3
+    assert whole == pytest.approx(units._mass(lab, right).mean(), rel=1e-5)
+    kept = lab.values("conv2")
+    expected = [units._mass(lab, right, kept, k).mean() for k in range(len(without))]
+    assert without == pytest.approx(expected, rel=1e-5)
+    assert without.std() > 0
 
 
 def test_taking_a_unit_out_is_setting_its_weights_behind_to_zero(lab: Lab) -> None:
@@ -113,7 +163,7 @@ def test_taking_a_unit_out_is_setting_its_weights_behind_to_zero(lab: Lab) -> No
     ("words", "said"),
     [
         (["nonsense"], "no finding 'nonsense'; there are "),
-        (["noise", "--photos", "nowhere"], "no folder nowhere"),
+        (["noise", "--photos", "nowhere"], "no folder nowhere; it names the folder of Caltech-101"),
         (["noise", "--split", "nowhere"], "nowhere cannot be read"),
         (["noise", "--photos", "."], "none of the 15 held-out photos"),
     ],
