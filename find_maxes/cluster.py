@@ -17,6 +17,7 @@ import numpy as np
 from find_maxes.decode import Decoder
 from find_maxes.errors import FindMaxesError
 from find_maxes.filelist import ImageList
+from find_maxes.lanes import Lanes
 from find_maxes.network import NetFiles, Runner
 from find_maxes.scan import Job, Scan, weights_digest
 from find_maxes.totals import Arrays, Range, Totals, remaining
@@ -54,8 +55,9 @@ def scan_shard(job: Job, digest: str, folder: str, names: tuple[str, ...], start
         scan = Scan(job, _runner(job, digest))
         images = ImageList(folder, names, np.full(len(names), -1, np.int64))
         totals = scan.empty()
-        with Decoder(job.recipe, scan.runner.size, 0) as decoder:
-            for _ in scan.run(images, (0, len(names)), decoder, totals, start):
+        lanes = Lanes(scan.runner)
+        with Decoder(job.recipe, scan.runner.size, 0, held=lanes.count) as decoder, lanes:
+            for _ in scan.run(images, (0, len(names)), decoder, lanes, totals, start):
                 pass
         return totals.arrays()
 

@@ -39,7 +39,8 @@ class Group:
     Attributes
     ----------
     inputs : ndarray of float32, shape (size, height, width, channels)
-        Zero where there is no picture. Valid until the next group is asked for.
+        Zero where there is no picture. Valid until the next group is asked for, or as many
+        groups more as the decoder holds.
     reasons : list of str or None
         For each picture: None, or why it is bad.
     seconds : float
@@ -117,6 +118,8 @@ class Decoder:
         Processes that decode; 0: this one does.
     ahead : int
         Pictures held in memory at once, at least; workers decode ahead of the net by that.
+    held : int
+        Groups that stay valid at a time.
 
     Raises
     ------
@@ -124,9 +127,11 @@ class Decoder:
         There is no room in shared memory, or the processes do not start.
     """
 
-    def __init__(self, recipe: Recipe, size: int, workers: int, ahead: int = 64) -> None:
-        self._recipe, self._workers = recipe, workers
-        slots = max(workers + 1, -(-ahead // size)) if workers else 1
+    def __init__(
+        self, recipe: Recipe, size: int, workers: int, ahead: int = 64, held: int = 1
+    ) -> None:
+        self._recipe, self._workers, self._held = recipe, workers, held
+        slots = max(workers + held, -(-ahead // size)) if workers else held
         self._shape = (slots, size, recipe.height, recipe.width, recipe.channels)
         self._memory: SharedMemory | None = None
         self._pool: ProcessPoolExecutor | None = None
@@ -195,13 +200,15 @@ class Decoder:
     def groups(self, groups: Iterable[Sequence[str]]) -> Iterator[Group]:
         """Decode groups of at most `size` paths, in order."""
         if not self._workers:
-            for paths in groups:
-                yield fill(self._ring[0], paths, self._recipe)
+            for slot, paths in zip(itertools.cycle(range(self._held)), groups, strict=False):
+                yield fill(self._ring[slot], paths, self._recipe)
             return
         waiting: deque[_Task] = deque()
-        free = deque(range(self._shape[0]))
+        free, held = deque(range(self._shape[0])), deque[int]()
         source = iter(groups)
         while True:
+            while len(held) >= self._held:
+                free.append(held.popleft())
             for paths in itertools.islice(source, len(free)):
                 waiting.append(_Task(free.popleft(), paths))
                 self._submit(waiting[-1])
@@ -210,7 +217,7 @@ class Decoder:
             task = waiting.popleft()
             reasons, seconds = self._result(task, waiting)
             yield Group(self._ring[task.slot], reasons, seconds)
-            free.append(task.slot)
+            held.append(task.slot)
 
     def _submit(self, task: _Task) -> None:
         task.future = None

@@ -22,6 +22,7 @@ from find_maxes import charts, cluster, files, report
 from find_maxes.decode import Decoder
 from find_maxes.errors import FindMaxesError
 from find_maxes.filelist import ImageList, read_images
+from find_maxes.lanes import Lanes
 from find_maxes.network import NetFiles, Runner
 from find_maxes.options import make_recipe, read_settings
 from find_maxes.scan import Job, Scan, describe
@@ -178,13 +179,16 @@ def scan_here(
         It was asked to end, and a checkpoint is written.
     """
     base = base.to(caffe.device.current())
-    size = scan.runner.size
-    with Stop() as stop, Decoder(scan.job.recipe, size, options.workers, options.batch_size) as dec:
+    lanes = Lanes(scan.runner)
+    decoder = Decoder(
+        scan.job.recipe, scan.runner.size, options.workers, options.batch_size, lanes.count
+    )
+    with Stop() as stop, decoder, lanes:
         for where in remaining(base.done, len(images)):
             # After a cluster's run there may be images behind these: then they are merged.
             follows = not base.done or base.done[-1][1] <= where[0]
             totals = base if follows else scan.empty()
-            for _ in scan.run(images, where, dec, totals):
+            for _ in scan.run(images, where, decoder, lanes, totals):
                 count = totals.count if follows else base.count + totals.count
                 progress.show(count, totals.bad)
                 if stop.asked or progress.is_due():
@@ -222,7 +226,7 @@ def run(options: argparse.Namespace) -> int:
     folder = charts.write_charts(options.outfile, totals)
     files.remove(progress.path)
     # on this machine, without the time that starting the decoders took
-    seconds = scan.clock.total() or time.perf_counter() - begun
+    seconds = scan.clock.wall or time.perf_counter() - begun
     print(report.summary(totals, images, options.outfile, seconds, totals.count - before))
     if folder is not None:
         print(f"{report.dead(totals)}; pictures and lists in {folder}")

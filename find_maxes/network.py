@@ -36,8 +36,8 @@ class NetFiles:
     gpu: bool = False
     python_layers: bool = False
 
-    def open(self) -> caffe.Net:
-        """Return the net.
+    def open(self, *, load: bool = True) -> caffe.Net:
+        """Return the net, with its weights or, where they will come from another, without.
 
         Raises
         ------
@@ -51,6 +51,8 @@ class NetFiles:
         else:
             caffe.set_mode_cpu()
         with caffe.python_layers_allowed(self.python_layers):
+            if not load:
+                return caffe.Net(self.prototxt, caffe.TEST)
             return caffe.Net(self.prototxt, self.weights, caffe.TEST)
 
 
@@ -175,6 +177,8 @@ class Runner:
         The net.
     names : sequence of str, optional
         Layers whose units are watched (default: all).
+    like : Runner, optional
+        Of the same net: its parameters are used.
 
     Attributes
     ----------
@@ -186,8 +190,13 @@ class Runner:
         Channels, height and width.
     """
 
-    def __init__(self, files: NetFiles, names: Sequence[str] | None = None) -> None:
-        self.net = files.open()
+    def __init__(
+        self, files: NetFiles, names: Sequence[str] | None = None, like: Runner | None = None
+    ) -> None:
+        self._files, self._copies = files, [self]
+        self.net = files.open(load=like is None)
+        if like is not None:
+            self.net.share_with(like.net)
         channels, height, width = self.net.blobs[image_input(self.net)].shape[1:]
         self.input_shape = (channels, height, width)
         self.size, shapes = prepare(self.net)
@@ -199,6 +208,12 @@ class Runner:
         put(self.net, inputs)
         self.net._forward(0, self._end)
         return {name: self.net.blobs[name].tensor for name in self.shapes}
+
+    def copies(self, count: int) -> list[Runner]:
+        """Return this runner and others with the same parameters and blobs of their own."""
+        while len(self._copies) < count:
+            self._copies.append(Runner(self._files, list(self.shapes), like=self))
+        return self._copies[:count]
 
     def release(self) -> None:
         """Forget the pictures put in last: they may lie in somebody else's memory."""

@@ -1,4 +1,4 @@
-"""One pass over the images: decoded in processes, forward in groups, top N on the device."""
+"""One pass over the images: decoded in processes, forward in lanes, top N on the device."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import Any
 from torch import cuda
 
 import torchcaffe as caffe
-from find_maxes.decode import Decoder
+from find_maxes.decode import Decoder, Group, Reasons
 from find_maxes.errors import FindMaxesError, reason_of
 from find_maxes.filelist import ImageList
+from find_maxes.lanes import Lanes
 from find_maxes.network import NetFiles, Runner
 from find_maxes.picture import Recipe
-from find_maxes.totals import Range, Totals, Wanted
+from find_maxes.totals import Range, Totals, Wanted, maxima_of
+from find_maxes.tracker import Maxima
 
 FORMAT = 1  # of the files; another number where their meaning changes
 
@@ -34,11 +36,20 @@ class Job:
 
 @dataclass
 class Clock:
-    """Seconds spent, by part; `decode` is the sum over all processes."""
+    """Seconds spent, by part: sums over all decoding processes, and over all lanes.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        By part.
+    wall : float
+        From the first picture to the last.
+    """
 
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("decode", "wait", "forward", "top"), 0.0)
     )
+    wall: float = 0.0
 
     def add(self, part: str, since: float) -> float:
         """Add the time since then to a part; return the time now."""
@@ -46,9 +57,14 @@ class Clock:
         self.seconds[part] += now - since
         return now
 
-    def total(self) -> float:
-        """Return the seconds of all parts that follow one another."""
-        return sum(self.seconds.values()) - self.seconds["decode"]
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a lane has made of a group: each layer's maxima, and its seconds by part."""
+
+    maxima: list[Maxima]
+    reasons: Reasons
+    seconds: dict[str, float]
 
 
 class Scan:
@@ -77,7 +93,13 @@ class Scan:
         return Totals.empty(self.runner.shapes, self.job.wanted, caffe.device.current())
 
     def run(
-        self, images: ImageList, where: Range, decoder: Decoder, totals: Totals, at: int = 0
+        self,
+        images: ImageList,
+        where: Range,
+        decoder: Decoder,
+        lanes: Lanes,
+        totals: Totals,
+        at: int = 0,
     ) -> Iterator[Totals]:
         """Go through a range; yield the totals after each group.
 
@@ -88,7 +110,9 @@ class Scan:
         where : (int, int)
             First image, and the one after the last.
         decoder : Decoder
-            For groups of the net's size.
+            For groups of the net's size; holds as many as there are lanes.
+        lanes : Lanes
+            Of this scan's runner.
         totals : Totals
             Of images before these; they grow.
         at : int
@@ -96,28 +120,48 @@ class Scan:
         """
         size = self.runner.size
         starts = range(*where, size)
-        groups = (
+        paths = (
             [images.path(i) for i in range(start, min(start + size, where[1]))] for start in starts
         )
+        groups = self._timed(decoder.groups(paths))
         now = time.perf_counter()
-        try:
-            for start, group in zip(starts, decoder.groups(groups), strict=True):
-                now = self.clock.add("wait", now)
-                self.clock.seconds["decode"] += group.seconds
-                values = self.runner(group.inputs)
-                self._wait()
-                now = self.clock.add("forward", now)
-                totals.update(values, at + start, group.reasons)
-                self._wait()
-                now = self.clock.add("top", now)
-                yield totals
-                now = time.perf_counter()
-        finally:
-            self.runner.release()
+        for start, seen in zip(starts, lanes.map(_look, groups), strict=True):
+            for part, seconds in seen.seconds.items():
+                self.clock.seconds[part] += seconds
+            begun = time.perf_counter()
+            totals.update(seen.maxima, at + start, seen.reasons)
+            _wait()
+            self.clock.wall += self.clock.add("top", begun) - now
+            yield totals
+            now = time.perf_counter()
 
-    def _wait(self) -> None:
-        if caffe.device.current().type == "cuda":
-            cuda.synchronize()
+    def _timed(self, groups: Iterator[Group]) -> Iterator[Group]:
+        """Pass groups on, and keep the time that they let us wait."""
+        while True:
+            begun = time.perf_counter()
+            group = next(groups, None)
+            self.clock.add("wait", begun)
+            if group is None:
+                return
+            self.clock.seconds["decode"] += group.seconds
+            yield group
+
+
+def _look(runner: Runner, group: Group) -> _Seen:
+    """Take a group through a net; runs in its lane's thread."""
+    begun = time.perf_counter()
+    values = runner(group.inputs)
+    _wait()
+    middle = time.perf_counter()
+    maxima = maxima_of(values, group.reasons)
+    _wait()
+    seconds = {"forward": middle - begun, "top": time.perf_counter() - middle}
+    return _Seen(maxima, group.reasons, seconds)
+
+
+def _wait() -> None:
+    if caffe.device.current().type == "cuda":
+        cuda.synchronize()
 
 
 def weights_digest(path: str) -> str:

@@ -96,27 +96,21 @@ class Totals:
         rows = zip(self.units, starts, ends, strict=True)
         return {name: self.tracker.part(start, end) for name, start, end in rows}
 
-    def update(
-        self, values: Mapping[str, Tensor], first: int, reasons: Sequence[str | None]
-    ) -> None:
+    def update(self, maxima: Sequence[Maxima], first: int, reasons: Sequence[str | None]) -> None:
         """Take in a group of images, numbered from `first`.
 
         Parameters
         ----------
-        values : mapping of str to Tensor
-            Layer -> values (images or more, units, ...); what is beyond `reasons` is padding.
+        maxima : sequence of Maxima
+            Of each layer, as `maxima_of` returns them.
         first : int
             Number of the first.
         reasons : sequence of str or None
             For each image: why it is bad, or None.
         """
-        good = None
-        if any(reason is not None for reason in reasons):
-            flags = [reason is None for reason in reasons]
-            good = torch.tensor(flags, device=self.tracker.values.device)
-        maxima = [Maxima.of(values[name][: len(reasons)], good) for name in self.units]
         together = torch.cat([part.values for part in maxima], 1)
         self.tracker.update(together, first, _Places(maxima))
+        good = _good(reasons, together.device)
         for statistics, part in zip(self.statistics.values(), maxima, strict=True):
             statistics.update(part.values if good is None else part.values[good])
         self.bad.update({first + i: why for i, why in enumerate(reasons) if why is not None})
@@ -200,6 +194,27 @@ class _Places:
                 found.append(part.places(images[rows], units[rows] - start, values[rows]))
             start = end
         return torch.cat(found) if found else units
+
+
+def maxima_of(values: Mapping[str, Tensor], reasons: Sequence[str | None]) -> list[Maxima]:
+    """Take the maxima of a group of images.
+
+    Parameters
+    ----------
+    values : mapping of str to Tensor
+        Layer -> values (images or more, units, ...); what is beyond `reasons` is padding.
+    reasons : sequence of str or None
+        For each image: why it is bad, or None.
+    """
+    good = _good(reasons, next(iter(values.values())).device)
+    return [Maxima.of(maps[: len(reasons)], good) for maps in values.values()]
+
+
+def _good(reasons: Sequence[str | None], device: torch.device) -> Tensor | None:
+    """Return which images are good; None where all are."""
+    if all(reason is None for reason in reasons):
+        return None
+    return torch.tensor([reason is None for reason in reasons], device=device)
 
 
 def joined(ranges: Sequence[Range]) -> list[Range]:
