@@ -132,7 +132,7 @@ class Command:
             )  # fmt: skip
             while process.poll() is None:
                 self.peak = max(self.peak, _tree_memory(process.pid))
-                time.sleep(0.2)
+                time.sleep(1.0)  # a look takes 15 ms of the cores that are measured
             log.seek(0)
             printed = log.read()
         rate = re.search(r"^\d+ images, ([\d.]+) images/s", printed, re.MULTILINE)

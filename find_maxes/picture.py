@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -87,15 +88,25 @@ class Recipe:
         """Turn a `picture` into the input, (height, width, channels) float32."""
         if self.channels == 1:
             values = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32)[:, :, None]
+        elif self.swap == (2, 1, 0):
+            values = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), np.float32)
         else:
             values = picture[:, :, list(self.swap)]
         if self.raw_scale != 255:
             values = values * np.float32(self.raw_scale / 255)
-        if self.mean is not None:
-            values = values - self.mean
+        if self._whole_mean is not None:
+            values = values - self._whole_mean
         if self.input_scale != 1:
             values = values * np.float32(self.input_scale)
         return values
+
+    @cached_property
+    def _whole_mean(self) -> FloatArray | None:
+        """The mean at every pixel: NumPy takes a row of three ten times as long to spread."""
+        if self.mean is None:
+            return None
+        shape = (self.height, self.width, self.channels)
+        return np.ascontiguousarray(np.broadcast_to(self.mean, shape))
 
     def to_picture(self, values: FloatArray) -> FloatArray:
         """Undo `to_input`: (..., height, width, 3), RGB, 0 to 255."""

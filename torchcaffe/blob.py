@@ -10,8 +10,9 @@ carried back when the engine next needs it, like Caffe's synchronised memory.
 from __future__ import annotations
 
 import math
+import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from torchcaffe.errors import ShapeError
 Shape = tuple[int, ...]
 MAX_BLOB_BYTES = 4 << 30
 MAX_NET_BYTES = 16 << 30
+MAX_DERIVED = 8  # of one memory: convolutions' layouts depend on the size of the input
+
+_deriving = threading.Lock()  # nets on several threads may share their parameters
 
 
 def checked_shape(shape: Sequence[int], what: str) -> Shape:
@@ -50,7 +54,9 @@ def check_total(values: int, what: str) -> None:
 class Memory:
     """One tensor that may be shared by blobs, with the NumPy arrays given out of it."""
 
-    __slots__ = ("_given", "_host", "_make", "_tensor", "shape", "version")
+    __slots__ = (
+        "_derived", "_derived_from", "_given", "_host", "_make", "_tensor", "shape", "version"
+    )  # fmt: skip
 
     def __init__(self, shape: Shape, make: Callable[[Shape], Tensor] | None = None) -> None:
         self.shape = shape
@@ -59,6 +65,8 @@ class Memory:
         self._make = make
         self._given: weakref.ref[np.ndarray] | None = None
         self._host: np.ndarray | None = None
+        self._derived: dict[Hashable, Tensor] = {}
+        self._derived_from = -1  # the version
 
     def tensor(self) -> Tensor:
         """Return the tensor, made (by the filler, or as zeros) when first asked for."""
@@ -77,6 +85,22 @@ class Memory:
     def is_held(self) -> bool:
         """Return whether an array given out of this memory is still in somebody's hands."""
         return self._given is not None and self._given() is not None
+
+    def derived(self, key: Hashable, make: Callable[[Tensor], Tensor]) -> Tensor | None:
+        """Return what `make` makes of the tensor, kept until the content may have changed.
+
+        None while somebody may write into it. `key` tells apart what is made of one tensor.
+        """
+        if self.is_held():
+            return None
+        with _deriving:
+            if self._derived_from != self.version:
+                self._derived, self._derived_from = {}, self.version
+            if key not in self._derived:
+                while len(self._derived) >= MAX_DERIVED:
+                    self._derived.pop(next(iter(self._derived)))
+                self._derived[key] = make(self.tensor())
+            return self._derived[key]
 
     def put(self, value: Tensor) -> None:
         """Take `value` as the new content; write into the old memory if it is held."""

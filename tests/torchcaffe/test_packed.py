@@ -1,12 +1,15 @@
 """Convolutions with kept weight layouts against the plain ones, and when they are kept."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 import torchcaffe as caffe
 from torchcaffe import packed
-from torchcaffe.blob import Blob
+from torchcaffe.blob import MAX_DERIVED, Blob
 
 # kernel, stride, pad, group, input height and width
 GEOMETRIES = [
@@ -27,47 +30,69 @@ def test_equal_to_double_precision(kernel, stride, pad, group, size):
     weight = Blob((8, 8 // group, *kernel))
     weight.data[...] = rng.normal(size=weight.shape)
     x = torch.from_numpy(rng.normal(size=(2, 8, *size)).astype(np.float32))
-    plan, kept = packed.Geometry(stride, pad, group), packed.Kept()
-    top = packed.convolve(x, weight, None, plan, kept)
+    plan = packed.Geometry(stride, pad, group)
+    top = packed.convolve(x, weight, None, plan)
     inputs = x.double().requires_grad_()
     expected = torch.conv2d(inputs, weight.tensor.double(), None, stride, pad, 1, group)
     assert torch.allclose(top.double(), expected, rtol=1e-5, atol=1e-4)
     diff = torch.from_numpy(rng.normal(size=tuple(top.shape)).astype(np.float32))
     expected.backward(diff.double())
-    back = packed.carry_back(diff, weight, size, plan, kept)
+    back = packed.carry_back(diff, weight, size, plan)
     assert back.shape == x.shape
     assert torch.allclose(back.double(), inputs.grad, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 3, 16, 40])
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_row_equals_double_precision(bias):
+def test_rows_equal_double_precision(bias, count):
     rng = np.random.RandomState(1)
     weight = Blob((13, 37))
     weight.data[...] = rng.normal(size=weight.shape)
-    row = torch.from_numpy(rng.normal(size=(1, 37)).astype(np.float32))
+    rows = torch.from_numpy(rng.normal(size=(count, 37)).astype(np.float32))
     added = torch.from_numpy(rng.normal(size=13).astype(np.float32)) if bias else None
-    found = packed.multiply(row, weight, added, packed.Kept())
-    expected = row.double() @ weight.tensor.double().t() + (added.double() if bias else 0)
+    found = packed.multiply(rows, weight, added)
+    expected = rows.double() @ weight.tensor.double().t() + (added.double() if bias else 0)
     assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_changed_weights_are_seen():
-    weight, plan, kept = Blob((2, 2, 3, 3)), packed.Geometry((1, 1), (1, 1), 1), packed.Kept()
+    weight, plan = Blob((2, 2, 3, 3)), packed.Geometry((1, 1), (1, 1), 1)
     weight.data[...] = 1.0
     x = torch.ones(1, 2, 5, 5)
-    before = packed.convolve(x, weight, None, plan, kept)
+    before = packed.convolve(x, weight, None, plan)
     weight.data[...] = 2.0
-    after = packed.convolve(x, weight, None, plan, kept)
+    after = packed.convolve(x, weight, None, plan)
     assert torch.equal(after, 2 * before)
 
 
+def test_nets_on_several_threads_share_one_layout():
+    """Eight threads ask at once: all get the same tensor, made once."""
+    weight, made = Blob((4, 4)), []
+
+    def make(tensor):
+        made.append(time.sleep(0.01))
+        return tensor + 1
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: weight.memory.derived("key", make), range(8)))
+    assert len(made) == 1
+    assert all(tensor is found[0] for tensor in found)
+
+
+def test_layouts_of_one_parameter_are_bounded():
+    weight = Blob((4, 4))
+    for key in range(3 * MAX_DERIVED):
+        assert weight.memory.derived(key, lambda tensor, key=key: tensor + key).max() == key
+    assert len(weight.memory._derived) == MAX_DERIVED
+
+
 def test_nothing_is_kept_while_an_array_is_held():
-    weight, plan, kept = Blob((2, 2, 3, 3)), packed.Geometry((1, 1), (1, 1), 1), packed.Kept()
+    weight, plan = Blob((2, 2, 3, 3)), packed.Geometry((1, 1), (1, 1), 1)
     x = torch.ones(1, 2, 5, 5)
     held = weight.data
-    assert packed.convolve(x, weight, None, plan, kept) is None
+    assert packed.convolve(x, weight, None, plan) is None
     del held
-    assert packed.convolve(x, weight, None, plan, kept) is not None
+    assert packed.convolve(x, weight, None, plan) is not None
 
 
 def test_the_net_follows_a_held_view_of_its_weights(tmp_path):

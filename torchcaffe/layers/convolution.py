@@ -116,7 +116,6 @@ class _Weighted(_Sliding):
         self.add_param((ends[0], ends[1] // self.group, *self.kernel), p.weight_filler)
         if p.bias_term:
             self.add_param((p.num_output,), p.bias_filler)
-        self._kept = packed.Kept()
         self.packs = (
             packed.AVAILABLE
             and self.axes == 2
@@ -159,7 +158,7 @@ class _Weighted(_Sliding):
         if not (self.packs and bottoms[0].device.type == "cpu"):
             return super().forward(bottoms)
         bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
-        tops = [packed.convolve(x, self.blobs[0], bias, self._plan, self._kept) for x in bottoms]
+        tops = [packed.convolve(x, self.blobs[0], bias, self._plan) for x in bottoms]
         done = [top for top in tops if top is not None]
         return done if len(done) == len(bottoms) else super().forward(bottoms)
 
@@ -168,7 +167,7 @@ class _Weighted(_Sliding):
         dense = all(s <= k for s, k in zip(self.stride, self.kernel, strict=True))
         if self.packs and dense and diff.numel() and diff.device.type == "cpu":
             size = tuple(bottom.shape[2:])
-            fast = packed.carry_back(diff, self.blobs[0], size, self._plan, self._kept)
+            fast = packed.carry_back(diff, self.blobs[0], size, self._plan)
             if fast is not None:
                 return fast
         return self._convolution_backward(diff, bottom, [True, False, False])[0]

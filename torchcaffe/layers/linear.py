@@ -28,7 +28,6 @@ class InnerProduct(Layer):
         self.add_param(ends[::-1] if p.transpose else ends, p.weight_filler)
         if p.bias_term:
             self.add_param((p.num_output,), p.bias_filler)
-        self._kept = packed.Kept()
         self.packs = packed.AVAILABLE and not p.transpose and self.length > 0
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
@@ -50,10 +49,9 @@ class InnerProduct(Layer):
 
     def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
         (x,) = bottoms
-        if self.packs and x.numel() == self.length and x.device.type == "cpu":
+        if self.packs and x.numel() and x.device.type == "cpu":
             bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
-            row = x.reshape(1, self.length)
-            fast = packed.multiply(row, self.blobs[0], bias, self._kept)
+            fast = packed.multiply(x.reshape(-1, self.length), self.blobs[0], bias)
             if fast is not None:
                 return [fast.reshape(*x.shape[: self.first], -1)]
         return super().forward(bottoms)
