@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 from typing import TypeVar
 
@@ -52,12 +52,14 @@ def count_lanes(net: caffe.Net, threads: int) -> int:
     if any(layer.type in _IN_ORDER for layer in net.layers):
         return 1
     room = MAX_BYTES // max(1, 4 * sum(blob.count for blob in net.blobs.values()))
-    counts = range(1, max(1, min(threads, MAX_LANES, room)) + 1)
+    most = max(1, min(threads, MAX_LANES, room))
+    # Fewer than the most, where that leaves fewer threads without work: 5 x 2 of 11.
+    counts = range(-(-most // 2), most + 1)
     return max(counts, key=lambda count: (count * (threads // count), count))
 
 
 class Lanes:
-    """A context in which groups go through copies of a net side by side.
+    """A context, inside the decoder's, in which groups go through copies of a net side by side.
 
     Parameters
     ----------
@@ -76,8 +78,10 @@ class Lanes:
         self._runner, self._threads = runner, torch.get_num_threads()
         self.count = count or count_lanes(runner.net, self._threads)
         self._pool: ThreadPoolExecutor | None = None
+        self._runners: list[Runner] = []
 
     def __enter__(self) -> Lanes:
+        self._runners = self._runner.copies(self.count)
         if self.count > 1:
             # New threads take over the number, so each lane's operators use its share.
             caffe.device.set_threads(self._threads // self.count)
@@ -86,10 +90,11 @@ class Lanes:
 
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
+            # What is still at work reads memory that the decoder is about to give back.
             self._pool.shutdown(wait=True)
             self._pool = None
             caffe.device.set_threads(self._threads)
-        for runner in self._runner.copies(self.count):
+        for runner in self._runners:
             runner.release()
 
     def map(self, work: Callable[[Runner, G], R], groups: Iterable[G]) -> Iterator[R]:
@@ -99,19 +104,14 @@ class Lanes:
         for. A group is asked for when as many as there are lanes are at work, so with n lanes
         each must stay valid until the n-th after it is asked for.
         """
-        runners = self._runner.copies(self.count)
+        runners = self._runners
         if self._pool is None:
             yield from (work(runners[0], group) for group in groups)
             return
         going: deque[Future[R]] = deque()
-        try:
-            for runner, group in zip(cycle(runners), groups, strict=False):
-                going.append(self._pool.submit(work, runner, group))
-                if len(going) == len(runners):
-                    yield going.popleft().result()
-            while going:
+        for runner, group in zip(cycle(runners), groups, strict=False):
+            going.append(self._pool.submit(work, runner, group))
+            if len(going) == len(runners):
                 yield going.popleft().result()
-        finally:
-            for future in going:  # they read memory that the caller is about to give back
-                if not future.cancel():
-                    wait([future])
+        while going:
+            yield going.popleft().result()
