@@ -25,7 +25,9 @@ from find_maxes.options import USER_ERRORS
 from find_maxes.patches import fits
 from toolbox.imagefile import ImageError
 
-RELATIVE = 1e-4  # of the value, or of a thousandth of the layer's highest where that is more
+RELATIVE = 1e-4  # of the value, or of a hundredth of the layer's highest where that is more:
+# sums that cancel out keep the rounding of what was added, some 1e-7 of the highest
+LEAST = 1e-2
 _SHOWN = 20  # faults that are printed
 
 
@@ -101,7 +103,7 @@ class Checker:
     @staticmethod
     def _least(values: np.ndarray) -> float:
         known = np.abs(values[np.isfinite(values)])
-        return 1e-3 * float(known.max()) if known.size else 1.0
+        return LEAST * float(known.max()) if known.size else 1.0
 
     def run(self, exhaustive: bool) -> Report:
         """Check the entries' images, or every image of the list."""

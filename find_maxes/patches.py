@@ -25,17 +25,19 @@ from find_maxes.picture import FloatArray, Recipe
 from torchcaffe.blob import Shape
 from torchcaffe.regions import Region, receptive_field
 
-REPRODUCED = 1e-3  # relative
-_LEAST = 1e-6  # differences below it are none
+REPRODUCED = 1e-3  # of the value, or of a thousandth of the layer's highest where that is more:
+# sums that cancel out keep the rounding of what was added
+_LEAST = 1e-3
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One of a unit's top images."""
+    """One of a unit's top images, and the highest absolute value of its layer."""
 
     unit: int
     rank: int
     value: float
+    highest: float
     image: int
     label: int
     row: int
@@ -65,15 +67,16 @@ class Patch:
 
     def is_reproduced(self) -> bool:
         """Return whether the value is the one found before."""
-        off = abs(self.value - self.entry.value)
-        return bool(off <= max(REPRODUCED * abs(self.entry.value), _LEAST))
+        e = self.entry
+        return abs(self.value - e.value) <= REPRODUCED * max(abs(e.value), _LEAST * e.highest)
 
 
 def entries_of(maxes: Maxes, layer: str, units: Sequence[int], top: int) -> list[Entry]:
     """Return the entries of some units of a layer, without those that have no image."""
     values, places = maxes.values[layer], maxes.locations[layer]
+    highest = float(np.abs(values[np.isfinite(values)]).max(initial=0))
     return [
-        Entry(unit, rank, float(values[unit, rank]), *(int(v) for v in places[unit, rank]))
+        Entry(unit, rank, float(values[unit, rank]), highest, *map(int, places[unit, rank]))
         for unit in units
         for rank in range(min(top, values.shape[1]))
         if places[unit, rank, 0] >= 0

@@ -62,6 +62,24 @@ def test_a_wrong_one_is_found(model, capsys, tmp_path, tamper):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("off", "status"), [(3e-7, 0), (3e-6, 1)])
+def test_a_value_near_zero_may_be_off_by_rounding_only(model, capsys, tmp_path, off, status):
+    """As sums are that cancel out: some 1e-7 of the layer's highest, whatever their own size."""
+    whole = tmp_path / "whole.npz"
+    assert find_max_acts.main(model.arguments(whole, "--workers", "0", "--N", "40")) == 0
+    with np.load(whole) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    values = arrays["fc/max_vals"]
+    nearest = np.unravel_index(np.abs(values).argmin(), values.shape)
+    highest = np.abs(values).max()
+    assert abs(values[nearest]) < check.LEAST * highest
+    values[nearest] -= off * highest
+    files.write(tmp_path / "off.npz", arrays, compress=True)
+    capsys.readouterr()
+    assert check.main(arguments(model, tmp_path / "off.npz")) == status
+    assert f"{status} faults" in capsys.readouterr().out
+
+
 def test_an_image_left_out_is_found_where_all_are_looked_at(model, capsys, tmp_path):
     with np.load(model.folder / "max.npz") as archive:
         arrays = {name: archive[name] for name in archive.files}

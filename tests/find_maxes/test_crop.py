@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import torchcaffe as caffe
-from find_maxes import crop_max_patches, drawing, files, find_max_acts
+from find_maxes import crop_max_patches, drawing, files, find_max_acts, patches
 from find_maxes.picture import Recipe
 from tests.find_maxes.conftest import TINY, run
 from torchcaffe.regions import Region, receptive_field
@@ -278,3 +278,18 @@ def test_cut_outside_and_far_away():
 def test_layers_names_do_not_lead_out_of_the_folder(name):
     with pytest.raises(Exception, match="no folder can have the name"):
         drawing.layer_path(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "now", "same"),
+    [
+        (50.0, 50.04, True),
+        (50.0, 50.06, False),
+        (0.001, 0.00105, True),  # half of float32's rounding of a sum of hundreds
+        (0.001, 0.0015, False),
+    ],
+)
+def test_what_counts_as_reproduced(value, now, same):
+    """1e-3 of the value; near zero, of a thousandth of the layer's highest."""
+    entry = patches.Entry(0, 0, value, 200.0, 3, -1, 1, 1)
+    assert patches.Patch(entry, Region(0, 1, 0, 1), now, {}).is_reproduced() is same
