@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import cycle
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -79,6 +79,7 @@ class Lanes:
         self.count = count or count_lanes(runner.net, self._threads)
         self._pool: ThreadPoolExecutor | None = None
         self._runners: list[Runner] = []
+        self._going: deque[Future[Any]] = deque()
 
     def __enter__(self) -> Lanes:
         self._runners = self._runner.copies(self.count)
@@ -89,13 +90,30 @@ class Lanes:
         return self
 
     def __exit__(self, *error: object) -> None:
+        interrupted = self._finish()
         if self._pool is not None:
-            # What is still at work reads memory that the decoder is about to give back.
             self._pool.shutdown(wait=True)
             self._pool = None
             caffe.device.set_threads(self._threads)
         for runner in self._runners:
             runner.release()
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _finish(self) -> bool:
+        """Wait for groups that nobody asks for any more; return whether Ctrl-C was pressed.
+
+        They read memory that the decoder is about to give back, so that even an impatient
+        user waits for them.
+        """
+        going = [future for future in self._going if not future.cancel()]
+        interrupted = False
+        while True:
+            try:
+                wait(going)
+                return interrupted
+            except KeyboardInterrupt:
+                interrupted = True
 
     def map(self, work: Callable[[Runner, G], R], groups: Iterable[G]) -> Iterator[R]:
         """Return what `work` makes of each group, in order.
@@ -108,10 +126,15 @@ class Lanes:
         if self._pool is None:
             yield from (work(runners[0], group) for group in groups)
             return
-        going: deque[Future[R]] = deque()
         for runner, group in zip(cycle(runners), groups, strict=False):
-            going.append(self._pool.submit(work, runner, group))
-            if len(going) == len(runners):
-                yield going.popleft().result()
-        while going:
-            yield going.popleft().result()
+            self._going.append(self._pool.submit(work, runner, group))
+            if len(self._going) == len(runners):
+                yield self._next()
+        while self._going:
+            yield self._next()
+
+    def _next(self) -> Any:
+        """Return the first result, once it is there; until then the group counts as going."""
+        result = self._going[0].result()
+        self._going.popleft()
+        return result

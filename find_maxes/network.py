@@ -36,8 +36,8 @@ class NetFiles:
     gpu: bool = False
     python_layers: bool = False
 
-    def open(self, *, load: bool = True) -> caffe.Net:
-        """Return the net, with its weights or, where they will come from another, without.
+    def open(self) -> caffe.Net:
+        """Return the net.
 
         Raises
         ------
@@ -51,8 +51,6 @@ class NetFiles:
         else:
             caffe.set_mode_cpu()
         with caffe.python_layers_allowed(self.python_layers):
-            if not load:
-                return caffe.Net(self.prototxt, caffe.TEST)
             return caffe.Net(self.prototxt, self.weights, caffe.TEST)
 
 
@@ -177,8 +175,8 @@ class Runner:
         The net.
     names : sequence of str, optional
         Layers whose units are watched (default: all).
-    like : Runner, optional
-        Of the same net: its parameters are used.
+    net : Net, optional
+        The net, where it is open already.
 
     Attributes
     ----------
@@ -191,12 +189,11 @@ class Runner:
     """
 
     def __init__(
-        self, files: NetFiles, names: Sequence[str] | None = None, like: Runner | None = None
+        self, files: NetFiles, names: Sequence[str] | None = None, net: caffe.Net | None = None
     ) -> None:
-        self._files, self._copies = files, [self]
-        self.net = files.open(load=like is None)
-        if like is not None:
-            self.net.share_with(like.net)
+        self._files = files
+        self._others: list[Runner] = []
+        self.net = net or files.open()
         channels, height, width = self.net.blobs[image_input(self.net)].shape[1:]
         self.input_shape = (channels, height, width)
         self.size, shapes = prepare(self.net)
@@ -211,9 +208,9 @@ class Runner:
 
     def copies(self, count: int) -> list[Runner]:
         """Return this runner and others with the same parameters and blobs of their own."""
-        while len(self._copies) < count:
-            self._copies.append(Runner(self._files, list(self.shapes), like=self))
-        return self._copies[:count]
+        while len(self._others) + 1 < count:
+            self._others.append(Runner(self._files, list(self.shapes), self.net.twin()))
+        return [self, *self._others][:count]
 
     def release(self) -> None:
         """Forget the pictures put in last: they may lie in somebody else's memory."""

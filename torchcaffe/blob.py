@@ -55,12 +55,14 @@ class Memory:
     """One tensor that may be shared by blobs, with the NumPy arrays given out of it."""
 
     __slots__ = (
-        "_derived", "_derived_from", "_given", "_host", "_make", "_tensor", "shape", "version"
+        "_derived", "_derived_from", "_given", "_host", "_make", "_tensor", "is_viewed", "shape",
+        "version",
     )  # fmt: skip
 
     def __init__(self, shape: Shape, make: Callable[[Shape], Tensor] | None = None) -> None:
         self.shape = shape
         self.version = 0  # counts the occasions on which the content may have changed
+        self.is_viewed = False  # another memory is a view of this one's tensor, or the reverse
         self._tensor: Tensor | None = None
         self._make = make
         self._given: weakref.ref[np.ndarray] | None = None
@@ -91,7 +93,7 @@ class Memory:
 
         None while somebody may write into it. `key` tells apart what is made of one tensor.
         """
-        if self.is_held():
+        if self.is_held() or self.is_viewed:
             return None
         with _deriving:
             if self._derived_from != self.version:
@@ -103,9 +105,11 @@ class Memory:
             return self._derived[key]
 
     def put(self, value: Tensor) -> None:
-        """Take `value` as the new content; write into the old memory if it is held."""
+        """Take `value` as the new content; write into the old memory if it is held or viewed."""
         self.version += 1
-        if self.is_held() and self._tensor is not None and self._tensor.shape == value.shape:
+        if self.is_viewed:
+            self.tensor().copy_(value)
+        elif self.is_held() and self._tensor is not None and self._tensor.shape == value.shape:
             self._tensor.copy_(value)
         else:
             self._tensor, self._given = value, None
@@ -242,8 +246,10 @@ class Blob:
         self.set_diff(self.diff_tensor + value if self.has_diff() else value)
 
     def viewed_as(self, shape: Shape) -> Blob:
-        """Return a blob of another shape whose values start as a view of this one's."""
-        return Blob(shape, lambda dims: self.tensor.view(dims))
+        """Return a blob of another shape whose values are a view of this one's."""
+        view = Blob(shape, lambda dims: self.tensor.view(dims))
+        self._data.is_viewed = view._data.is_viewed = True
+        return view
 
     def share_data(self, other: Blob) -> None:
         """Use the other blob's data from now on (the diff stays its own)."""

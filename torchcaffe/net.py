@@ -15,6 +15,7 @@ from torchcaffe.blob import Blob, check_total
 from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeError, unknown_name
 from torchcaffe.graph import filter_layers, insert_splits
 from torchcaffe.layers import Layer, create
+from torchcaffe.layers.python_layer import python_layers_allowed
 from torchcaffe.node import Node, explained
 from torchcaffe.passes import Passes
 from torchcaffe.proto.caffe_pb2 import (
@@ -85,7 +86,25 @@ class Net(Passes):
 
     # ------------------------------------------------------------ building
 
+    def twin(self) -> Net:
+        """Return a net with the same parameters, and blobs of its own in the same shapes.
+
+        The two can compute at the same time, on two threads.
+        """
+        net = Net.__new__(Net)
+        with python_layers_allowed(True):  # whoever loaded this net has let them run
+            net._build(self._definition, self._state)
+        net.share_with(self)
+        for blobs in net.params.values():
+            for blob in blobs:
+                blob.tensor  # noqa: B018 - fillers draw now, not on both threads at once
+        for name in net.inputs:
+            net.blobs[name].reshape(*self.blobs[name].shape)
+        net.reshape()
+        return net
+
     def _build(self, param: NetParameter, state: NetState) -> None:
+        self._definition, self._state = param, state
         self.name = param.name
         self.phase = state.phase
         self.blobs: OrderedDict[str, Blob] = OrderedDict()

@@ -292,4 +292,4 @@ def test_layers_names_do_not_lead_out_of_the_folder(name):
 def test_what_counts_as_reproduced(value, now, same):
     """1e-3 of the value; near zero, of a thousandth of the layer's highest."""
     entry = patches.Entry(0, 0, value, 200.0, 3, -1, 1, 1)
-    assert patches.Patch(entry, Region(0, 1, 0, 1), now, {}).is_reproduced() is same
+    assert patches.Patch(entry, Region((0, 1), (0, 1)), now, {}).is_reproduced() is same

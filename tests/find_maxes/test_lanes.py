@@ -1,7 +1,11 @@
 """Groups side by side: how many lanes, in which order, and that they change no byte."""
 
+import gc
+import os
+import signal
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -68,6 +72,20 @@ def test_copies_share_parameters_and_no_blob(runner):
                    for name in first.net.blobs)  # fmt: skip
 
 
+def test_copies_need_no_file_and_go_with_their_runner(own_tiny):
+    """The prototxt may have been a pipe; a cluster's worker opens one net after another."""
+    runner = Runner(NetFiles(str(own_tiny.prototxt), str(own_tiny.weights)))
+    own_tiny.prototxt.unlink()
+    own_tiny.weights.unlink()
+    alive = [weakref.ref(copy.net) for copy in runner.copies(3)]
+    gc.disable()
+    try:
+        del runner
+        assert [net() for net in alive] == [None] * 3
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_results_come_in_order(runner, threads, count):
     """Also where the first group takes longest; and the numbers of threads come back."""
@@ -105,6 +123,30 @@ def test_what_fails_in_a_lane_fails_here(runner, threads):
         list(found.map(work, range(9)))
     assert 2 in begun and set(begun) <= {0, 1, 2, 3}
     assert set(begun) == {2, *done}
+    assert torch.get_num_threads() == 2
+
+
+def test_a_group_is_done_before_its_memory_goes_even_for_the_impatient(runner, threads):
+    """Ctrl-C, twice, while a lane still works: the context is left when the group is done."""
+    threads(2)
+    done = []
+
+    def work(own, number):
+        time.sleep(0.6 * number)
+        done.append(number)
+
+    def press():
+        for _ in range(2):
+            time.sleep(0.15)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), Lanes(runner, 2) as found:
+        next(found.map(work, range(5)))
+        assert done == [0]
+        impatient = threading.Thread(target=press)
+        impatient.start()
+    impatient.join()
+    assert done == [0, 1]
     assert torch.get_num_threads() == 2
 
 

@@ -1,6 +1,7 @@
 """Whole nets of the wild (tests/nets): forward, backprop, deconv, shared weights, V1 forms."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -303,3 +304,19 @@ def test_messages_are_not_changed_by_building():
     before = param.SerializeToString(deterministic=True)
     set_statistics(caffe.Net.from_param(param), np.random.RandomState(0))
     assert param.SerializeToString(deterministic=True) == before
+
+
+def test_a_twin_computes_the_same_beside_it(ran):
+    """Both at once, on two threads, with one set of parameters."""
+    name, net, outputs = ran
+    twin = net.twin()
+    assert list(twin.blobs) == list(net.blobs) and list(twin.params) == list(net.params)
+    for blobs, own in zip(net.params.values(), twin.params.values(), strict=True):
+        assert [b.memory for b in blobs] == [b.memory for b in own]
+    for key in net.inputs:
+        twin.blobs[key].data[...] = net.blobs[key].data
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(lambda one: one.forward(), [net, twin]):
+            for key, value in outputs.items():
+                np.testing.assert_array_equal(found[key], value, err_msg=f"{name} {key}")
+    assert not any(net.blobs[key].memory is twin.blobs[key].memory for key in net.blobs)

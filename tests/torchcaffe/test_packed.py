@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from google.protobuf import text_format
 
 import torchcaffe as caffe
 from torchcaffe import packed
 from torchcaffe.blob import MAX_DERIVED, Blob
+from torchcaffe.proto.caffe_pb2 import NetParameter
 
 # kernel, stride, pad, group, input height and width
 GEOMETRIES = [
@@ -93,6 +95,26 @@ def test_nothing_is_kept_while_an_array_is_held():
     assert packed.convolve(x, weight, None, plan) is None
     del held
     assert packed.convolve(x, weight, None, plan) is not None
+
+
+@pytest.mark.parametrize("written", ["a", "b"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_loosely_shared_weights_are_never_stale(written, batch):
+    """Two layers see one parameter in two shapes: what is written to one, both compute with."""
+    layer = """layer { name: "%s" type: "InnerProduct" bottom: "%s" top: "%s"
+      param { name: "w" share_mode: PERMISSIVE }
+      inner_product_param { num_output: %d bias_term: false
+        weight_filler { type: "constant" value: 1 } } }"""
+    text = 'input: "data" input_shape { dim: 3 dim: 6 }'
+    text += layer % ("a", "data", "a", 4) + layer % ("b", "a", "b", 6)
+    net = caffe.Net.from_param(text_format.Parse(text, NetParameter()))
+    net.blobs["data"].reshape(batch, 6)
+    x = np.ones((batch, 6), np.float32)
+    assert net.forward(data=x)["b"][0, 0] == 6 * 4
+    net.params[written][0].data[...] = 2
+    assert net.forward(data=x)["b"][0, 0] == 2 * 6 * 2 * 4
+    net.params[written][0].set_tensor(torch.full(net.params[written][0].shape, 3.0))
+    assert net.forward(data=x)["b"][0, 0] == 3 * 6 * 3 * 4
 
 
 def test_the_net_follows_a_held_view_of_its_weights(tmp_path):
