@@ -7,7 +7,6 @@ this process does, however it ends. A file on which a worker dies is a bad file.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import multiprocessing
 import os
@@ -168,14 +167,16 @@ class Decoder:
         self._close()
 
     def _close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-        self._ring = np.zeros((0,), np.float32)
-        if self._memory is not None:
-            memory, self._memory = self._memory, None
-            memory.unlink()
-            with contextlib.suppress(BufferError):  # a group is held: its memory goes with it
+        """End the processes and give the memory back: nobody may hold a group any more."""
+        try:
+            if self._pool is not None:
+                self._pool.shutdown(wait=True, cancel_futures=True)
+                self._pool = None
+        finally:  # also where Ctrl-C did not wait for them
+            self._ring = np.zeros((0,), np.float32)
+            if self._memory is not None:
+                memory, self._memory = self._memory, None
+                memory.unlink()
                 memory.close()
 
     def _start(self) -> None:

@@ -22,7 +22,8 @@ from find_maxes.network import Runner
 MAX_LANES = 8
 MAX_BYTES = 1 << 30  # of the blobs of all lanes
 
-# What these write depends on the groups before, or on a user's code that knows of no threads.
+# What these write depends on the groups before, or on a user's code that may know of no threads
+# (as that of layer classes from outside torchcaffe).
 _IN_ORDER = frozenset(
     {"Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "AnnotatedData"}
     | {"Python", "RNN", "LSTM"}
@@ -49,13 +50,17 @@ def count_lanes(net: caffe.Net, threads: int) -> int:
     """
     if caffe.device.current().type != "cpu":
         return 1
-    if any(layer.type in _IN_ORDER for layer in net.layers):
+    if any(layer.type in _IN_ORDER or _is_foreign(layer) for layer in net.layers):
         return 1
     room = MAX_BYTES // max(1, 4 * sum(blob.count for blob in net.blobs.values()))
     most = max(1, min(threads, MAX_LANES, room))
     # Fewer than the most, where that leaves fewer threads without work: 5 x 2 of 11.
     counts = range(-(-most // 2), most + 1)
     return max(counts, key=lambda count: (count * (threads // count), count))
+
+
+def _is_foreign(layer: caffe.BaseLayer) -> bool:
+    return not type(layer).__module__.startswith("torchcaffe.")
 
 
 class Lanes:

@@ -24,7 +24,7 @@ from torchcaffe.errors import ShapeError
 Shape = tuple[int, ...]
 MAX_BLOB_BYTES = 4 << 30
 MAX_NET_BYTES = 16 << 30
-MAX_DERIVED = 8  # of one memory: convolutions' layouts depend on the size of the input
+MAX_DERIVED = 16  # of one memory: convolutions' layouts depend on the size of the input
 
 _deriving = threading.Lock()  # nets on several threads may share their parameters
 

@@ -16,6 +16,7 @@ from find_maxes import decode, find, find_max_acts, lanes
 from find_maxes.lanes import Lanes, count_lanes
 from find_maxes.network import NetFiles, Runner
 from find_maxes.picture import Recipe
+from torchcaffe.layers.base import LAYERS
 
 STATISTICS = ["--histograms", "--correlation"]
 
@@ -60,6 +61,22 @@ def test_groups_of_some_nets_come_in_order(tmp_path):
     """
     (tmp_path / "net.prototxt").write_text(text, encoding="utf-8")
     assert count_lanes(caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST), 8) == 1
+
+
+def test_groups_of_layers_from_elsewhere_come_in_order(tmp_path, monkeypatch):
+    """Nobody has said that a user's class may be at work in two threads."""
+    monkeypatch.setitem(LAYERS, "Twice", Twice)
+    text = """
+    input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
+    layer { name: "twice" type: "Twice" bottom: "data" top: "twice" }
+    """
+    (tmp_path / "net.prototxt").write_text(text, encoding="utf-8")
+    assert count_lanes(caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST), 8) == 1
+
+
+class Twice(caffe.BaseLayer):
+    def compute(self, bottoms, params):
+        return [2 * bottoms[0]]
 
 
 def test_copies_share_parameters_and_no_blob(runner):
