@@ -97,7 +97,7 @@ class Net(Passes):
         net.share_with(self)
         for blobs in net.params.values():
             for blob in blobs:
-                blob.tensor  # noqa: B018 - fillers draw now, not on both threads at once
+                blob.memory.tensor()  # fillers draw now, not on both threads at once
         for name in net.inputs:
             net.blobs[name].reshape(*self.blobs[name].shape)
         net.reshape()
