@@ -296,20 +296,43 @@ class Session:
         return self.display.picture()[PANES[name]].copy()
 
     def quiet(self) -> dict[str, np.ndarray]:
-        """Wait until the picture stands still, and return its panes."""
+        """Wait until the picture stands still, and return its panes.
+
+        A look counts only while all threads of app and server wait: one that has work but gets
+        no time from a busy machine has not drawn yet.
+        """
         before, same = self.display.picture(), 0
         deadline = time.monotonic() + 30
         while same < 4:
             assert time.monotonic() < deadline
             time.sleep(0.04)
-            now = self.display.picture()
-            same = same + 1 if np.array_equal(before, now) else 0
+            waits, now = self.waits(), self.display.picture()
+            same = (same + waits) if np.array_equal(before, now) else 0
             before = now
         return {name: before[place].copy() for name, place in PANES.items()}
 
+    def waits(self) -> bool:
+        """Return whether every thread of app and server sleeps, as between two looks for keys."""
+        states = set()
+        for pid in (self.process.pid, self.display.server.pid):
+            for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+                try:
+                    text = task.read_text(encoding="ascii", errors="replace")
+                except OSError:
+                    continue  # it has ended
+                states.add(text.rpartition(")")[2].split()[0])
+        return states <= {"S"}
+
     def press(self, *keys: str) -> dict[str, np.ndarray]:
-        """Press keys as a user does, and return the panes when all is still."""
-        self.display.xdotool("key", "--delay", "40", *keys)
+        """Press keys as a user does, and return the panes when all is still.
+
+        A window that gets no time would find several keys waiting, of which HighGUI keeps the
+        last: so each waits for the one before.
+        """
+        for key in keys:
+            self.display.xdotool("key", key)
+            time.sleep(0.04)
+            self.wait_for(self.waits, f"the app after {key}")
         return self.quiet()
 
     def click(self, pane: str, row: int, column: int, button: int = 1) -> dict[str, np.ndarray]:
