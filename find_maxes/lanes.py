@@ -17,17 +17,14 @@ from typing import Any, TypeVar
 import torch
 
 import torchcaffe as caffe
-from find_maxes.network import Runner
+from find_maxes.network import DATA_LAYERS, Runner
 
 MAX_LANES = 8
 MAX_BYTES = 1 << 30  # of the blobs of all lanes
 
 # What these write depends on the groups before, or on a user's code that may know of no threads
 # (as that of layer classes from outside torchcaffe).
-_IN_ORDER = frozenset(
-    {"Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "AnnotatedData"}
-    | {"Python", "RNN", "LSTM"}
-)
+_IN_ORDER = DATA_LAYERS | {"Python", "RNN", "LSTM"}
 
 G = TypeVar("G")
 R = TypeVar("R")

@@ -20,11 +20,12 @@ from torchcaffe.errors import unknown_name
 GROUP = 16
 MAX_GROUP_BYTES = 512 << 20  # of all blobs; a net of very large ones gets smaller groups
 
-# Tops of these hold pixels or copies of another blob.
-_NO_UNITS = frozenset(
+# Layers that read data of their own.
+DATA_LAYERS = frozenset(
     {"Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "AnnotatedData"}
-    | {"Input", "Parameter", "Split", "Dropout", "Silence"}
 )
+# Tops of these hold pixels or copies of another blob.
+_NO_UNITS = DATA_LAYERS | {"Input", "Parameter", "Split", "Dropout", "Silence"}
 
 
 @dataclass(frozen=True)
