@@ -10,30 +10,30 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import settings as settings_file
-from toolbox.app import App, all_bindings, load_apps
-from toolbox.bindings import BindingError
-from toolbox.config import Settings, SettingsError
-from toolbox.core import CORE_BINDINGS
-from toolbox.desktop import find_desktop, fitting_scale
-from toolbox.drive import LoopError, run_live, run_script
-from toolbox.files import FileQuery
-from toolbox.filmfile import FilmError, FilmFile, check_film
-from toolbox.imagefile import ImageError, check_writable, write_image
-from toolbox.inputs import Inputs
-from toolbox.lists import FilesError
-from toolbox.loop import Loop, still_clock
-from toolbox.moving import Spec, camera_label
-from toolbox.panes import PaneError
-from toolbox.record import Film, LiveFilm, ScriptedFilm
-from toolbox.tour import TOUR, run_tour
-from toolbox.window import Display, NoDisplayError, Window
+from toolbox.app.bindings import BindingError
+from toolbox.app.core import CORE_BINDINGS
+from toolbox.app.protocol import App, all_bindings, load_apps
+from toolbox.command_line import exit_status
+from toolbox.drawing.panes import PaneError
+from toolbox.input.files import FileQuery
+from toolbox.input.lists import FilesError
+from toolbox.input.sources import Inputs
+from toolbox.input.video import Spec, camera_label
+from toolbox.pictures.image_file import ImageError, check_writable, write_image
+from toolbox.record.film import Film, LiveFilm, ScriptedFilm
+from toolbox.record.film_file import FilmError, FilmFile, check_film
+from toolbox.run.drive import LoopError, run_live, run_script
+from toolbox.run.loop import Loop, still_clock
+from toolbox.run.tour import TOUR, run_tour
+from toolbox.settings.config import Settings, SettingsError
+from toolbox.window.desktop import find_desktop, fitting_scale
+from toolbox.window.highgui import Display, NoDisplayError, Window
 
 USER_ERRORS = (
     SettingsError, PaneError, BindingError, ImageError, FilesError, LoopError, NoDisplayError,
@@ -118,18 +118,6 @@ def make_loop(
     except BaseException:
         inputs.close()
         raise
-
-
-def show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Print a warning as one line, without the line of code it came from."""
-    print(f"note: {message}", file=sys.stderr)
 
 
 def open_film(
@@ -234,16 +222,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0, or 2 after one sentence on standard error.
     """
-    warnings.showwarning = show_warning
     options = parse(arguments)
-    try:
-        run(options)
-    except USER_ERRORS as error:
-        print(f"live_vis.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_status("live_vis.py", lambda: run(options), USER_ERRORS)
 
 
 if __name__ == "__main__":

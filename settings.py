@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolbox import config
-from toolbox import kinds as kind
-from toolbox.config import Setting
-from toolbox.files import PICTURES, VIDEOS
+from toolbox.input.files import PICTURES, VIDEOS
+from toolbox.settings import config
+from toolbox.settings import kinds as kind
+from toolbox.settings.config import Setting
 
 ROOT = Path(__file__).resolve().parent
 
@@ -299,12 +299,12 @@ def load(path: Path | None = None) -> config.Settings:
 
     Returns
     -------
-    toolbox.config.Settings
+    toolbox.settings.config.Settings
         One attribute for each setting.
 
     Raises
     ------
-    toolbox.config.SettingsError
+    toolbox.settings.config.SettingsError
         One sentence on what is wrong, in which file.
     """
     local = ROOT / "settings_local.py"

@@ -14,13 +14,14 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from toolbox.app import Activations, Drawing
-from toolbox.base_app import BaseApp
-from toolbox.bindings import Binding
-from toolbox.config import Settings
-from toolbox.core_panes import style_from
-from toolbox.images import Colour, Image, fill, to_colour
-from toolbox.text import Style, draw_text, shorten
+from toolbox.app.base_app import BaseApp
+from toolbox.app.bindings import Binding
+from toolbox.app.core_panes import style_from
+from toolbox.app.protocol import Activations
+from toolbox.drawing.screen import Drawing
+from toolbox.drawing.text import Style, draw_text, shorten
+from toolbox.pictures.images import Colour, Image, fill, to_colour
+from toolbox.settings.config import Settings
 
 PANE = "layer_plot"
 KEPT = 300  # frames

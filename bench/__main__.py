@@ -8,9 +8,9 @@ import sys
 import cv2
 import torch
 
-from bench import backward, drawing, find_maxes, forward, live, loading, optimize, tricks
-from bench.machine import describe
+from bench.lab.machine import describe
 from bench.registry import BENCHMARKS
+from bench.rows import backward, drawing, find_maxes, forward, live, loading, optimize, tricks
 
 # Importing a benchmark's module registers it.
 MODULES = (forward, backward, loading, drawing, live, optimize, find_maxes, tricks)

@@ -8,32 +8,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from caffevis import mouse
 from caffevis.from_settings import model_name, namer, options_from, read_labels
-from caffevis.histogram import Record, follow
-from caffevis.keymap import BINDINGS
-from caffevis.layers import LayerError, NetLike, list_layers, missing_layer
-from caffevis.look import look_from
-from caffevis.network import (
+from caffevis.keys.keymap import BINDINGS
+from caffevis.keys.state import State, first_state
+from caffevis.net.histogram import Record, follow
+from caffevis.net.layer_list import LayerError, NetLike, list_layers, missing_layer
+from caffevis.net.network import (
     ENGINE_ERRORS,
     Network,
     compute_threads,
     make_preprocess,
     open_net,
 )
-from caffevis.panes import aux, back, control, jpgvis, layers, overlay, patterns, status
-from caffevis.preprocess import InputError
-from caffevis.request import Back, NetRequest, NetResult
-from caffevis.state import State, first_state
+from caffevis.net.preprocess import InputError
+from caffevis.net.request import Back, NetRequest, NetResult
+from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, overlay, patterns, status
+from caffevis.panes.parts.look import look_from
 from caffevis.unit_worker import UnitImages
-from toolbox.app import Activations, Drawing, Timing
-from toolbox.bindings import Binding
-from toolbox.config import Settings, SettingsError
-from toolbox.frame import Frame
-from toolbox.images import FloatArray
-from toolbox.pointer import Pointer
-from toolbox.tiles import Grid
-from toolbox.worker import Worker, close_all
+from toolbox.app.bindings import Binding
+from toolbox.app.protocol import Activations, Timing
+from toolbox.drawing.screen import Drawing
+from toolbox.drawing.tiles import Grid
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray
+from toolbox.settings.config import Settings, SettingsError
+from toolbox.window.pointer import Pointer
+from toolbox.workers.worker import Worker, close_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class CaffeVisApp:
     heading: ClassVar[str] = "Units and layers"
     bindings: ClassVar[Sequence[Binding[Any]]] = BINDINGS
     pane_names: ClassVar[Sequence[str]] = (
-        control.PANE, layers.PANE, aux.PANE, back.PANE, jpgvis.PANE,
+        control.PANE, layers.PANE, aux_pane.PANE, back.PANE, jpgvis.PANE,
     )  # fmt: skip
 
     def __init__(
@@ -231,12 +231,12 @@ class CaffeVisApp:
         state, result = self._shown.state, self._shown.result
         units = layers.view(state, result, look)
         counted = self._record.histogram if self._record else None
-        side = aux.view(state, units, self._labels, self._label_layers, look, counted)
+        side = aux_pane.view(state, units, self._labels, self._label_layers, look, counted)
         marked = overlay.drawing(state, result, look)
         return [
             *drawings,
             self._images.pattern_drawing(self._state) or Drawing(layers.PANE, units, layers.draw),
-            Drawing(aux.PANE, side, aux.draw),
+            Drawing(aux_pane.PANE, side, aux_pane.draw),
             Drawing(back.PANE, back.view(self._state, result, look), back.draw),
             *([marked] if marked else []),
         ]

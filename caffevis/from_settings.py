@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from caffevis.layers import NetLike
-from caffevis.state import Options
-from toolbox.config import Settings, SettingsError
+from caffevis.keys.state import Options
+from caffevis.net.layer_list import NetLike
+from toolbox.settings.config import Settings, SettingsError
 
 LONGEST_NAME = 80  # letters of a network's name in the window's title
 

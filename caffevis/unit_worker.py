@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 
-from caffevis.look import Look
+from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, State
 from caffevis.panes import jpgvis, layers, patterns
-from caffevis.state import ZOOM_BACK, ZOOM_UNIT, State
-from caffevis.unit_images import folder_from
-from caffevis.unit_loader import ImagesRequest, ImagesResult, Loader, Picture, SheetRequest
-from toolbox.app import Drawing
-from toolbox.config import Settings
-from toolbox.panes import pane_size
-from toolbox.worker import Worker
+from caffevis.panes.parts.look import Look
+from caffevis.units.image_paths import folder_from
+from caffevis.units.loader import ImagesRequest, ImagesResult, Loader, Picture, SheetRequest
+from toolbox.drawing.panes import pane_size
+from toolbox.drawing.screen import Drawing
+from toolbox.settings.config import Settings
+from toolbox.workers.worker import Worker
 
 
 @functools.lru_cache(maxsize=64)

@@ -15,15 +15,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from find_maxes import files
-from find_maxes.crop import check_names, check_weights
+from find_maxes.crops.crop import check_names, check_weights
+from find_maxes.crops.patches import fits
 from find_maxes.errors import FindMaxesError
-from find_maxes.filelist import ImageList, read_images
-from find_maxes.files import Maxes
-from find_maxes.network import NetFiles, image_input, set_batch
 from find_maxes.options import USER_ERRORS
-from find_maxes.patches import fits
-from toolbox.imagefile import ImageError
+from find_maxes.photos.photo_list import ImageList, read_images
+from find_maxes.scan import maxes_file
+from find_maxes.scan.maxes_file import Maxes
+from find_maxes.scan.network import NetFiles, image_input, set_batch
+from toolbox.command_line import exit_status
+from toolbox.pictures.image_file import ImageError
 
 RELATIVE = 1e-4  # of the value, or of a hundredth of the layer's highest where that is more:
 # sums that cancel out keep the rounding of what was added, some 1e-7 of the highest
@@ -179,7 +180,7 @@ class Checker:
 
 def run(options: argparse.Namespace) -> int:
     """Check what the command line names; return the exit status."""
-    maxes = files.read_maxes(Path(options.maxes))
+    maxes = maxes_file.read_maxes(Path(options.maxes))
     images = read_images(options.datadir, options.filelist)
     check_names(maxes, images)
     check_weights(options.maxes, maxes, options.net_weights)
@@ -212,13 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--allow-python-layers", action="store_true",
                         help="let the network's Python layers run the code they name")  # fmt: skip
     options = parser.parse_args(arguments)
-    try:
-        return run(options)
-    except USER_ERRORS as error:
-        print(f"check: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return exit_status("check", lambda: run(options), USER_ERRORS)
 
 
 if __name__ == "__main__":

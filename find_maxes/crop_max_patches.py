@@ -12,6 +12,7 @@ from typing import Any
 
 from find_maxes.find_max_acts import OPTIONS as FIND_OPTIONS
 from find_maxes.find_max_acts import flag, whole_from
+from toolbox.command_line import exit_status
 
 PATHS = ("MAXES.npz", "NET_PROTOTXT", "NET_WEIGHTS", "DATADIR", "FILELIST", "OUTDIR")
 EPILOG = """\
@@ -77,16 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = make_parser().parse_intermixed_args(arguments)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in find_max_acts
-    from find_maxes.crop import run
+    from find_maxes.crops.crop import run
     from find_maxes.options import USER_ERRORS
 
-    try:
-        return run(options)
-    except USER_ERRORS as error:
-        print(f"crop_max_patches: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return exit_status("crop_max_patches", lambda: run(options), USER_ERRORS)
 
 
 if __name__ == "__main__":

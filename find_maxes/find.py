@@ -18,15 +18,16 @@ import torch
 from tqdm import tqdm
 
 import torchcaffe as caffe
-from find_maxes import charts, cluster, files, report
-from find_maxes.decode import Decoder
 from find_maxes.errors import FindMaxesError
-from find_maxes.filelist import ImageList, read_images
-from find_maxes.lanes import Lanes
-from find_maxes.network import NetFiles, Runner
 from find_maxes.options import make_recipe, read_settings
-from find_maxes.scan import Job, Scan, describe
-from find_maxes.totals import Totals, Wanted, remaining
+from find_maxes.photos.decoders import Decoder
+from find_maxes.photos.photo_list import ImageList, read_images
+from find_maxes.reports import charts, summary
+from find_maxes.scan import dask_shards, maxes_file
+from find_maxes.scan.lanes import Lanes
+from find_maxes.scan.network import NetFiles, Runner
+from find_maxes.scan.running_totals import Totals, Wanted, remaining
+from find_maxes.scan.scan import Job, Scan, describe
 
 CPU = torch.device("cpu")
 
@@ -49,7 +50,7 @@ class Progress:
     def __init__(
         self, out: Path, settings: dict[str, Any], images: ImageList, every: float
     ) -> None:
-        self.path = files.checkpoint_of(out)
+        self.path = maxes_file.checkpoint_of(out)
         self._settings, self._images, self._every = settings, images, every
         self._saved, self._saved_at = -1, time.monotonic()
         self._logged: set[int] = set()
@@ -87,7 +88,7 @@ class Progress:
             The system refuses; the one before is intact.
         """
         try:
-            files.write_checkpoint(self.path, totals, self._settings)
+            maxes_file.write_checkpoint(self.path, totals, self._settings)
         except FindMaxesError as error:
             kept = ""
             if self.path.exists():
@@ -144,7 +145,7 @@ def _begin(
     """Return what an earlier run has found, or nothing."""
     found = progress.path.exists()
     if options.resume and found:
-        return files.read_checkpoint(progress.path, settings)
+        return maxes_file.read_checkpoint(progress.path, settings)
     if options.resume:
         print(f"no checkpoint {progress.path}: starting anew", file=sys.stderr)
     elif found:
@@ -155,13 +156,13 @@ def _begin(
     return None
 
 
-def _finished(out: Path, settings: dict[str, Any]) -> files.Maxes | None:
+def _finished(out: Path, settings: dict[str, Any]) -> maxes_file.Maxes | None:
     """Return OUTFILE where it is the result of a run with these settings."""
     try:
-        found = files.read_maxes(out)
+        found = maxes_file.read_maxes(out)
     except FindMaxesError:
         return None
-    return found if files.difference(found.settings, settings) is None else None
+    return found if maxes_file.difference(found.settings, settings) is None else None
 
 
 def _status(bad: int, images: ImageList, options: argparse.Namespace) -> int:
@@ -202,7 +203,7 @@ def scan_here(
 def run(options: argparse.Namespace) -> int:
     """Find the maxima that the command line asks for; return the exit status."""
     images = read_images(options.datadir, options.filelist)
-    files.check_writable(options.outfile)
+    maxes_file.check_writable(options.outfile)
     job, runner = open_job(options)
     settings = describe(job, images)
     progress = Progress(options.outfile, settings, images, options.checkpoint_every)
@@ -222,15 +223,15 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"stopped; {progress.path} is kept: go on with --resume", file=sys.stderr)
         return 130
-    files.write_maxes(options.outfile, totals, runner.shapes, images, settings)
+    maxes_file.write_maxes(options.outfile, totals, runner.shapes, images, settings)
     folder = charts.write_charts(options.outfile, totals)
-    files.remove(progress.path)
+    maxes_file.remove(progress.path)
     # on this machine, without the time that starting the decoders took
     seconds = scan.clock.wall or time.perf_counter() - begun
-    print(report.summary(totals, images, options.outfile, seconds, totals.count - before))
+    print(summary.summary(totals, images, options.outfile, seconds, totals.count - before))
     if folder is not None:
-        print(f"{report.dead(totals)}; pictures and lists in {folder}")
-    print(report.shares(scan.clock), file=sys.stderr)
+        print(f"{summary.dead(totals)}; pictures and lists in {folder}")
+    print(summary.shares(scan.clock), file=sys.stderr)
     return _status(len(totals.bad), images, options)
 
 
@@ -241,8 +242,8 @@ def _totals(
     if options.scheduler is None:
         return scan_here(scan, images, base, progress, options)
     totals = base.to(CPU)
-    with Stop() as stop, cluster.connect(options.scheduler) as client:
-        for part in cluster.scan_there(client, scan.job, images, base.done, scan.runner.size):
+    with Stop() as stop, dask_shards.connect(options.scheduler) as client:
+        for part in dask_shards.scan_there(client, scan.job, images, base.done, scan.runner.size):
             totals = totals.merged(part)
             progress.show(totals.count, totals.bad)
             if stop.asked or progress.is_due():

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolbox.command_line import exit_status
+
 PATHS = ("NET_PROTOTXT", "NET_WEIGHTS", "DATADIR", "FILELIST", "OUTFILE.npz")
 EPILOG = """\
 NET_PROTOTXT   the net's definition
@@ -140,13 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from find_maxes.find import run
     from find_maxes.options import USER_ERRORS
 
-    try:
-        return run(options)
-    except USER_ERRORS as error:
-        print(f"find_max_acts: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return exit_status("find_max_acts", lambda: run(options), USER_ERRORS)
 
 
 if __name__ == "__main__":

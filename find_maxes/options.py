@@ -11,8 +11,8 @@ import numpy as np
 import settings as settings_file
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
-from find_maxes.picture import FloatArray, Recipe, fit_mean
-from toolbox.config import Settings, SettingsError
+from find_maxes.photos.net_input import FloatArray, Recipe, fit_mean
+from toolbox.settings.config import Settings, SettingsError
 
 USER_ERRORS = (FindMaxesError, SettingsError, caffe.CaffeError)
 _NUMBERS = re.compile(r"[\[(]?\s*([-+0-9.eE]+(?:\s*,\s*[-+0-9.eE]+)*)\s*,?\s*[\])]?\Z")
@@ -75,7 +75,7 @@ def make_recipe(
     ----------
     options : Namespace
         None where an option is not given: then the settings count.
-    settings : toolbox.config.Settings
+    settings : toolbox.settings.config.Settings
         The user's.
     input_shape : (int, int, int)
         Of the net's input: channels, height, width.

@@ -12,11 +12,13 @@ import torchcaffe as caffe
 from findings import layers, units
 from findings.lab import FindingsError, Lab, Photo
 from findings.registry import FINDINGS
-from optimize import wiring
-from optimize.arguments import Parser, count
+from optimize.command import settings_defaults
+from optimize.command.arguments import Parser, count
+from optimize.command.open_model import open_optimizer
 from optimize.errors import OptimizeError
-from optimize.model import open_optimizer
-from toolbox.imagefile import ImageError, write_image
+from toolbox.command_line import exit_status
+from toolbox.pictures.image_file import ImageError, write_image
+from toolbox.pictures.images import Image
 
 PROGRAM = "python -m findings"
 MODULES = (units, layers)  # importing them fills the registry
@@ -85,32 +87,30 @@ def run(options: argparse.Namespace) -> None:
     photos = held_out(options.photos, options.split)
     if options.threads:
         caffe.set_threads(options.threads)
-    lab = Lab(open_optimizer(wiring.read(options.settings).model), photos)
+    lab = Lab(open_optimizer(settings_defaults.read(options.settings).model), photos)
     for name in names:
         found = FINDINGS[name].find(lab)
         print(f"{name}: {FINDINGS[name].question}\n\n{found.table()}\n\n{found.said}")
         if found.picture is not None:
             place = options.out / f"{name}.png"
-            os.makedirs(options.out, exist_ok=True)
-            write_image(place, found.picture)
+            _write(place, found.picture)
             print(f"-> {place}")
         print(flush=True)
 
 
+def _write(place: Path, picture: Image) -> None:
+    try:
+        os.makedirs(place.parent, exist_ok=True)
+    except OSError as error:
+        raise FindingsError(f"{error.filename}: {error.strerror}") from error
+    write_image(place, picture)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, 2 after one sentence, 130 where the user stopped it."""
-    try:
-        run(parse(sys.argv[1:] if arguments is None else arguments))
-    except (FindingsError, OptimizeError, ImageError, caffe.CaffeError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{PROGRAM}: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped", file=sys.stderr)
-        return 130
-    return 0
+    words = sys.argv[1:] if arguments is None else arguments
+    errors = (FindingsError, OptimizeError, ImageError, caffe.CaffeError)
+    return exit_status(PROGRAM, lambda: run(parse(words)), errors, "stopped")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.top_images import read_images
 from optimize.errors import OptimizeError
-from optimize.optimizer import GradientOptimizer
-from optimize.top_images import read_images
-from toolbox.imagefile import read_image
-from toolbox.images import Image, crop_square, resize
+from toolbox.pictures.crop import crop_square
+from toolbox.pictures.image_file import read_image
+from toolbox.pictures.images import Image, resize
 
 FloatArray = npt.NDArray[np.float32]
 FACES = ("Faces", "Faces_easy")  # people's; Caltech-101 has both

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from findings.lab import Lab
-from toolbox.images import Image
+from toolbox.pictures.images import Image
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from findings.lab import FACES, Lab, Photo, strongest
 from findings.registry import Found, finding
 from optimize.figures.sheet import Row, draw_sheet
-from toolbox.images import Image, resize
+from toolbox.pictures.images import Image, resize
 from torchcaffe.regions import receptive_field
 
 CATS = ("cougar_face", "wild_cat", "Leopards")

@@ -7,23 +7,24 @@ import contextlib
 import dataclasses
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torchcaffe as caffe
-from optimize import cluster, wiring
-from optimize.arguments import PROGRAM, RECIPE, parse
-from optimize.computing import Compute, here
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.starts import FloatArray, facets
+from optimize.ascent.top_images import read_images
+from optimize.batch import dask_batches
+from optimize.batch.executor import Compute, here
+from optimize.batch.runs import Keeping, Naming, run_all
+from optimize.batch.unit_jpgs import LayerJob, check, make
+from optimize.command import settings_defaults
+from optimize.command.arguments import PROGRAM, RECIPE, parse
+from optimize.command.open_model import ModelSpec, open_optimizer
 from optimize.errors import OptimizeError
-from optimize.model import ModelSpec, open_optimizer
-from optimize.optimizer import GradientOptimizer
+from optimize.output.progress import Progress
 from optimize.params import FindParams, preset_values
-from optimize.progress import Progress
-from optimize.runs import Keeping, Naming, run_all
-from optimize.starts import FloatArray, facets
-from optimize.top_images import read_images
-from optimize.unit_jpgs import LayerJob, check, make
+from toolbox.command_line import exit_status
 
 MONTAGE_SEEDS = 9
 
@@ -180,13 +181,13 @@ def place_to_compute(
     if address is None:
         yield here(optimizer)
         return
-    with cluster.connect(address) as client:
-        yield cluster.there(client, spec, optimizer)
+    with dask_batches.connect(address) as client:
+        yield dask_batches.there(client, spec, optimizer)
 
 
 def run(options: argparse.Namespace) -> None:
     """Do what the command line asks for."""
-    defaults = wiring.read(options.settings)
+    defaults = settings_defaults.read(options.settings)
     recipe = recipe_from(options, defaults.recipe)
     if options.threads:
         caffe.set_threads(options.threads)
@@ -199,11 +200,6 @@ def run(options: argparse.Namespace) -> None:
         else:
             told = make_runs(options, optimizer, recipe, defaults.output_prefix, compute)
     print(f"{told}\n{time.perf_counter() - begun:.1f} s")
-
-
-def show_warning(message: Warning | str, *rest: object, **more: object) -> None:
-    """Print a warning as one line."""
-    print(f"note: {message}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -219,16 +215,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 2 after one sentence on standard error; 130 where the user stopped it.
     """
-    warnings.showwarning = show_warning
-    try:
-        run(parse(sys.argv[1:] if arguments is None else arguments))
-    except (OptimizeError, caffe.CaffeError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; the same command with --resume goes on", file=sys.stderr)
-        return 130
-    return 0
+    words = sys.argv[1:] if arguments is None else arguments
+    stopped = "stopped; the same command with --resume goes on"
+    return exit_status(
+        PROGRAM, lambda: run(parse(words)), (OptimizeError, caffe.CaffeError), stopped
+    )
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ px_abs_benefit_percentile : float
     rotate, scale : float
         The same turned by up to so many degrees, and scaled by up to this share.
     objective : str, optional
-        An expression (see `optimize.objectives.parse`) in place of the single unit.
+        An expression (see `optimize.ascent.objectives.parse`) in place of the single unit.
     full_image : bool
         Show the net the whole image even where the unit sees only part of it.
     """

@@ -131,7 +131,7 @@ class Browser:
             time.sleep(0.02)
 
     def press(self, *keys: str) -> None:
-        """Press keys by the labels of `toolbox.keys`."""
+        """Press keys by the labels of `toolbox.window.key_codes`."""
         for label in keys:
             key = SPECIAL.get(label, label)
             text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}

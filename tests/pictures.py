@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from toolbox.imagefile import write_image
+from toolbox.pictures.image_file import write_image
 
 
 def colour_of(number: int) -> tuple[int, int, int]:

@@ -82,7 +82,7 @@ def names_called(tree: ast.Module) -> set[str]:
 def test_only_the_window_talks_to_highgui(name: str):
     highgui = {"imshow", "waitKey", "waitKeyEx", "pollKey", "namedWindow", "destroyAllWindows"}
     called = {call.removeprefix("cv2.") for call in names_called(tree_of(SOURCES[name]))}
-    if name not in {"toolbox/window.py", "toolbox/keys.py"}:
+    if name not in {"toolbox/window/highgui.py", "toolbox/window/key_codes.py"}:
         assert not called & highgui
 
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from caffevis.app import CaffeVisApp
-from toolbox.app import all_bindings
-from toolbox.core import CORE_BINDINGS
+from toolbox.app.core import CORE_BINDINGS
+from toolbox.app.protocol import all_bindings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

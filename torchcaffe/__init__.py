@@ -1,7 +1,7 @@
 """Caffe nets on PyTorch, with pycaffe's interface: `import torchcaffe as caffe`."""
 
 from torchcaffe import coord_map, io, layers, net_spec, proto, regions
-from torchcaffe.blob import Blob
+from torchcaffe.blobs.blob import Blob
 from torchcaffe.classifier import Classifier
 from torchcaffe.detector import Detector
 from torchcaffe.device import (
@@ -11,6 +11,8 @@ from torchcaffe.device import (
     set_random_seed,
     set_threads,
 )
+from torchcaffe.engine.backward_rules import RULES
+from torchcaffe.engine.net import Net
 from torchcaffe.errors import (
     ArgumentError,
     CaffeError,
@@ -23,10 +25,8 @@ from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
 from torchcaffe.layers.python_layer import python_layers_allowed
-from torchcaffe.net import Net
 from torchcaffe.net_spec import NetSpec, params, to_proto
 from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
-from torchcaffe.rules import RULES
 
 __version__ = "1.0.0"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from torchcaffe.engine.net import Net
 from torchcaffe.io import Transformer, oversample, resize_image
-from torchcaffe.net import Net
 from torchcaffe.proto.caffe_pb2 import TEST
 
 

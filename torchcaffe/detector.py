@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from torchcaffe.classifier import make_transformer
+from torchcaffe.engine.net import Net
 from torchcaffe.errors import ArgumentError, CaffeError, ShapeError
 from torchcaffe.io import load_image, resize_image
-from torchcaffe.net import Net
 from torchcaffe.proto.caffe_pb2 import TEST
 
 Window = Sequence[float] | np.ndarray  # ymin, xmin, ymax, xmax

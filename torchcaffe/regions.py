@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torchcaffe.blob import Shape
+from torchcaffe.blobs.blob import Shape
+from torchcaffe.engine.net import Net
 from torchcaffe.errors import ArgumentError, unknown_name
 from torchcaffe.layers.base import Layer, Span
-from torchcaffe.net import Net
 
 ROWS, COLUMNS = 0, 1
 

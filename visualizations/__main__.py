@@ -10,9 +10,10 @@ from typing import NoReturn
 
 import torchcaffe as caffe
 from optimize.errors import OptimizeError
-from toolbox.config import SettingsError
+from toolbox.command_line import exit_status
+from toolbox.settings.config import SettingsError
 from visualizations.errors import VisualizationsError
-from visualizations.making import BUNDLED, ITERATIONS, Making, settings_path
+from visualizations.pipeline import BUNDLED, ITERATIONS, Making, settings_path
 
 PROGRAM = "python -m visualizations"
 
@@ -82,21 +83,21 @@ def _making(options: argparse.Namespace) -> Making:
     )
 
 
+def run(options: argparse.Namespace) -> None:
+    """Plan, and where the user wants more than the plan, make the images."""
+    making = _making(options)
+    layers = making.plan()
+    if not options.plan:
+        making.make(layers)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, 2 after a sentence, 130 when stopped."""
-    try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
-        making = _making(options)
-        layers = making.plan()
-        if not options.plan:
-            making.make(layers)
-    except (VisualizationsError, OptimizeError, SettingsError, caffe.CaffeError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    words = sys.argv[1:] if arguments is None else arguments
+    errors = (VisualizationsError, OptimizeError, SettingsError, caffe.CaffeError)
+    return exit_status(
+        PROGRAM, lambda: run(parse(words)), errors, "stopped; the same command goes on"
+    )
 
 
 if __name__ == "__main__":

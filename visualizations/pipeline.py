@@ -14,10 +14,10 @@ import torch
 
 import settings as settings_file
 import torchcaffe as caffe
-from optimize import wiring
-from optimize.model import ModelSpec, open_optimizer, read_labels
+from optimize.command import settings_defaults
+from optimize.command.open_model import ModelSpec, open_optimizer, read_labels
 from optimize.params import FindParams, preset_values
-from visualizations import probe, steps
+from visualizations import speed_probe, steps
 from visualizations.errors import VisualizationsError
 from visualizations.plan import Layer, Rates, estimate, table
 from visualizations.shrink import Shrink, shrink_folder
@@ -113,7 +113,7 @@ class Making:
     @cached_property
     def spec(self) -> ModelSpec:
         """The network, on the GPU where there is one."""
-        spec = wiring.read(self.settings).model
+        spec = settings_defaults.read(self.settings).model
         fetch = self.settings.parent / "fetch.sh"
         missing = [p for p in (spec.prototxt, str(spec.weights)) if not Path(p).exists()]
         if missing and fetch.exists():
@@ -175,10 +175,10 @@ class Making:
             os.environ["OMP_NUM_THREADS"] = str(self.threads)
         target, photos = self.target, self.listed
         optimizer = open_optimizer(self.spec)
-        layers = probe.layers_of(optimizer, self.layers)
+        layers = speed_probe.layers_of(optimizer, self.layers)
         values = {**preset_values(PRESET), "lr_policy": "rms", "lr_params": None}
         recipe = FindParams.from_dict(values)
-        ascent = {la.name: probe.ascent_rate(optimizer, la.name, recipe) for la in layers}
+        ascent = {la.name: speed_probe.ascent_rate(optimizer, la.name, recipe) for la in layers}
         photo = self._photo(photos, layers) if photos else 0.0
         rows = estimate(
             layers, Rates(ascent, photo, PATCH * photo), seeds=self.seeds,
@@ -199,7 +199,9 @@ class Making:
             every = max(1, photos.count // PHOTOS_TRIED)
             write_text(short, "\n".join(lines[::every][:PHOTOS_TRIED]) + "\n")
             few = steps.Photos(photos.folder, short, PHOTOS_TRIED)
-            return probe.photo_rate(steps.scan(self.model, few, layers, Path(folder) / "max.npz"))
+            return speed_probe.photo_rate(
+                steps.scan(self.model, few, layers, Path(folder) / "max.npz")
+            )
 
     # ------------------------------------------------------------ the work
 

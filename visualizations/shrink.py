@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from toolbox.imagefile import ImageError, read_image
-from toolbox.images import Image
+from toolbox.pictures.image_file import ImageError, read_image
+from toolbox.pictures.images import Image
 from visualizations.errors import VisualizationsError
 
 GAP = 1  # pixels between tiles

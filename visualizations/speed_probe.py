@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torchcaffe as caffe
-from optimize.arguments import numbers
-from optimize.optimizer import GradientOptimizer
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.command.arguments import numbers
 from optimize.params import FindParams
 from visualizations.errors import VisualizationsError
 from visualizations.plan import Layer, parse_layer

@@ -15,18 +15,18 @@ from typing import Any
 import cv2
 
 import settings as declared
-from bench.nets import MEAN, PHOTO, Model
-from bench.video import PacedVideo, read_number
+from bench.lab.nets import MEAN, PHOTO, Model
+from bench.lab.video import PacedVideo, read_number
 from caffevis.app import CaffeVisApp
-from toolbox import config
-from toolbox.drive import run_live, run_script
-from toolbox.files import FileQuery
-from toolbox.images import Image
-from toolbox.inputs import Inputs
-from toolbox.loop import Loop
-from toolbox.moving import Spec
-from toolbox.pointer import MouseEvent
-from toolbox.window import Window
+from toolbox.input.files import FileQuery
+from toolbox.input.sources import Inputs
+from toolbox.input.video import Spec
+from toolbox.pictures.images import Image
+from toolbox.run.drive import run_live, run_script
+from toolbox.run.loop import Loop
+from toolbox.settings import config
+from toolbox.window.highgui import Window
+from toolbox.window.pointer import MouseEvent
 
 LAYER = "conv5"
 MOVES = {"a unit": "lj", "a layer": "ou"}  # kind of move -> keys there and back

@@ -12,7 +12,7 @@ import torch
 
 import torchcaffe as caffe
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 MEAN = (104.0, 117.0, 123.0)
 PHOTO = MODELS.parent / "input_images" / "cat.jpg"
 

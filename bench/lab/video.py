@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.nets import PHOTO
-from toolbox.images import FloatArray, Image
+from bench.lab.nets import PHOTO
+from toolbox.pictures.images import FloatArray, Image
 
 WIDTH, HEIGHT = 640, 480
 FRAMES = 100

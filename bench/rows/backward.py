@@ -6,16 +6,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bench import plain
-from bench.nets import CALTECH, YOS, Model, photo, torch_weights
+from bench.lab import plain_pytorch
+from bench.lab.nets import CALTECH, YOS, Model, photo, torch_weights
+from bench.lab.timing import interleaved
 from bench.registry import Table, benchmark
-from bench.timing import interleaved
 
 
-def _by_hand(weights: plain.Weights, x: torch.Tensor, unit: int) -> np.ndarray:
+def _by_hand(weights: plain_pytorch.Weights, x: torch.Tensor, unit: int) -> np.ndarray:
     """Return d fc8[unit] / d x by PyTorch's autograd."""
     x = x.detach().requires_grad_()
-    scores = plain.scores(weights, x, F.relu)[0]
+    scores = plain_pytorch.scores(weights, x, F.relu)[0]
     (diff,) = torch.autograd.grad(scores[0, unit], x)
     return np.asarray(diff.numpy())
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import settings as declared
-from bench.nets import CALTECH, PHOTO, YOS, Model
+from bench.lab.nets import CALTECH, PHOTO, YOS, Model
+from bench.lab.timing import interleaved
 from bench.registry import Table, benchmark
-from bench.timing import interleaved
 from caffevis.app import CaffeVisApp
-from toolbox import config
-from toolbox.drive import run_script
-from toolbox.files import FileQuery
-from toolbox.inputs import Inputs
-from toolbox.loop import Loop
-from toolbox.screen import Screen
+from toolbox.drawing.screen import Screen
+from toolbox.input.files import FileQuery
+from toolbox.input.sources import Inputs
+from toolbox.run.drive import run_script
+from toolbox.run.loop import Loop
+from toolbox.settings import config
 
 GOAL_MS = 5.0
 LAYERS = ("conv1", "conv5", "fc6")

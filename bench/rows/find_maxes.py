@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 import torchcaffe as caffe
-from bench.nets import CALTECH, MEAN, MODELS
+from bench.lab.nets import CALTECH, MEAN, MODELS
 from bench.registry import Table, benchmark
-from find_maxes.files import Maxes, read_maxes
+from find_maxes.scan.maxes_file import Maxes, read_maxes
 
 ROOT = MODELS.parent
 PHOTOS = ROOT.parent / "shared" / "data" / "caltech101"

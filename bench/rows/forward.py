@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 import torchcaffe as caffe
-from bench import plain
-from bench.nets import CALTECH, YOS, Model, opencv_net, photo, torch_weights
+from bench.lab import plain_pytorch
+from bench.lab.nets import CALTECH, YOS, Model, opencv_net, photo, torch_weights
+from bench.lab.timing import interleaved
 from bench.registry import Table, benchmark
-from bench.timing import interleaved
 
 ENGINE = "torchcaffe"
 PLAIN = "plain PyTorch"
@@ -30,7 +30,7 @@ def _forward(model: Model, net: caffe.Net, x: np.ndarray, budget: float) -> Tabl
 
     def pytorch() -> np.ndarray:
         with torch.no_grad():
-            return plain.forward(weights, tensor)[0].numpy()
+            return plain_pytorch.forward(weights, tensor)[0].numpy()
 
     def opencv() -> np.ndarray:
         other.setInput(x)
@@ -62,7 +62,7 @@ def _forward_and_deconv(model: Model, net: caffe.Net, x: np.ndarray, budget: flo
         return np.asarray(net.blobs["data"].diff)
 
     def pytorch() -> np.ndarray:
-        return plain.deconv(weights, tensor, torch.from_numpy(diff))[1].numpy()
+        return plain_pytorch.deconv(weights, tensor, torch.from_numpy(diff))[1].numpy()
 
     notes = [_agreement("diffs of the input", engine().copy(), pytorch())]
     seconds = interleaved({ENGINE: engine, PLAIN: pytorch}, budget)

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 import torchcaffe as caffe
-from bench.nets import CALTECH, YOS, Model, photo
+from bench.lab.live_stage import LAYER, stage
+from bench.lab.nets import CALTECH, YOS, Model, photo
+from bench.lab.timing import interleaved
+from bench.lab.video import write_video
 from bench.registry import Table, benchmark, goal
-from bench.stage import LAYER, stage
-from bench.timing import interleaved
-from bench.video import write_video
-from caffevis.network import compute_threads, cores
-from toolbox.window import Display, Window
+from caffevis.net.network import compute_threads, cores
+from toolbox.window.highgui import Display, Window
 
 CORES = 2
 GOALS = {CALTECH.name: 45.0, YOS.name: 30.0}  # frames a second
@@ -143,10 +143,10 @@ def _in_window(model: Model, video: Path, seconds: float) -> dict[str, Any] | No
                 environment["DISPLAY"] = f":{pipe.readline().strip()}"
         if "DISPLAY" not in environment:
             return None
-        command = [sys.executable, "-m", "bench.live", model.name, str(video), str(seconds)]
+        command = [sys.executable, "-m", "bench.rows.live", model.name, str(video), str(seconds)]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
         )  # fmt: skip
         return dict(json.loads(done.stdout)) if done.returncode == 0 else None
     finally:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bench.nets import YOS
+from bench.lab.nets import YOS
+from bench.lab.timing import interleaved
 from bench.registry import Table, benchmark
-from bench.timing import interleaved
 
 
 @benchmark("loading", "loading a caffemodel of 240 MB against reading its bytes")

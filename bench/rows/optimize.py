@@ -8,9 +8,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 import torchcaffe as caffe
-from bench.nets import MEAN, YOS
+from bench.lab.nets import MEAN, YOS
+from bench.lab.timing import interleaved
 from bench.registry import Table, benchmark
-from bench.timing import interleaved
 from optimize import FindParams, GradientOptimizer
 
 GOALS = {"conv1": 50, "conv3": 10, "conv5": 5, "fc8": 2}

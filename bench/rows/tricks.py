@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import numpy as np
 
 import torchcaffe as caffe
-from bench.nets import CALTECH, YOS, Model, photo
+from bench.lab.nets import CALTECH, YOS, Model, photo
+from bench.lab.timing import interleaved
 from bench.registry import Table, benchmark
-from bench.timing import interleaved
 from torchcaffe.layers.convolution import Convolution
 from torchcaffe.layers.linear import InnerProduct
 

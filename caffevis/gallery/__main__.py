@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +18,12 @@ from caffevis.from_settings import model_name, namer, read_labels
 from caffevis.gallery.collect import collect
 from caffevis.gallery.errors import GalleryError
 from caffevis.gallery.site import Words, check_folder, write
-from caffevis.layers import LayerError, list_layers
-from caffevis.network import EngineError, open_shapes
-from caffevis.state import Layer
-from caffevis.unit_images import folder_from
-from toolbox.config import Settings, SettingsError
+from caffevis.keys.state import Layer
+from caffevis.net.layer_list import LayerError, list_layers
+from caffevis.net.network import EngineError, open_shapes
+from caffevis.units.image_paths import folder_from
+from toolbox.command_line import exit_status, show_warning
+from toolbox.settings.config import Settings, SettingsError
 
 PROGRAM = "caffevis.gallery"
 
@@ -98,11 +98,6 @@ def run(options: argparse.Namespace) -> str:
     )
 
 
-def show_warning(message: Warning | str, *rest: object, **more: object) -> None:
-    """Print a warning as one line."""
-    print(f"note: {message}", file=sys.stderr)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status.
 
@@ -116,16 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 2 after one sentence on standard error; 130 where the user stopped it.
     """
-    warnings.showwarning = show_warning
-    try:
-        print(run(parse(sys.argv[1:] if arguments is None else arguments)))
-    except (GalleryError, SettingsError, LayerError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped, nothing is changed", file=sys.stderr)
-        return 130
-    return 0
+    words = sys.argv[1:] if arguments is None else arguments
+    errors = (GalleryError, SettingsError, LayerError)
+    return exit_status(
+        PROGRAM, lambda: print(run(parse(words))), errors, "stopped, nothing is changed"
+    )
 
 
 if __name__ == "__main__":

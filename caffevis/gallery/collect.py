@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from caffevis.gallery.errors import GalleryError, reason
-from caffevis.montage import Sheet, find_sheet, has_four_groups
-from caffevis.state import Layer
-from caffevis.unit_images import KINDS, OPTIMISED, Kind, UnitFolder
-from toolbox.imagefile import ImageError, read_image
+from caffevis.keys.state import Layer
+from caffevis.units.image_paths import KINDS, OPTIMISED, Kind, UnitFolder
+from caffevis.units.montage import Sheet, find_sheet, has_four_groups
+from toolbox.pictures.image_file import ImageError, read_image
 
 JPEG = b"\xff\xd8\xff"  # how every JPEG file begins
 # Pixels of a sheet that a browser is asked to decode; above, each unit's own file is shown.

@@ -20,9 +20,9 @@ from urllib.parse import quote
 
 from caffevis.gallery.collect import LARGEST_SHEET, Collection, LayerEntry, SheetFile
 from caffevis.gallery.errors import GalleryError, reason
-from caffevis.keymap import BINDINGS
-from caffevis.unit_images import KINDS
-from toolbox.core import CORE_BINDINGS
+from caffevis.keys.keymap import BINDINGS
+from caffevis.units.image_paths import KINDS
+from toolbox.app.core import CORE_BINDINGS
 
 HERE = Path(__file__).resolve().parent
 PAGE, DATA, IMAGES = "index.html", "data.js", "images"

@@ -7,9 +7,9 @@ moves and `y`, beside `t`, for the other boost.
 
 from __future__ import annotations
 
-from caffevis import transitions as go
-from caffevis.state import State
-from toolbox.bindings import Binding
+from caffevis.keys import transitions as go
+from caffevis.keys.state import State
+from toolbox.app.bindings import Binding
 
 BINDINGS: tuple[Binding[State], ...] = (
     Binding(("left", "j"), "sel_left", "Previous layer, or unit to the left", go.left),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolbox.palettes import GRAY_MAP
+from toolbox.drawing.palettes import GRAY_MAP
 
 GRAD, DECONV, GUIDED = "grad", "deconv", "guided"
 BACK_MODES = (GRAD, DECONV, GUIDED)

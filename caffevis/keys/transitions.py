@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from caffevis.state import (
+from caffevis.keys.state import (
     BACK_FILTERS,
     DECONV,
     GRAD,
@@ -17,7 +17,7 @@ from caffevis.state import (
     State,
     first_state,
 )
-from toolbox.palettes import PALETTES
+from toolbox.drawing.palettes import PALETTES
 
 # The short way round: off, then these, then off again.
 EZ_LOOP = ((GRAD, RAW), (GRAD, NORM), (DECONV, RAW))

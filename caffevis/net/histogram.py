@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from caffevis.request import NetResult
-from caffevis.state import Origin, State
-from toolbox.frame import Frame
-from toolbox.images import FloatArray
-from toolbox.tiles import as_maps
+from caffevis.keys.state import Origin, State
+from caffevis.net.request import NetResult
+from toolbox.drawing.tiles import as_maps
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray
 
 BINS = 64  # at most; at least half as many once the values differ
 Counts = npt.NDArray[np.int64]

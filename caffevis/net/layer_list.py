@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from caffevis.state import Layer
-from toolbox.images import grid_shape
+from caffevis.keys.state import Layer
+from toolbox.pictures.images import grid_shape
 
 # Tops of these hold pixels or copies of another blob, nothing to look at.
 _NOT_SHOWN = frozenset(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toolbox.images import FloatArray
+from toolbox.pictures.images import FloatArray
 
 TOP = 5  # how many units and positions are marked
 FAINT = 0.1  # a position counts from this share of the way from the map's minimum to its maximum

@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 
 import torchcaffe as caffe
-from caffevis.fields import Fields
-from caffevis.layers import NetLike, image_of, start_layer
-from caffevis.measures import layer_stats
-from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
-from caffevis.pycaffe import PycaffeError, PycaffeNet
-from caffevis.pycaffe_module import NoPycaffeError, load
-from caffevis.request import Back, NetRequest, NetResult
-from caffevis.state import DECONV, GRAD, GUIDED
-from toolbox.app import Timing
-from toolbox.config import Settings, SettingsError
-from toolbox.frame import Frame
-from toolbox.images import FloatArray
-from toolbox.tiles import as_maps
+from caffevis.keys.state import DECONV, GRAD, GUIDED
+from caffevis.net.layer_list import NetLike, image_of, start_layer
+from caffevis.net.measures import layer_stats
+from caffevis.net.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
+from caffevis.net.pycaffe import PycaffeError, PycaffeNet
+from caffevis.net.pycaffe_module import NoPycaffeError, load
+from caffevis.net.receptive_fields import Fields
+from caffevis.net.request import Back, NetRequest, NetResult
+from toolbox.app.protocol import Timing
+from toolbox.drawing.tiles import as_maps
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray
+from toolbox.settings.config import Settings, SettingsError
 from torchcaffe.proto.caffe_pb2 import NetParameter
 from torchcaffe.proto.text import read_text
 from torchcaffe.proto.upgrade import upgrade

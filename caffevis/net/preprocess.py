@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toolbox.images import FloatArray, Image, resize
+from toolbox.pictures.images import FloatArray, Image, resize
 
 
 class InputError(Exception):

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from caffevis.pycaffe_module import reason_of
-from toolbox.images import FloatArray
+from caffevis.net.pycaffe_module import reason_of
+from toolbox.pictures.images import FloatArray
 
 # Strings and comments are matched first, so that nothing within them is taken for a field.
 _STRINGS = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|#[^\n]*"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from caffevis.fields import Fields
-from caffevis.measures import LayerStats
-from caffevis.state import Origin
-from toolbox.app import Timing
-from toolbox.frame import Frame
-from toolbox.images import FloatArray
+from caffevis.keys.state import Origin
+from caffevis.net.measures import LayerStats
+from caffevis.net.receptive_fields import Fields
+from toolbox.app.protocol import Timing
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray
 
 
 @dataclass(frozen=True)

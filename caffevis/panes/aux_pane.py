@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from caffevis.histogram import Histogram
-from caffevis.look import Look
+from caffevis.keys.state import State
+from caffevis.net.histogram import Histogram
 from caffevis.panes import layers
-from caffevis.panes.chart import draw_chart
-from caffevis.state import State
-from toolbox.images import Colour, Image, fill
-from toolbox.text import Style, draw_text, shorten
+from caffevis.panes.parts.chart import draw_chart
+from caffevis.panes.parts.look import Look
+from toolbox.drawing.text import Style, draw_text, shorten
+from toolbox.pictures.images import Colour, Image, fill
 
 PANE = "caffevis_aux"
 TOP = 5

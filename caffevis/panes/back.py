@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from caffevis.look import Look
-from caffevis.request import NetResult
-from caffevis.state import GRAY, NORM, RAW, State
-from toolbox.images import FloatArray, Image, draw_fitted, fill
-from toolbox.text import draw_text, shorten
+from caffevis.keys.state import GRAY, NORM, RAW, State
+from caffevis.net.request import NetResult
+from caffevis.panes.parts.look import Look
+from toolbox.drawing.text import draw_text, shorten
+from toolbox.pictures.images import FloatArray, Image, draw_fitted, fill
 
 PANE = "caffevis_back"
 

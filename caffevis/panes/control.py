@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from caffevis.look import Look
-from caffevis.state import State
-from toolbox.images import Image, fill
-from toolbox.text import Span, Style, draw_text, widest, wrap_spans
+from caffevis.keys.state import State
+from caffevis.panes.parts.look import Look
+from toolbox.drawing.text import Span, Style, draw_text, widest, wrap_spans
+from toolbox.pictures.images import Image, fill
 
 PANE = "caffevis_control"
 SMALLEST = 0.3  # share of the set size that text may shrink to before it is cut off

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from caffevis.look import Look
-from caffevis.unit_loader import Picture
-from toolbox.images import Image, draw_fitted, fill
-from toolbox.text import Style, draw_text, wrap_text
+from caffevis.panes.parts.look import Look
+from caffevis.units.loader import Picture
+from toolbox.drawing.text import Style, draw_text, wrap_text
+from toolbox.pictures.images import Image, draw_fitted, fill
 
 PANE = "caffevis_jpgvis"
 SMALLEST = 0.55  # share of the notes' size that they may shrink to before they are cut off

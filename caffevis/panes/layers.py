@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caffevis.look import Look
-from caffevis.measures import top_positions, top_units
+from caffevis.keys.state import ZOOM_ALL, ZOOM_BACK, ZOOM_UNIT, Layer, State
+from caffevis.net.measures import top_positions, top_units
+from caffevis.net.request import NetResult
 from caffevis.panes import back
-from caffevis.panes.marks import draw_corner, draw_crosses
-from caffevis.request import NetResult
-from caffevis.state import ZOOM_ALL, ZOOM_BACK, ZOOM_UNIT, Layer, State
-from toolbox.images import FloatArray, Image, draw_fitted, fill
-from toolbox.palettes import GRAY_MAP, PALETTES, RED_GREEN, colour
-from toolbox.tiles import (
+from caffevis.panes.parts.look import Look
+from caffevis.panes.parts.marks import draw_corner, draw_crosses
+from toolbox.drawing.palettes import GRAY_MAP, PALETTES, RED_GREEN, colour
+from toolbox.drawing.tiles import (
     Grid,
     as_maps,
     frame_tile,
@@ -22,6 +21,7 @@ from toolbox.tiles import (
     tile_grey,
     tile_signed,
 )
+from toolbox.pictures.images import FloatArray, Image, draw_fitted, fill
 
 PANE = "caffevis_layers"
 
@@ -47,7 +47,7 @@ class LayersView:
     show_back : bool
         Diffs instead of activations.
     boost_indiv, boost_gamma : float
-        See `toolbox.tiles`.
+        See `toolbox.drawing.tiles`.
     back : BackView
         What the back pane shows, for its enlargement.
     look : Look

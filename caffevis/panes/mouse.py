@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from caffevis import transitions as go
-from caffevis.look import Look
+from caffevis.keys import transitions as go
+from caffevis.keys.state import State
 from caffevis.panes import control, layers
-from caffevis.state import State
-from toolbox.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Pointer
-from toolbox.tiles import Grid
+from caffevis.panes.parts.look import Look
+from toolbox.drawing.tiles import Grid
+from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Pointer
 
 ZOOMS = {WHEEL_UP: go.zoom_in, WHEEL_DOWN: go.zoom_out, RIGHT_CLICK: go.next_zoom}
 

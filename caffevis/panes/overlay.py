@@ -8,17 +8,17 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from caffevis.fields import Box, Fields, Span
-from caffevis.look import Look
-from caffevis.measures import strongest, top_positions
-from caffevis.panes.marks import draw_box, draw_crosses
-from caffevis.request import NetResult
-from caffevis.state import OVER_ACTIVE, OVERLAY_OFF, State
-from toolbox.app import Drawing
-from toolbox.frame import Frame
-from toolbox.images import FloatArray, Image, draw_fitted, fill, side_by_side
-from toolbox.palettes import PALETTES, colour
-from toolbox.tiles import as_maps
+from caffevis.keys.state import OVER_ACTIVE, OVERLAY_OFF, State
+from caffevis.net.measures import strongest, top_positions
+from caffevis.net.receptive_fields import Box, Fields, Span
+from caffevis.net.request import NetResult
+from caffevis.panes.parts.look import Look
+from caffevis.panes.parts.marks import draw_box, draw_crosses
+from toolbox.drawing.palettes import PALETTES, colour
+from toolbox.drawing.screen import Drawing
+from toolbox.drawing.tiles import as_maps
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray, Image, draw_fitted, fill, side_by_side
 
 PANE = "input"  # the window's own; what is drawn here replaces it
 DARK = 0.15  # how much of the picture is left where it is darkened

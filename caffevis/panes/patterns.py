@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caffevis.look import Look
 from caffevis.panes.jpgvis import draw_note
-from caffevis.unit_loader import Picture
-from toolbox.images import Image, draw_fitted, fill
-from toolbox.tiles import Grid, frame_tile
+from caffevis.panes.parts.look import Look
+from caffevis.units.loader import Picture
+from toolbox.drawing.tiles import Grid, frame_tile
+from toolbox.pictures.images import Image, draw_fitted, fill
 
 
 @dataclass(frozen=True)

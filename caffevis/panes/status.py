@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from caffevis.request import NetResult
-from caffevis.state import GRAD, State
-from toolbox.tiles import as_maps
+from caffevis.keys.state import GRAD, State
+from caffevis.net.request import NetResult
+from toolbox.drawing.tiles import as_maps
 
 MODE_NAMES = {GRAD: "bprop"}
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from caffevis.montage import find_sheet, nine_images, overview
-from caffevis.state import Origin
-from caffevis.unit_images import KINDS, OPTIMISED, SHEET, Kind, UnitFolder, layer_path
-from toolbox.cache import ByteCache
-from toolbox.imagefile import ImageError, read_image
-from toolbox.images import Colour, Image
-from toolbox.tiles import Grid, plan_grid
+from caffevis.keys.state import Origin
+from caffevis.units.image_paths import KINDS, OPTIMISED, SHEET, Kind, UnitFolder, layer_path
+from caffevis.units.montage import find_sheet, nine_images, overview
+from toolbox.drawing.tiles import Grid, plan_grid
+from toolbox.pictures.image_file import ImageError, read_image
+from toolbox.pictures.images import Colour, Image
+from toolbox.workers.cache import ByteCache
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolbox.images import Colour, FloatArray, Image, fill, fit, resize
-from toolbox.tiles import Grid
+from toolbox.drawing.tiles import Grid
+from toolbox.pictures.images import Colour, FloatArray, Image, fill, fit, resize
 
 GROUP_MARGIN = 3  # pixels around a published group: one of an image's, two of the group's
 SMALLEST = 22  # pixels: two times three images of one pixel with their padding

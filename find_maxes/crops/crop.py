@@ -11,18 +11,18 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from find_maxes import files
-from find_maxes.decode import Decoder
-from find_maxes.drawing import KINDS, PICTURE, Kind, as_tile, layer_path, tiled
+from find_maxes.crops.patch_pictures import KINDS, PICTURE, Kind, as_tile, layer_path, tiled
+from find_maxes.crops.patches import Entry, Patch, Patcher, entries_of
 from find_maxes.errors import FindMaxesError, reason_of
-from find_maxes.filelist import ImageList, read_images
-from find_maxes.files import Maxes
-from find_maxes.network import NetFiles
-from find_maxes.patches import Entry, Patch, Patcher, entries_of
-from find_maxes.picture import Recipe
-from find_maxes.scan import weights_digest
-from toolbox.imagefile import ImageError, write_image
-from toolbox.images import Image
+from find_maxes.photos.decoders import Decoder
+from find_maxes.photos.net_input import Recipe
+from find_maxes.photos.photo_list import ImageList, read_images
+from find_maxes.scan import maxes_file
+from find_maxes.scan.maxes_file import Maxes
+from find_maxes.scan.network import NetFiles
+from find_maxes.scan.scan import weights_digest
+from toolbox.pictures.image_file import ImageError, write_image
+from toolbox.pictures.images import Image
 
 UNITS_AT_ONCE = 256  # their tiles wait in memory for info.txt and the app's pictures
 
@@ -256,7 +256,7 @@ def _write_all(
 
 def run(options: argparse.Namespace) -> int:
     """Write what the command line asks for; return the exit status."""
-    maxes = files.read_maxes(Path(options.maxes))
+    maxes = maxes_file.read_maxes(Path(options.maxes))
     images = read_images(options.datadir, options.filelist)
     check_names(maxes, images)
     patcher = open_patcher(options, maxes, images)

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from find_maxes.errors import FindMaxesError
-from find_maxes.picture import FloatArray
-from toolbox.images import Image
+from find_maxes.photos.net_input import FloatArray
+from toolbox.pictures.images import Image
 from torchcaffe.regions import Region
 
 PICTURE, DECONV, BACKPROP = "picture", "deconv", "backprop"

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import torchcaffe as caffe
-from find_maxes.decode import Decoder
-from find_maxes.drawing import BACKPROP, DECONV, PICTURE, cut
+from find_maxes.crops.patch_pictures import BACKPROP, DECONV, PICTURE, cut
 from find_maxes.errors import FindMaxesError
-from find_maxes.filelist import ImageList
-from find_maxes.files import Maxes
-from find_maxes.network import NetFiles, choose, image_input, last_writer, prepare, put
-from find_maxes.picture import FloatArray, Recipe
-from torchcaffe.blob import Shape
+from find_maxes.photos.decoders import Decoder
+from find_maxes.photos.net_input import FloatArray, Recipe
+from find_maxes.photos.photo_list import ImageList
+from find_maxes.scan.maxes_file import Maxes
+from find_maxes.scan.network import NetFiles, choose, image_input, last_writer, prepare, put
+from torchcaffe.blobs.blob import Shape
 from torchcaffe.regions import Region, receptive_field
 
 REPRODUCED = 1e-3  # of the value, or of a thousandth of the layer's highest where that is more:

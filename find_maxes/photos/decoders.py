@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 
 from find_maxes.errors import FindMaxesError, reason_of
-from find_maxes.picture import FloatArray, Recipe, reason_it_is_bad
-from toolbox.imagefile import ImageError
+from find_maxes.photos.net_input import FloatArray, Recipe, reason_it_is_bad
+from toolbox.pictures.image_file import ImageError
 
 DIED = "the process that decoded it died"
 Reasons = list[str | None]

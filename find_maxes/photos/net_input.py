@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from find_maxes.errors import FindMaxesError
-from toolbox.imagefile import ImageError, read_image
+from toolbox.pictures.image_file import ImageError, read_image
 
 FloatArray = npt.NDArray[np.float32]
 SIDE = 256  # pictures are resized to it before the net's input is cut out

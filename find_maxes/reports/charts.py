@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from find_maxes.drawing import layer_path
+from find_maxes.crops.patch_pictures import layer_path
 from find_maxes.errors import FindMaxesError, reason_of
-from find_maxes.statistics import BINS, SIDE_BINS, Histogram
-from find_maxes.totals import Totals
-from toolbox.imagefile import ImageError, write_image
-from toolbox.images import Image, grid_shape
+from find_maxes.scan.running_totals import Totals
+from find_maxes.scan.statistics import BINS, SIDE_BINS, Histogram
+from toolbox.pictures.image_file import ImageError, write_image
+from toolbox.pictures.images import Image, grid_shape
 
 HEIGHT, WIDTH = 48, BINS  # of one histogram: no bin is skipped
 REDUNDANT = 0.95  # correlation from which two units are listed

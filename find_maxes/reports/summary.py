@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from find_maxes.filelist import ImageList
-from find_maxes.scan import Clock
-from find_maxes.totals import Totals
+from find_maxes.photos.photo_list import ImageList
+from find_maxes.scan.running_totals import Totals
+from find_maxes.scan.scan import Clock
 
 
 def summary(totals: Totals, images: ImageList, out: Path, seconds: float, count: int) -> str:

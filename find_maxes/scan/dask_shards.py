@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from find_maxes.decode import Decoder
 from find_maxes.errors import FindMaxesError
-from find_maxes.filelist import ImageList
-from find_maxes.lanes import Lanes
-from find_maxes.network import NetFiles, Runner
-from find_maxes.scan import Job, Scan, weights_digest
-from find_maxes.totals import Arrays, Range, Totals, remaining
-from toolbox import cluster
+from find_maxes.photos.decoders import Decoder
+from find_maxes.photos.photo_list import ImageList
+from find_maxes.scan.lanes import Lanes
+from find_maxes.scan.network import NetFiles, Runner
+from find_maxes.scan.running_totals import Arrays, Range, Totals, remaining
+from find_maxes.scan.scan import Job, Scan, weights_digest
+from toolbox.workers import dask_cluster
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -85,8 +85,8 @@ def connect(address: str) -> Client:
         `distributed` is not installed, or nobody answers.
     """
     try:
-        return cluster.connect(address, CONNECT_SECONDS)
-    except cluster.ClusterError as error:
+        return dask_cluster.connect(address, CONNECT_SECONDS)
+    except dask_cluster.ClusterError as error:
         raise FindMaxesError(str(error)) from error
 
 
@@ -123,13 +123,13 @@ def scan_there(
         return client.submit(scan_shard, there, digest, folder, names, where[0], pure=False)
 
     try:
-        threads = cluster.count_threads(client, CONNECT_SECONDS)
+        threads = dask_cluster.count_threads(client, CONNECT_SECONDS)
         work = shards(done, len(images), threads, size)
-        for _, arrays in cluster.spread(client, threads, work, submit, "scan some images"):
+        for _, arrays in dask_cluster.spread(client, threads, work, submit, "scan some images"):
             totals = Totals.from_arrays(arrays)
             _check_files(totals, images)
             yield totals
-    except cluster.ClusterError as error:
+    except dask_cluster.ClusterError as error:
         raise FindMaxesError(str(error)) from error
 
 

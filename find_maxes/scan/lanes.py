@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 import torchcaffe as caffe
-from find_maxes.network import DATA_LAYERS, Runner
+from find_maxes.scan.network import DATA_LAYERS, Runner
 
 MAX_LANES = 8
 MAX_BYTES = 1 << 30  # of the blobs of all lanes

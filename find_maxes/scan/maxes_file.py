@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from find_maxes.errors import FindMaxesError, reason_of
-from find_maxes.filelist import ImageList
-from find_maxes.picture import Recipe
-from find_maxes.totals import Arrays, Totals
-from find_maxes.tracker import locations
-from torchcaffe.blob import Shape
+from find_maxes.photos.net_input import Recipe
+from find_maxes.photos.photo_list import ImageList
+from find_maxes.scan.running_totals import Arrays, Totals
+from find_maxes.scan.top_n import locations
+from torchcaffe.blobs.blob import Shape
 
 _BROKEN = (
     OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError,

@@ -10,8 +10,8 @@ from torch import Tensor
 
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
-from find_maxes.picture import FloatArray
-from torchcaffe.blob import Shape
+from find_maxes.photos.net_input import FloatArray
+from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import unknown_name
 
 # Pictures that go through the net together: always these 16, whatever --batch-size,

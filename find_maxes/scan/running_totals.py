@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_maxes.statistics import Correlation, Histogram
-from find_maxes.tracker import Maxima, Tracker
-from torchcaffe.blob import Shape
+from find_maxes.scan.statistics import Correlation, Histogram
+from find_maxes.scan.top_n import Maxima, Tracker
+from torchcaffe.blobs.blob import Shape
 
 Arrays = dict[str, np.ndarray]
 Range = tuple[int, int]  # first image, and the one after the last

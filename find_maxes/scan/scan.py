@@ -12,14 +12,14 @@ from typing import Any
 from torch import cuda
 
 import torchcaffe as caffe
-from find_maxes.decode import Decoder, Group, Reasons
 from find_maxes.errors import FindMaxesError, reason_of
-from find_maxes.filelist import ImageList
-from find_maxes.lanes import Lanes
-from find_maxes.network import NetFiles, Runner
-from find_maxes.picture import Recipe
-from find_maxes.totals import Range, Totals, Wanted, maxima_of
-from find_maxes.tracker import Maxima
+from find_maxes.photos.decoders import Decoder, Group, Reasons
+from find_maxes.photos.net_input import Recipe
+from find_maxes.photos.photo_list import ImageList
+from find_maxes.scan.lanes import Lanes
+from find_maxes.scan.network import NetFiles, Runner
+from find_maxes.scan.running_totals import Range, Totals, Wanted, maxima_of
+from find_maxes.scan.top_n import Maxima
 
 FORMAT = 1  # of the files; another number where their meaning changes
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from optimize.crops import View
-from optimize.objectives import Look, Objective, Values, as_maps, gradients
+from optimize.ascent.objectives import Look, Objective, Values, as_maps, gradients
+from optimize.net.crops import View
 
 
 @dataclass(frozen=True, eq=False)

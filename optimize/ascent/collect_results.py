@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optimize.ascent import Track
-from optimize.planning import Planner, Task
-from optimize.results import FAILURE, NOT_FINITE, SUCCESS, ZERO_GRADIENT, FindResults
+from optimize.ascent.iterations import Track
+from optimize.ascent.results import FAILURE, NOT_FINITE, SUCCESS, ZERO_GRADIENT, FindResults
+from optimize.ascent.task import Planner, Task
 from torchcaffe.regions import Region
 
 _FAILURES = {1: ZERO_GRADIENT, 2: NOT_FINITE}

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from optimize.crops import View, cut
+from optimize.ascent.batch_objectives import Push, Pushed
+from optimize.net.crops import View, cut
 from optimize.params import FindParams
 from optimize.policies import Rating, Step
-from optimize.pushes import Push, Pushed
-from optimize.regularisers import Place, Regulariser
+from optimize.regularise.regularisers import Place, Regulariser
 from torchcaffe.regions import Region
 
 Tick = Callable[[], None]

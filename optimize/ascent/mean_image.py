@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from optimize.ascent.starts import FloatArray
 from optimize.errors import OptimizeError
-from optimize.starts import FloatArray
 
 
 def fit_mean(mean: Any, shape: tuple[int, int, int]) -> FloatArray:

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 import torchcaffe as caffe
-from optimize.ascent import Ascent, Batch
-from optimize.collecting import collect
-from optimize.crops import View, cut
+from optimize.ascent.batch_objectives import ObjectivePush, Push, UnitPush
+from optimize.ascent.collect_results import collect
+from optimize.ascent.iterations import Ascent, Batch
+from optimize.ascent.mean_image import fit_mean
+from optimize.ascent.results import FindResults
+from optimize.ascent.starts import FloatArray, start
+from optimize.ascent.task import Planner, Task
 from optimize.errors import OptimizeError
-from optimize.means import fit_mean
+from optimize.net.crops import View, cut
 from optimize.params import FindParams
-from optimize.planning import Planner, Task
-from optimize.pushes import ObjectivePush, Push, UnitPush
-from optimize.registry import REGULARISERS
-from optimize.regularisers import Regulariser
-from optimize.results import FindResults
-from optimize.starts import FloatArray, start
+from optimize.regularise.registry import REGULARISERS
+from optimize.regularise.regularisers import Regulariser
 from torchcaffe.regions import Region
 
 _CHUNK_VALUES = 10_000_000  # of a chunk's largest map

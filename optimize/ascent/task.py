@@ -6,13 +6,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torchcaffe as caffe
-from optimize import objectives
-from optimize.crops import Crops, View
+from optimize.ascent import objectives
+from optimize.ascent.objectives import Look, Objective, check_channel, check_place
 from optimize.errors import OptimizeError
-from optimize.objectives import Look, Objective, check_channel, check_place
+from optimize.net.crops import Crops, View
+from optimize.net.section import Part, find_part, unknown_layer
 from optimize.params import FindParams
-from optimize.regularisers import Regulariser
-from optimize.section import Part, find_part, unknown_layer
+from optimize.regularise.regularisers import Regulariser
 from torchcaffe.layers.base import Span
 from torchcaffe.regions import Region
 

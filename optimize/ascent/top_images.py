@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.starts import FloatArray
 from optimize.errors import OptimizeError
-from optimize.optimizer import GradientOptimizer
-from optimize.starts import FloatArray
-from toolbox.imagefile import ImageError, read_image
-from toolbox.images import crop_square, resize
+from toolbox.pictures.crop import crop_square
+from toolbox.pictures.image_file import ImageError, read_image
+from toolbox.pictures.images import resize
 
 
 def read_images(optimizer: GradientOptimizer, paths: Sequence[str]) -> list[FloatArray]:

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import torchcaffe as caffe
-from optimize.computing import Batch, Compute
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.results import FindResults
+from optimize.batch.executor import Batch, Compute
+from optimize.command.open_model import ModelSpec, open_optimizer
 from optimize.errors import OptimizeError
-from optimize.model import ModelSpec, open_optimizer
-from optimize.optimizer import GradientOptimizer
-from optimize.progress import Progress
-from optimize.results import FindResults
-from toolbox import cluster
+from optimize.output.progress import Progress
+from toolbox.workers import dask_cluster
 
 if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_SECONDS = 30
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 _CODE = ("optimize", "torchcaffe", "toolbox")  # what a result depends on
 
 _lock = threading.Lock()  # a net computes one thing at a time
@@ -94,8 +94,8 @@ def connect(address: str) -> Client:
         `distributed` is not installed, or nobody answers.
     """
     try:
-        return cluster.connect(address, CONNECT_SECONDS)
-    except cluster.ClusterError as error:
+        return dask_cluster.connect(address, CONNECT_SECONDS)
+    except dask_cluster.ClusterError as error:
         raise OptimizeError(str(error)) from error
 
 
@@ -126,8 +126,8 @@ def there(client: Client, spec: ModelSpec, optimizer: GradientOptimizer) -> Comp
             return client.submit(run_there, everywhere, wanted, piece[1], pure=False)
 
         try:
-            threads = cluster.count_threads(client, CONNECT_SECONDS)
-            pieces = cluster.spread(
+            threads = dask_cluster.count_threads(client, CONNECT_SECONDS)
+            pieces = dask_cluster.spread(
                 client, threads, enumerate(batches), submit, "compute some images"
             )
             for (number, batch), results in pieces:
@@ -135,7 +135,7 @@ def there(client: Client, spec: ModelSpec, optimizer: GradientOptimizer) -> Comp
                     result.label = optimizer.label(params)
                 yield number, results
                 progress.finish(len(batch.params))
-        except cluster.ClusterError as error:
+        except dask_cluster.ClusterError as error:
             raise OptimizeError(str(error)) from error
 
     return compute

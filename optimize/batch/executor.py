@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from optimize.optimizer import GradientOptimizer
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.results import FindResults
+from optimize.ascent.starts import FloatArray
+from optimize.output.progress import Progress
 from optimize.params import FindParams
-from optimize.progress import Progress
-from optimize.results import FindResults
-from optimize.starts import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimize.computing import Batch, Compute, here
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.results import FindResults
+from optimize.ascent.starts import FloatArray
+from optimize.batch.executor import Batch, Compute, here
 from optimize.errors import OptimizeError
-from optimize.files import check_folder, json_bytes, npz_bytes, read_json, write
-from optimize.optimizer import GradientOptimizer
+from optimize.output.files import check_folder, json_bytes, npz_bytes, read_json, write
+from optimize.output.pictures import around_grey, encoded, plus_mean
+from optimize.output.progress import Progress
 from optimize.params import FindParams
-from optimize.pictures import around_grey, encoded, plus_mean
-from optimize.progress import Progress
-from optimize.results import FindResults
-from optimize.starts import FloatArray
 
 ENDINGS = ("_best_X.jpg", "_best_Xpm.jpg", "_info.txt", ".npz", "_info.json")
 DONE = ENDINGS[-1]  # written last

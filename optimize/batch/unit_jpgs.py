@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from optimize.arguments import numbers_text
-from optimize.computing import Batch, Compute, here
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.results import FindResults
+from optimize.ascent.starts import FloatArray
+from optimize.batch.executor import Batch, Compute, here
+from optimize.batch.runs import Keeping
+from optimize.command.arguments import numbers_text
 from optimize.errors import OptimizeError
-from optimize.files import check_folder, json_bytes, npz_bytes, read_json, read_npz, write
-from optimize.optimizer import GradientOptimizer
+from optimize.output.files import check_folder, json_bytes, npz_bytes, read_json, read_npz, write
+from optimize.output.pictures import encoded, plus_mean, sheet, tiled
+from optimize.output.progress import Progress
 from optimize.params import FindParams
-from optimize.pictures import encoded, plus_mean, sheet, tiled
-from optimize.progress import Progress
-from optimize.results import FindResults
-from optimize.runs import Keeping
-from optimize.starts import FloatArray
 
 KIND = "regularized_opt"
 SHEET = "whole_layer.jpg"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torchcaffe as caffe
+from optimize.ascent.optimizer import GradientOptimizer
 from optimize.errors import OptimizeError
-from optimize.files import reason
-from optimize.optimizer import GradientOptimizer
+from optimize.output.files import reason
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import settings as settings_file
+from optimize.command.open_model import ModelSpec
 from optimize.errors import OptimizeError
-from optimize.model import ModelSpec
-from toolbox.config import Settings, SettingsError
+from toolbox.settings.config import Settings, SettingsError
 
 
 @dataclass(frozen=True)

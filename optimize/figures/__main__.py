@@ -5,23 +5,22 @@ from __future__ import annotations
 import argparse
 import glob
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 
 import torchcaffe as caffe
-from optimize import wiring
-from optimize.__main__ import show_warning
-from optimize.arguments import Parser, count
+from optimize.command import settings_defaults
+from optimize.command.arguments import Parser, count
+from optimize.command.open_model import open_optimizer
 from optimize.errors import OptimizeError
 from optimize.figures import classes, features, frequency, search
 from optimize.figures.registry import FIGURES, Figure, Made, Options, Studio
-from optimize.files import check_folder, json_bytes, write
-from optimize.model import open_optimizer
-from optimize.pictures import encoded
-from toolbox.images import Image
+from optimize.output.files import check_folder, json_bytes, write
+from optimize.output.pictures import encoded
+from toolbox.command_line import exit_status
+from toolbox.pictures.images import Image
 
 PROGRAM = "python -m optimize.figures"
 MODULES = (classes, features, search, frequency)  # importing them fills the registry
@@ -111,7 +110,7 @@ def run(options: argparse.Namespace) -> None:
     existing = [path for path in ours if path.exists()]
     if existing and not options.brave:
         raise OptimizeError(f"{existing[0]} exists already; --brave overwrites what is there")
-    defaults = wiring.read(options.settings)
+    defaults = settings_defaults.read(options.settings)
     if options.threads:
         caffe.set_threads(options.threads)
     chosen = Options(
@@ -160,16 +159,9 @@ def _bytes(picture: Image, ending: str) -> bytes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, 2 after one sentence, 130 where the user stopped it."""
-    warnings.showwarning = show_warning
-    try:
-        run(parse(sys.argv[1:] if arguments is None else arguments))
-    except (OptimizeError, caffe.CaffeError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped", file=sys.stderr)
-        return 130
-    return 0
+    words = sys.argv[1:] if arguments is None else arguments
+    errors = (OptimizeError, caffe.CaffeError)
+    return exit_status(PROGRAM, lambda: run(parse(words)), errors, "stopped")
 
 
 if __name__ == "__main__":

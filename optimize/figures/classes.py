@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from optimize.figures.registry import Made, Studio, figure, outcome
 from optimize.figures.sheet import Row, draw_sheet
+from optimize.output.pictures import tiled
 from optimize.params import PRESETS, preset_values
-from optimize.pictures import tiled
 
 # Weak to strong. Decay and clippings are shares and percentiles; the blur is every 4 iterations.
 SWEEPS: dict[str, tuple[str, tuple[float, ...], dict[str, float]]] = {

@@ -6,8 +6,8 @@ import math
 
 from optimize.figures.registry import Made, Studio, figure, outcome
 from optimize.figures.sheet import GAP, Row, draw_sheet
+from optimize.output.pictures import tiled
 from optimize.params import FindParams
-from optimize.pictures import tiled
 
 _ROOM = 1400  # pixels for a layer's units in figure 5
 _MOST = 20  # units of a layer

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from optimize.ascent.starts import FloatArray
+from optimize.ascent.top_images import read_images
 from optimize.errors import OptimizeError
 from optimize.figures.registry import Made, Studio, figure
 from optimize.figures.sheet import Row, draw_sheet
-from optimize.starts import FloatArray
-from optimize.top_images import read_images
-from toolbox.images import Image
+from toolbox.pictures.images import Image
 
 ENDS = 5  # filters at each end
 _AT_ONCE = 16  # photos side by side

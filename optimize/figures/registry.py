@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.results import FindResults
 from optimize.errors import OptimizeError
-from optimize.optimizer import GradientOptimizer
+from optimize.output.pictures import plus_mean
+from optimize.output.progress import Progress
 from optimize.params import FindParams, preset_values
-from optimize.pictures import plus_mean
-from optimize.progress import Progress
-from optimize.results import FindResults
-from toolbox.images import Image
+from toolbox.pictures.images import Image
 
 BEST_PRESET = 3
 _AT_ONCE = 64  # runs between two looks at the progress; a multiple of usual batches

@@ -11,9 +11,9 @@ import numpy as np
 
 from optimize.figures.registry import Made, Studio, figure, outcome
 from optimize.figures.sheet import Row, draw_sheet
-from optimize.files import json_bytes, npz_bytes, read_json, read_npz, write
+from optimize.output.files import json_bytes, npz_bytes, read_json, read_npz, write
 from optimize.params import PRESETS, FindParams
-from toolbox.images import Image
+from toolbox.pictures.images import Image
 
 OFF = 0.5  # the chance that a regulariser is off in a draw
 COLUMNS = 10

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toolbox.images import Image
+from toolbox.pictures.images import Image
 
 GAP = 6  # pixels between cells
 MARGIN = 10

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 import torchcaffe as caffe
-from optimize.section import Part, Section
+from optimize.net.section import Part, Section
 from torchcaffe.regions import Region, receptive_field
 
 _TRIAL_SIGMA = 40.0

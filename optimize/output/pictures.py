@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from optimize.ascent.starts import FloatArray
 from optimize.errors import OptimizeError
-from optimize.starts import FloatArray
-from toolbox.images import Image
+from toolbox.pictures.images import Image
 
 GAP = 1  # pixels between tiles; none around them
 _LARGEST_SHEET = 8192  # pixels a side; larger sheets are shrunk by a whole factor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimize.regularisers import (
+from optimize.regularise.regularisers import (
     AbsoluteBenefits,
     Benefits,
     Blur,
@@ -12,7 +12,7 @@ from optimize.regularisers import (
     SmallValues,
     TotalVariation,
 )
-from optimize.transforms import Jitter, Rotate, Scale
+from optimize.regularise.transforms import Jitter, Rotate, Scale
 
 # What the net is shown, then what happens to the image after the step: the original's six in
 # its order, total variation beside the other that smooths.

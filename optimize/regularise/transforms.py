@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from optimize.params import FindParams
-from optimize.regularisers import Place, Regulariser
+from optimize.regularise.regularisers import Place, Regulariser
 
 
 class _Drawn(Regulariser):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import settings as declared
-from toolbox import config
-from toolbox.app import load_apps
-from toolbox.config import SettingsError
-from toolbox.imagefile import write_image
+from toolbox.app.protocol import load_apps
+from toolbox.pictures.image_file import write_image
+from toolbox.settings import config
+from toolbox.settings.config import SettingsError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "apps.md"
 APP, SETTINGS, TEST = re.findall(

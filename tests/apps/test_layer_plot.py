@@ -9,16 +9,16 @@ import numpy as np
 import settings as declared
 from apps.layer_plot import COLOURS, KEPT, PANE, History, LayerPlotApp, PlotView, draw, follow
 from caffevis.app import CaffeVisApp
-from toolbox import config
-from toolbox.app import Activations
-from toolbox.bindings import Binding
-from toolbox.drive import run_script
-from toolbox.files import FileQuery
-from toolbox.frame import Frame
-from toolbox.imagefile import write_image
-from toolbox.inputs import Inputs
-from toolbox.loop import Loop
-from toolbox.text import Style
+from toolbox.app.bindings import Binding
+from toolbox.app.protocol import Activations
+from toolbox.drawing.text import Style
+from toolbox.input.files import FileQuery
+from toolbox.input.frame import Frame
+from toolbox.input.sources import Inputs
+from toolbox.pictures.image_file import write_image
+from toolbox.run.drive import run_script
+from toolbox.run.loop import Loop
+from toolbox.settings import config
 
 FRAME = Frame(1, np.zeros((4, 4, 3), np.uint8), "photo")
 STYLE = Style(face=0, size=0.5, colour=(255, 255, 255), thickness=1)

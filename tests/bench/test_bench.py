@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from bench import __main__ as command
-from bench import plain
-from bench.nets import CALTECH, MEAN, Model, opencv_net, photo, torch_weights
-from bench.optimize import RECIPE, original_loop
+from bench.lab import plain_pytorch
+from bench.lab.nets import CALTECH, MEAN, Model, opencv_net, photo, torch_weights
+from bench.lab.timing import MIN_ROUNDS, WARM_UP, interleaved
 from bench.registry import BENCHMARKS, Table, benchmark
-from bench.timing import MIN_ROUNDS, WARM_UP, interleaved
+from bench.rows.optimize import RECIPE, original_loop
 from optimize import GradientOptimizer
 
 
@@ -36,7 +36,7 @@ def test_contenders_agree_on_the_probabilities(model, net):
     assert 0.01 < ours.max() < 0.9  # not saturated: the comparison tells something
     weights = torch_weights(net)
     with torch.no_grad():
-        pytorch = plain.forward(weights, torch.from_numpy(x))[0].numpy().ravel()
+        pytorch = plain_pytorch.forward(weights, torch.from_numpy(x))[0].numpy().ravel()
     other = opencv_net(model, net)
     other.setInput(x)
     np.testing.assert_allclose(ours, pytorch, atol=1e-5)
@@ -52,7 +52,9 @@ def test_contenders_agree_on_the_deconvnet(net):
     assert diff.max() > 0
     net.deconv_from_layer("conv5", diff, zero_higher=True)
     ours = np.array(net.blobs["data"].diff)
-    theirs = plain.deconv(torch_weights(net), torch.from_numpy(x), torch.from_numpy(diff))[1]
+    theirs = plain_pytorch.deconv(torch_weights(net), torch.from_numpy(x), torch.from_numpy(diff))[
+        1
+    ]
     scale = float(theirs.abs().max())
     assert scale > 0
     np.testing.assert_allclose(ours / scale, theirs.numpy() / scale, atol=1e-5)
@@ -62,7 +64,7 @@ def test_contenders_agree_on_the_deconvnet(net):
 
 def x_gradient(net, x: np.ndarray, diff: np.ndarray) -> np.ndarray:
     tensor = torch.from_numpy(x).requires_grad_()
-    conv5 = plain.forward(torch_weights(net), tensor)[1]
+    conv5 = plain_pytorch.forward(torch_weights(net), tensor)[1]
     return torch.autograd.grad(conv5, tensor, torch.from_numpy(diff))[0].numpy()
 
 

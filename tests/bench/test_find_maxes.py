@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench import find_maxes as bench
-from bench.nets import CALTECH
+from bench.lab.nets import CALTECH
+from bench.rows import find_maxes as bench
 from find_maxes import find_max_acts
-from find_maxes.files import read_maxes
+from find_maxes.scan.maxes_file import read_maxes
 
 
 def test_the_loop_and_the_command_find_the_same(tmp_path):

@@ -10,13 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from bench import live, stage
-from bench.nets import CALTECH, PHOTO, Model
+from bench.lab import live_stage
+from bench.lab.nets import CALTECH, PHOTO, Model
+from bench.lab.video import BITS, FRAMES, PacedVideo, draw_number, read_number, write_video
 from bench.registry import BENCHMARKS, goal
-from bench.video import BITS, FRAMES, PacedVideo, draw_number, read_number, write_video
-from caffevis.network import NetRequest, NetResult
-from toolbox.frame import Frame
-from toolbox.images import make_square, resize, to_rgb8
+from bench.rows import live
+from caffevis.net.network import NetRequest, NetResult
+from toolbox.input.frame import Frame
+from toolbox.pictures.crop import make_square
+from toolbox.pictures.images import resize, to_rgb8
 
 RANDOM = Model("random", CALTECH.prototxt, Path("absent.caffemodel"))
 
@@ -53,12 +55,12 @@ def test_a_number_survives_cutting_and_shrinking(video, side):
 
 
 def test_the_app_runs_on_it_and_nothing_is_mixed_up(video):
-    with stage.stage(RANDOM, video) as on:
+    with live_stage.stage(RANDOM, video) as on:
         watched = on.audience.attend(on.loop, 60, presses=True, frames=30)
         assert watched.shown >= 30
         assert len(on.net.sums) >= 30
         assert (watched.mixed, on.net.twice) == (0, 0)
-        assert set(watched.drawn) <= set(stage.MOVES)
+        assert set(watched.drawn) <= set(live_stage.MOVES)
         assert sum(map(len, watched.drawn.values())) >= 4
 
 
@@ -67,11 +69,11 @@ def test_another_frames_activations_are_counted():
     draw_number(pixels, 5)
     buffer = resize(make_square(pixels, False), 300, 300)
     activations = np.ones((2, 3, 3), np.float32)
-    request = NetRequest(Frame(1, buffer, "video"), stage.LAYER)
+    request = NetRequest(Frame(1, buffer, "video"), live_stage.LAYER)
     result = NetResult(request, activations, None, None, None, ())
     app = SimpleNamespace(result=result, state=SimpleNamespace(layer=SimpleNamespace(name="x")))
     net = SimpleNamespace(sums={5: 18.0, 6: 3.0})
-    audience = stage.Audience(app, net, None)
+    audience = live_stage.Audience(app, net, None)
     audience.show(buffer)
     assert (audience.watched.shown, audience.watched.mixed) == (1, 0)
     net.sums[5] = 17.0
@@ -84,9 +86,9 @@ def test_a_frame_that_goes_through_the_net_again_is_counted():
     draw_number(pixels, 9)
     blue = resize(make_square(pixels, False), 227, 227)[:, :, 0].astype(np.float32) - 104
     blob = SimpleNamespace(data=np.stack([blue] * 3)[None])
-    inner = SimpleNamespace(blobs={"data": blob, stage.LAYER: blob}, forward=lambda: None)
+    inner = SimpleNamespace(blobs={"data": blob, live_stage.LAYER: blob}, forward=lambda: None)
     wanted = threading.Semaphore(0)
-    net = stage.Checked(inner, wanted)
+    net = live_stage.Checked(inner, wanted)
     net.forward()
     assert (net.processed, net.twice) == (1, 0)
     net.forward()
@@ -97,11 +99,11 @@ def test_a_frame_that_goes_through_the_net_again_is_counted():
 
 def test_a_measurement_has_every_number(video):
     found = live.measure(RANDOM, video, 0.6, None)
-    assert set(found["keys"]) <= set(stage.MOVES)
+    assert set(found["keys"]) <= set(live_stage.MOVES)
     assert (found["twice"], found["mixed"]) == (0, 0)
     assert 0 < min(found["alone"].values()) < 60
     named = Model(CALTECH.name, RANDOM.prototxt, RANDOM.caffemodel)
-    found["keys"] = {kind: [0.01, 0.02] for kind in stage.MOVES}
+    found["keys"] = {kind: [0.01, 0.02] for kind in live_stage.MOVES}
     rates, keys = live._tables(named, {live.BARE: found})
     assert "app, no window" in rates.seconds
     assert [note.count("goal") for note in rates.notes] == [1, 1, 0]

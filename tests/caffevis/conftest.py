@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from toolbox.frame import Frame
+from toolbox.input.frame import Frame
 
 
 class FakeBlob:

@@ -11,8 +11,8 @@ import pytest
 from caffevis.app import CaffeVisApp
 from caffevis.from_settings import namer, read_labels
 from settings import TABLE
-from toolbox import config
-from toolbox.config import SettingsError
+from toolbox.settings import config
+from toolbox.settings.config import SettingsError
 
 BY_KEY = {key: row for row in CaffeVisApp.bindings for key in row.keys}
 DEFAULTS = config.load(TABLE, None).replaced(
@@ -203,7 +203,7 @@ def test_another_layer_is_shown_at_once_and_its_back_pass_follows(app, net, make
 
 
 def test_an_error_becomes_a_message_and_the_app_goes_on(app, net, make_frame, caplog):
-    from caffevis.network import EngineError
+    from caffevis.net.network import EngineError
 
     net.fail = EngineError("the net is upside down")
     app.set_frame(make_frame(1))

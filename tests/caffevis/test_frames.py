@@ -17,13 +17,13 @@ import pytest
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
 from settings import TABLE
-from toolbox import config
-from toolbox.core import toggle_mode
-from toolbox.files import FileQuery
-from toolbox.frame import Frame
-from toolbox.inputs import Inputs
-from toolbox.loop import Loop
-from toolbox.moving import Spec
+from toolbox.app.core import toggle_mode
+from toolbox.input.files import FileQuery
+from toolbox.input.frame import Frame
+from toolbox.input.sources import Inputs
+from toolbox.input.video import Spec
+from toolbox.run.loop import Loop
+from toolbox.settings import config
 
 SIDE, BLOCKS, FRAMES = 16, 4, 300
 NET = """

@@ -9,9 +9,8 @@ import pytest
 
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
-from caffevis.network import make_preprocess
-from caffevis.panes.back import filtered
-from caffevis.preprocess import (
+from caffevis.net.network import make_preprocess
+from caffevis.net.preprocess import (
     CHANNELS,
     WIDTH,
     InputError,
@@ -20,11 +19,12 @@ from caffevis.preprocess import (
     find_pair,
     fit_pair_mean,
 )
+from caffevis.panes.back import filtered
 from settings import TABLE
-from toolbox import config
-from toolbox.core_panes import InputView, draw_input
-from toolbox.frame import Frame
-from toolbox.images import side_by_side
+from toolbox.app.core_panes import InputView, draw_input
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import side_by_side
+from toolbox.settings import config
 
 BGR = (2, 1, 0)
 BOTH = (2, 1, 0, 5, 4, 3)

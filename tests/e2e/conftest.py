@@ -20,7 +20,7 @@ import pytest
 import torchcaffe as caffe
 from live_vis import main
 from tests.pictures import write_sheet, write_unit
-from toolbox.imagefile import write_image
+from toolbox.pictures.image_file import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from caffevis.app import CaffeVisApp
-from toolbox.core import CORE_BINDINGS
-from toolbox.imagefile import read_image
+from toolbox.app.core import CORE_BINDINGS
+from toolbox.pictures.image_file import read_image
 
 ROWS = {row.tag: row for row in (*CORE_BINDINGS, *CaffeVisApp.bindings)}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolbox.imagefile import read_image
-from toolbox.tiles import plan_grid
+from toolbox.drawing.tiles import plan_grid
+from toolbox.pictures.image_file import read_image
 
 INPUT = (slice(0, 200), slice(0, 200))
 AUX = (slice(200, 400), slice(0, 200))

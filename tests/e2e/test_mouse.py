@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import settings as settings_file
-from caffevis.look import look_from
+from caffevis.keys.state import Layer, Options, first_state
 from caffevis.panes import control
-from caffevis.state import Layer, Options, first_state
-from toolbox.images import grid_shape
-from toolbox.text import widest
-from toolbox.tiles import plan_grid
+from caffevis.panes.parts.look import look_from
+from toolbox.drawing.text import widest
+from toolbox.drawing.tiles import plan_grid
+from toolbox.pictures.images import grid_shape
 
 LAYERS = {"conv1": (12, (14, 14)), "pool1": (12, (7, 7)), "conv2": (20, (7, 7)),
           "fc": (7, (1, 1)), "prob": (7, (1, 1))}  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import settings as settings_file
 import torchcaffe as caffe
 from settings import ROOT
-from toolbox.imagefile import read_image, write_image
+from toolbox.pictures.image_file import read_image, write_image
 
 FILES = Path(__file__).with_name("older_settings")
 HOME = Path.home()

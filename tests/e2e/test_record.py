@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import ENVIRONMENT, ROOT, wait_for
-from toolbox.imagefile import read_image
+from toolbox.pictures.image_file import read_image
 
 
 def play(path: Path) -> list[np.ndarray]:

@@ -12,11 +12,11 @@ import pytest
 
 import settings as settings_file
 from live_vis import make_inputs
-from tests.toolbox.sources import FakeCapture
-from toolbox import inputs as inputs_module
-from toolbox.app import load_apps
-from toolbox.drive import run_script, settle
-from toolbox.loop import Loop, still_clock
+from tests.toolbox.input.fake_sources import FakeCapture
+from toolbox.app.protocol import load_apps
+from toolbox.input import sources as inputs_module
+from toolbox.run.drive import run_script, settle
+from toolbox.run.loop import Loop, still_clock
 
 PICTURE = (slice(0, 600), slice(0, 1200))  # all panes but the status line
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from toolbox.desktop import Desktop, find_desktop
-from toolbox.imagefile import read_image
+from toolbox.pictures.image_file import read_image
+from toolbox.window.desktop import Desktop, find_desktop
 
 CURSOR, BACKGROUND = (128, 255, 128), (51, 51, 51)
 

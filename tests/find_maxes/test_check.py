@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from find_maxes import check, files, find_max_acts
+from find_maxes import check, find_max_acts
+from find_maxes.scan import maxes_file
 from tests.find_maxes.conftest import TINY, Model, build_model
 
 
@@ -57,7 +58,7 @@ def test_a_wrong_one_is_found(model, capsys, tmp_path, tamper):
     with np.load(model.folder / "max.npz") as archive:
         arrays = {name: archive[name] for name in archive.files}
     said = tamper(arrays)
-    files.write(tmp_path / "bad.npz", arrays, compress=True)
+    maxes_file.write(tmp_path / "bad.npz", arrays, compress=True)
     assert check.main(arguments(model, tmp_path / "bad.npz")) == 1
     assert said in capsys.readouterr().err
 
@@ -74,7 +75,7 @@ def test_a_value_near_zero_may_be_off_by_rounding_only(model, capsys, tmp_path, 
     highest = np.abs(values).max()
     assert abs(values[nearest]) < check.LEAST * highest
     values[nearest] -= off * highest
-    files.write(tmp_path / "off.npz", arrays, compress=True)
+    maxes_file.write(tmp_path / "off.npz", arrays, compress=True)
     capsys.readouterr()
     assert check.main(arguments(model, tmp_path / "off.npz")) == status
     assert f"{status} faults" in capsys.readouterr().out
@@ -86,7 +87,7 @@ def test_an_image_left_out_is_found_where_all_are_looked_at(model, capsys, tmp_p
     for name, gone in (("fc/max_vals", -np.inf), ("fc/max_locs", -1)):
         arrays[name][3, :-1] = arrays[name][3, 1:].copy()
         arrays[name][3, -1] = gone
-    files.write(tmp_path / "bad.npz", arrays, compress=True)
+    maxes_file.write(tmp_path / "bad.npz", arrays, compress=True)
     assert check.main(arguments(model, tmp_path / "bad.npz")) == 0
     capsys.readouterr()
     assert check.main(arguments(model, tmp_path / "bad.npz", "--exhaustive")) == 1

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import torchcaffe as caffe
-from find_maxes import decode, find_max_acts
-from find_maxes.picture import Recipe
+from find_maxes import find_max_acts
+from find_maxes.photos import decoders
+from find_maxes.photos.net_input import Recipe
 from tests.find_maxes.conftest import TINY, brute_force, build_model, run
 
 TINY_LAYERS = ["conv1", "pool1", "part/conv2", "fc", "prob"]
@@ -291,10 +292,10 @@ def test_the_decoders_death_is_the_files_fault(tiny):
     good = str(tiny.photos / tiny.names[1])
     recipe = Deadly(3, 40, 32)
     paths = [[good, good], [good, "kill", good], [good], ["missing.jpg", good]]
-    with decode.Decoder(recipe, 3, 2) as decoder:
+    with decoders.Decoder(recipe, 3, 2) as decoder:
         groups = [(g.reasons, g.inputs.copy()) for g in decoder.groups(paths)]
     assert [len(reasons) for reasons, _ in groups] == [2, 3, 1, 2]
-    assert groups[1][0] == [None, decode.DIED, None]
+    assert groups[1][0] == [None, decoders.DIED, None]
     assert groups[3][0][0] and groups[3][0][1] is None
     expected = recipe.to_input(recipe.picture(good))
     for reasons, inputs in groups:

@@ -13,8 +13,8 @@ from findings import layers, units
 from findings.__main__ import main
 from findings.lab import Lab, Photo, maximum, strongest
 from findings.registry import FINDINGS
-from optimize import wiring
-from optimize.model import open_optimizer
+from optimize.command import settings_defaults
+from optimize.command.open_model import open_optimizer
 from tests.optimize.conftest import CHAIN, build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def lab(folder: Path) -> Lab:
     photos = [Photo(folder / "photos" / c / f"{i}.png", c) for c in CATEGORIES for i in (1, 2, 3)]
-    return Lab(open_optimizer(wiring.read(folder / "settings.py").model), photos)
+    return Lab(open_optimizer(settings_defaults.read(folder / "settings.py").model), photos)
 
 
 def run(folder: Path, *words: str) -> int:

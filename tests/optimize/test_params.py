@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optimize import POLICIES, PRESETS, FindParams, OptimizeError, ParamsError, facets
-from optimize.starts import start
+from optimize.ascent.starts import start
 
 
 def test_settings_go_through_json_and_back():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import torchcaffe
-from caffevis.pycaffe_module import LOG_LEVEL
+from caffevis.net.pycaffe_module import LOG_LEVEL
 from tests.pycaffe.tree import forget_caffe, write_caffe
 
 # In-place and other ReLUs (one leaky), a blob with three consumers, two branches that join,
@@ -67,7 +67,7 @@ def no_caffe(monkeypatch):
 @pytest.fixture(scope="session")
 def files(tmp_path_factory) -> Path:
     """A folder with the net in both forms, its weights, a photo and its labels."""
-    from toolbox.imagefile import write_image
+    from toolbox.pictures.image_file import write_image
 
     folder = tmp_path_factory.mktemp("branches")
     (folder / "plain.prototxt").write_text(PLAIN, encoding="utf-8")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import torchcaffe
-from caffevis.network import open_net
-from caffevis.pycaffe import PycaffeNet
+from caffevis.net.network import open_net
+from caffevis.net.pycaffe import PycaffeNet
 from live_vis import main
 from settings import TABLE
 from tests.pycaffe.tree import write_caffe
-from toolbox import config
-from toolbox.imagefile import read_image
+from toolbox.pictures.image_file import read_image
+from toolbox.settings import config
 
 SETTINGS = """
 caffevis_deploy_prototxt = '{name}.prototxt'

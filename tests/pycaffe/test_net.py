@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import torchcaffe
-from caffevis.pycaffe import PycaffeError, PycaffeNet, with_backward
-from caffevis.pycaffe_module import load
+from caffevis.net.pycaffe import PycaffeError, PycaffeNet, with_backward
+from caffevis.net.pycaffe_module import load
 from tests.pycaffe.tree import write_caffe
 
 MODES = ("backward", "deconv", "guided")

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from toolbox.app import Activations, Drawing, Timing
-from toolbox.bindings import Binding
-from toolbox.frame import Frame
-from toolbox.pointer import Pointer
+from toolbox.app.bindings import Binding
+from toolbox.app.protocol import Activations, Timing
+from toolbox.drawing.screen import Drawing
+from toolbox.input.frame import Frame
+from toolbox.window.pointer import Pointer
 
 
 class BaseApp:
-    """An app without keys, panes and work of its own; see `toolbox.app.App`."""
+    """An app without keys, panes and work of its own; see `toolbox.app.protocol.App`."""
 
     heading: ClassVar[str] = ""
     bindings: ClassVar[Sequence[Binding[Any]]] = ()

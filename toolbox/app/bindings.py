@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from toolbox.keys import LABELS
+from toolbox.window.key_codes import LABELS
 
 State = TypeVar("State")
 
@@ -22,7 +22,7 @@ class Binding(Generic[State]):
     Parameters
     ----------
     keys : tuple of str
-        Labels of `toolbox.keys`, the first one as users know it best.
+        Labels of `toolbox.window.key_codes`, the first one as users know it best.
     tag : str
         The action's name, unique among all rows.
     help : str
@@ -56,7 +56,7 @@ class Bindings:
     Raises
     ------
     BindingError
-        A key or a tag occurs twice, or a key has no name in `toolbox.keys`.
+        A key or a tag occurs twice, or a key has no name in `toolbox.window.key_codes`.
     """
 
     def __init__(self, sections: Sequence[tuple[str, Sequence[Binding[Any]]]]) -> None:

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from toolbox.bindings import Binding
+from toolbox.app.bindings import Binding
+from toolbox.input.wanted import CAMERA, FILES, Wanted
 
-FILES, CAMERA = "files", "camera"
 DEBUG_LEVELS = 3
 
 
 @dataclass(frozen=True)
-class CoreState:
-    """What the window's keys change.
+class CoreState(Wanted):
+    """What the window's keys change, beside what the sources follow.
 
     Parameters
     ----------
-    mode : str
-        `FILES` or `CAMERA`.
-    frozen : bool
-        Whether the camera (or a video) stands still.
-    position : int
-        How many steps through the files were made; wraps around their number.
-    direction : int
-        1 or -1: where to go on when a file cannot be read.
-    stretch : bool
-        Stretch files to a square instead of cropping them.
     help : bool
         Whether the help overlay is shown.
     debug : int
@@ -36,11 +26,6 @@ class CoreState:
         Whether to end.
     """
 
-    mode: str = FILES
-    frozen: bool = False
-    position: int = 0
-    direction: int = 1
-    stretch: bool = False
     help: bool = False
     debug: int = 0
     pictures: int = 0

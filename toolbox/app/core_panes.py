@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolbox.bindings import Bindings
-from toolbox.config import Settings
-from toolbox.frame import Frame
-from toolbox.images import Colour, Image, draw_fitted, fill, side_by_side, to_colour
-from toolbox.panes import Layout
-from toolbox.text import Style, draw_text, plain, shorten
+from toolbox.app.bindings import Bindings
+from toolbox.drawing.panes import Layout
+from toolbox.drawing.text import Style, draw_text, plain, shorten
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import Colour, Image, draw_fitted, fill, side_by_side, to_colour
+from toolbox.settings.config import Settings
 
 HELP_DARKNESS = 0.22  # how much of the picture shines through behind the help
 STATUS_SHRINK = 0.6  # share of its size that the status line keeps at least

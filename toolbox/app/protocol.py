@@ -7,36 +7,17 @@ them the frames and the keys it has bound, and draws what it wants drawn.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from toolbox.bindings import Binding, Bindings
-from toolbox.config import Settings, SettingsError
-from toolbox.frame import Frame
-from toolbox.images import FloatArray, Image
-from toolbox.pointer import Pointer
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What a pane is to show.
-
-    Parameters
-    ----------
-    pane : str
-        The pane's name.
-    inputs : hashable
-        All that the picture depends on. While it stays equal, the pane is not
-        drawn again.
-    draw : callable
-        Draws `inputs` into the pane's part of the buffer (uint8, RGB), and
-        changes nothing else. It must paint the pane's whole area.
-    """
-
-    pane: str
-    inputs: Hashable
-    draw: Callable[[Image, Any], None]
+from toolbox.app.bindings import Binding, Bindings
+from toolbox.app.core import CORE_BINDINGS
+from toolbox.drawing.screen import Drawing
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray
+from toolbox.settings.config import Settings, SettingsError
+from toolbox.window.pointer import Pointer
 
 
 @dataclass(frozen=True)
@@ -176,7 +157,5 @@ def all_bindings(core: Sequence[Binding[Any]], apps: Sequence[Any]) -> Bindings:
 
 def bound_keys(apps: Sequence[Any]) -> dict[str, str]:
     """Return the action's tag for every key that the window or an app has bound."""
-    from toolbox.core import CORE_BINDINGS
-
     rows = all_bindings(CORE_BINDINGS, apps)
     return {key: f"{row.tag} ({row.help})" for row in rows for key in row.keys}

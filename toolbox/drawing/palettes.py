@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.images import Image
+from toolbox.pictures.images import Image
 
 Indices = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Pixels = npt.NDArray[np.uint32]  # R, G, B and an unused byte in one number, in memory order

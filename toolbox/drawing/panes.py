@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolbox.images import Image
+from toolbox.pictures.images import Image
 
 MAX_WINDOW = 20000  # pixels a side; beyond it a number was mistyped
 

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from toolbox.app import Drawing
-from toolbox.images import Colour, Image
-from toolbox.panes import Layout
+from toolbox.drawing.panes import Layout
+from toolbox.pictures.images import Colour, Image
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a pane is to show.
+
+    Parameters
+    ----------
+    pane : str
+        The pane's name.
+    inputs : hashable
+        All that the picture depends on. While it stays equal, the pane is not
+        drawn again.
+    draw : callable
+        Draws `inputs` into the pane's part of the buffer (uint8, RGB), and
+        changes nothing else. It must paint the pane's whole area.
+    """
+
+    pane: str
+    inputs: Hashable
+    draw: Callable[[Image, Any], None]
 
 
 class Screen:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from toolbox.images import Colour, Image
+from toolbox.pictures.images import Colour, Image
 
 SMALL = 1.3  # font scale up to which bold letters are made of thin strokes
 TINY = 11  # pixels that a capital is high; below it strokes are finer than a pixel

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.images import Colour, FloatArray, Image
-from toolbox.palettes import GRAY_MAP, PALETTES, RED_GREEN, Pixels, as_bytes, pack
+from toolbox.drawing.palettes import GRAY_MAP, PALETTES, RED_GREEN, Pixels, as_bytes, pack
+from toolbox.pictures.images import Colour, FloatArray, Image
 
 MAX_PADDING = 4
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolbox.lists import FilesError, Paths, read_list
+from toolbox.input.lists import FilesError, Paths, read_list
 
 # fmt: off
 PICTURES = frozenset([

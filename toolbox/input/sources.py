@@ -11,15 +11,19 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from toolbox.core import CAMERA, FILES, CoreState
-from toolbox.files import FileQuery, is_video
-from toolbox.frame import Frame
-from toolbox.imagefile import ImageError, read_image
-from toolbox.images import Image, make_square
-from toolbox.lists import FilesError, Paths
-from toolbox.moving import Capture, MovingError, MovingSource, Spec, open_capture
-from toolbox.worker import Worker, close_all
+from toolbox.input.files import FileQuery, is_video
+from toolbox.input.frame import Frame
+from toolbox.input.lists import FilesError, Paths
+from toolbox.input.video import Capture, MovingError, MovingSource, Spec, open_capture
+from toolbox.input.wanted import CAMERA, FILES, Wanted
+from toolbox.pictures.crop import make_square
+from toolbox.pictures.image_file import ImageError, read_image
+from toolbox.pictures.images import Image
+from toolbox.workers.worker import Worker, close_all
+
+StateT = TypeVar("StateT", bound=Wanted)
 
 LOOK_AGAIN_SECONDS = 1.0  # how often a folder that is not there is looked for
 
@@ -90,17 +94,17 @@ class Inputs:
             return f"waiting for {self._moving.spec.label}"
         return "; ".join(text for text in (self._message, self._no_files) if text)
 
-    def follow(self, state: CoreState) -> CoreState:
+    def follow(self, state: StateT) -> StateT:
         """Do what the state asks for, as far as it goes without waiting.
 
         Parameters
         ----------
-        state : CoreState
+        state : Wanted
             What the user wants.
 
         Returns
         -------
-        CoreState
+        Wanted
             The same, or where something failed: the next file, or files
             instead of the camera.
         """
@@ -136,7 +140,7 @@ class Inputs:
         self._leave_moving()
         return close_all([*(source.close for source in self._left), self._loader.close])
 
-    def _arrive(self, state: CoreState) -> None:
+    def _arrive(self, state: Wanted) -> None:
         """Look for files anew when the user goes somewhere else."""
         self._at = (state.mode, state.position)
         self._leave_moving()
@@ -155,7 +159,7 @@ class Inputs:
             self._no_files, self._waiting = str(error), False
             self._looked_at = time.monotonic()
 
-    def _follow_camera(self, state: CoreState) -> CoreState:
+    def _follow_camera(self, state: StateT) -> StateT:
         if self._camera is None:
             self._message = "no camera is set (input_updater_capture_device)"
             return replace(state, mode=FILES)
@@ -169,7 +173,7 @@ class Inputs:
             return replace(state, mode=FILES)
         return state
 
-    def _follow_files(self, state: CoreState) -> CoreState:
+    def _follow_files(self, state: StateT) -> StateT:
         if not self._files:
             self._look_for_files()
         if not self._files:
@@ -189,7 +193,7 @@ class Inputs:
             self._emit(outcome.value, name_of(paths))
         return state
 
-    def _follow_video(self, state: CoreState, path: str) -> CoreState:
+    def _follow_video(self, state: StateT, path: str) -> StateT:
         if self._moving is None:
             name = os.path.basename(path)
             self._start_moving(Spec(path, name, loops=True, single=self._single))
@@ -200,14 +204,14 @@ class Inputs:
             return self._skip(state, str(error))
         return state
 
-    def _take_moving(self, state: CoreState) -> None:
+    def _take_moving(self, state: Wanted) -> None:
         if self._moving is None or (state.frozen and not self._waiting):
             return
         image = self._moving.latest()
         if image is not None:
             self._emit((make_square(image, False),), self._moving.spec.label)
 
-    def _skip(self, state: CoreState, reason: str) -> CoreState:
+    def _skip(self, state: StateT, reason: str) -> StateT:
         """Name the unreadable file and go on to the next one, once around at most."""
         self._tries += 1
         if self._tries >= len(self._files):

@@ -11,8 +11,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from toolbox.imagefile import opencv_quiet
-from toolbox.images import Image, to_rgb8
+from toolbox.pictures.image_file import opencv_quiet
+from toolbox.pictures.images import Image, to_rgb8
 
 STALL_SECONDS = 5.0  # a camera that gives nothing for so long has stopped
 RELEASE_SECONDS = 3.0  # how long a device may take to be let go before it is opened anew

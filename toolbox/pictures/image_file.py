@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.images import Image, to_rgb8
+from toolbox.pictures.images import Image, to_rgb8
 
 MAX_BYTES = 2**29  # of a picture file
 WRITABLE = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")

@@ -14,8 +14,6 @@ Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 Colour = tuple[int, int, int]
 
-MAX_SIDE = 1200  # a pane never shows more, and larger pictures cost time in every frame
-
 
 def to_colour(rgb: Sequence[float]) -> Colour:
     """Turn a colour of the settings (three numbers from 0 to 1) into 0 to 255."""
@@ -72,34 +70,6 @@ def _to_8_bits(pixels: npt.NDArray[Any]) -> Image:
 def fill(canvas: Image, colour: Colour) -> None:
     """Paint a canvas in one colour (NumPy's broadcasting takes twenty times as long)."""
     cv2.rectangle(canvas, (0, 0), (canvas.shape[1], canvas.shape[0]), colour, cv2.FILLED)
-
-
-def crop_square(image: Image) -> Image:
-    """Cut out the largest centred square."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
-
-
-def make_square(image: Image, stretch: bool) -> Image:
-    """Make a picture square, at most `MAX_SIDE` pixels wide.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (h, w, 3)
-        RGB.
-    stretch : bool
-        True to stretch it, False to crop the largest centred square.
-
-    Returns
-    -------
-    ndarray of uint8, shape (side, side, 3)
-        RGB, contiguous.
-    """
-    square = image if stretch else crop_square(image)
-    side = min(MAX_SIDE, max(square.shape[:2]))
-    return resize(square, side, side)
 
 
 def resize(image: Image, height: int, width: int) -> Image:

@@ -12,8 +12,8 @@ from typing import Protocol
 
 import cv2
 
-from toolbox.filmfile import RATE, FilmError, FilmFile
-from toolbox.images import Image
+from toolbox.pictures.images import Image
+from toolbox.record.film_file import RATE, FilmError, FilmFile
 
 STILL_FRAMES = RATE  # how long a scripted film stays at each picture
 QUEUE_LENGTH = 16  # pictures that wait for the encoder; of more, the newest replaces the last

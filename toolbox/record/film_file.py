@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from toolbox.imagefile import check_writable, opencv_quiet
-from toolbox.images import Image
+from toolbox.pictures.image_file import check_writable, opencv_quiet
+from toolbox.pictures.images import Image
 
 RATE = 25  # frames a second
 ROOM_BYTES = 16 * 2**20  # left free on the disk: the end of a film needs some

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolbox.imagefile import ImageError, write_image
-from toolbox.images import Image
-from toolbox.worker import Worker
+from toolbox.pictures.image_file import ImageError, write_image
+from toolbox.pictures.images import Image
+from toolbox.workers.worker import Worker
 
 WAITING_AT_MOST = 16  # pictures kept in memory until they are written
 CLOSE_SECONDS = 5.0

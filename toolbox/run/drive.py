@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 import cv2
 
-from toolbox.images import Image
-from toolbox.keys import decode
-from toolbox.loop import Loop
-from toolbox.pointer import MouseEvent
-from toolbox.window import Window
+from toolbox.pictures.images import Image
+from toolbox.run.loop import Loop
+from toolbox.window.highgui import Window
+from toolbox.window.key_codes import decode
+from toolbox.window.pointer import MouseEvent
 
 IDLE_WAIT_MS = 10
 POLL_EVERY_SECONDS = 0.004
@@ -123,7 +123,7 @@ def run_script(loop: Loop, keys: Iterable[str], seconds: float = 300.0) -> Image
     loop : Loop
         Made with `still_clock`, so that the picture is the same every time.
     keys : iterable of str
-        Labels of `toolbox.keys`.
+        Labels of `toolbox.window.key_codes`.
     seconds : float
         How long each may take.
 

@@ -1,6 +1,6 @@
 """The main loop: keys in, frames to the apps, changed panes onto the screen.
 
-`Loop` knows neither window nor script; those of `toolbox/drive.py` drive it.
+`Loop` knows neither window nor script; those of `toolbox/run/drive.py` drive it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from toolbox.app import Activations, App, Drawing, all_bindings
-from toolbox.config import Settings
-from toolbox.core import CAMERA, CORE_BINDINGS, CoreState
-from toolbox.core_panes import (
+from toolbox.app.core import CORE_BINDINGS, CoreState
+from toolbox.app.core_panes import (
     InputView,
     StatusView,
     draw_debug,
@@ -22,15 +20,18 @@ from toolbox.core_panes import (
     place_from,
     style_from,
 )
-from toolbox.frame import Frame
-from toolbox.images import Image, to_colour
-from toolbox.inputs import Inputs
-from toolbox.panes import PaneError, make_layout
-from toolbox.pointer import MouseEvent, Pointer
-from toolbox.record import Film
-from toolbox.saver import PictureSaver
-from toolbox.screen import Screen
-from toolbox.worker import close_all
+from toolbox.app.protocol import Activations, App, all_bindings
+from toolbox.drawing.panes import PaneError, make_layout
+from toolbox.drawing.screen import Drawing, Screen
+from toolbox.input.frame import Frame
+from toolbox.input.sources import Inputs
+from toolbox.input.wanted import CAMERA
+from toolbox.pictures.images import Image, to_colour
+from toolbox.record.film import Film
+from toolbox.record.snapshots import PictureSaver
+from toolbox.settings.config import Settings
+from toolbox.window.pointer import MouseEvent, Pointer
+from toolbox.workers.worker import close_all
 
 TITLE = "Deep Visualization Toolbox"
 CORE_PANES = ("input", "caffevis_status")
@@ -102,7 +103,7 @@ class Loop:
         Parameters
         ----------
         key : str
-            A label of `toolbox.keys`.
+            A label of `toolbox.window.key_codes`.
         """
         row = self.bindings.get(key)
         if row is None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolbox.drive import run_script
-from toolbox.imagefile import ImageError, write_image
-from toolbox.loop import Loop
+from toolbox.pictures.image_file import ImageError, write_image
+from toolbox.run.drive import run_script
+from toolbox.run.loop import Loop
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from toolbox.kinds import Kind
+from toolbox.settings.kinds import Kind
 
 ROOT_MARK = "%DVT_ROOT%"
 

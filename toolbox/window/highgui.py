@@ -15,8 +15,8 @@ from types import TracebackType
 
 import cv2
 
-from toolbox.images import Image
-from toolbox.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
+from toolbox.pictures.images import Image
+from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
 
 _PROBE = """
 import sys, cv2
@@ -172,7 +172,7 @@ class Window:
         Returns
         -------
         list of int or MouseEvent
-            Codes for `toolbox.keys.decode` and mouse events, in their order.
+            Codes for `toolbox.window.key_codes.decode` and mouse events, in their order.
         """
         events: list[int | MouseEvent] = []
         code = cv2.waitKeyEx(max(1, milliseconds))

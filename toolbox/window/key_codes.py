@@ -17,7 +17,6 @@ see what a press sends here and what it is bound to.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -111,35 +110,3 @@ def describe(code: int, bound: Mapping[str, str]) -> str:
         known = code & 0xFFFF in _MODIFIERS or code in _MODIFIERS
         return f"{code:#x}: " + ("a modifier alone, ignored" if known else "a key without a name")
     return f"{code:#x}: {label}: " + bound.get(label, "not bound")
-
-
-def main() -> int:
-    """Print what each key press sends until `q` is pressed or the window closes.
-
-    Returns
-    -------
-    int
-        Exit code: 0, or 2 where there is no display or the settings are wrong.
-    """
-    # Imported here: the table above serves modules that these import themselves.
-    from toolbox.app import bound_keys, configured_apps
-    from toolbox.config import SettingsError
-    from toolbox.window import NoDisplayError, Window
-
-    try:
-        bound = bound_keys(configured_apps())
-        window = Window("Press keys, q quits", (480, 120))
-    except (SettingsError, NoDisplayError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    with window:
-        while window.is_open():
-            for code in window.poll_codes(20):
-                print(describe(code, bound), flush=True)
-                if decode(code) == "q":
-                    return 0
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -37,7 +37,7 @@ def checked_shape(shape: Sequence[int], what: str) -> Shape:
     if 4 * math.prod(out) > MAX_BLOB_BYTES:
         raise ShapeError(
             f"{what} would have the shape {out} and take {4 * math.prod(out) / 2**30:.1f} GiB; "
-            f"{MAX_BLOB_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blob.MAX_BLOB_BYTES)"
+            f"{MAX_BLOB_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blobs.blob.MAX_BLOB_BYTES)"
         )
     return out
 
@@ -47,7 +47,7 @@ def check_total(values: int, what: str) -> None:
     if 4 * values > MAX_NET_BYTES:
         raise ShapeError(
             f"with {what} the net's blobs take {4 * values / 2**30:.1f} GiB; "
-            f"{MAX_NET_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blob.MAX_NET_BYTES)"
+            f"{MAX_NET_BYTES / 2**30:.1f} GiB are accepted (torchcaffe.blobs.blob.MAX_NET_BYTES)"
         )
 
 

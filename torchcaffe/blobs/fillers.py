@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from torchcaffe.blob import Shape
+from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import DefinitionError
 from torchcaffe.proto.caffe_pb2 import FillerParameter
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe.blob import Blob, Shape
+from torchcaffe.blobs.blob import Blob, Shape
 
 # Rows for which oneDNN lays out a matrix. It then serves any number of rows, and a single one
 # better than the layout for one row does.

@@ -10,14 +10,15 @@ from typing import Any
 
 import torch
 
-from torchcaffe import weights as weight_files
-from torchcaffe.blob import Blob, check_total
+from torchcaffe.blobs.blob import Blob, check_total
+from torchcaffe.engine import weights as weight_files
+from torchcaffe.engine.backward_rules import BACKPROP, Rule
+from torchcaffe.engine.graph import filter_layers, insert_splits
+from torchcaffe.engine.node import Node, explained
+from torchcaffe.engine.passes import Passes
 from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeError, unknown_name
-from torchcaffe.graph import filter_layers, insert_splits
 from torchcaffe.layers import Layer, create
 from torchcaffe.layers.python_layer import python_layers_allowed
-from torchcaffe.node import Node, explained
-from torchcaffe.passes import Passes
 from torchcaffe.proto.caffe_pb2 import (
     TEST,
     TRAIN,
@@ -29,7 +30,6 @@ from torchcaffe.proto.caffe_pb2 import (
 )
 from torchcaffe.proto.text import read_text
 from torchcaffe.proto.upgrade import upgrade
-from torchcaffe.rules import BACKPROP, Rule
 
 NO_GRAD = torch.no_grad()
 

@@ -7,10 +7,10 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-from torchcaffe.blob import Blob, Shape
+from torchcaffe.blobs.blob import Blob, Shape
+from torchcaffe.engine.backward_rules import Rule
 from torchcaffe.errors import CaffeError, LayerError
 from torchcaffe.layers import Layer
-from torchcaffe.rules import Rule
 
 _EXPECTED = (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
 

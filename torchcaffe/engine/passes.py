@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from torchcaffe.blob import Blob
+from torchcaffe.blobs.blob import Blob
+from torchcaffe.engine.backward_rules import BACKPROP, DECONV, GUIDED, Rule
 from torchcaffe.errors import ArgumentError, ShapeError, unknown_name
-from torchcaffe.rules import BACKPROP, DECONV, GUIDED, Rule
 
 Arrays = dict[str, np.ndarray]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from torchcaffe.blob import Blob, checked_shape
+from torchcaffe.blobs.blob import Blob, checked_shape
+from torchcaffe.engine.graph import unique_names
 from torchcaffe.errors import CaffeError, FileError, ShapeError
-from torchcaffe.graph import unique_names
 from torchcaffe.proto.caffe_pb2 import LayerParameter
 from torchcaffe.proto.wire import StoredLayer, read_caffemodel, write_caffemodel
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from torchcaffe.blob import Blob, Shape, checked_shape
+from torchcaffe.blobs.blob import Blob, Shape, checked_shape
+from torchcaffe.blobs.fillers import make_filler
 from torchcaffe.errors import DefinitionError, ShapeError
-from torchcaffe.fillers import make_filler
 from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
 
 LAYERS: dict[str, type[Layer]] = {}

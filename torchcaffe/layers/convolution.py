@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe import packed
-from torchcaffe.blob import Shape, checked_shape
+from torchcaffe.blobs import packed
+from torchcaffe.blobs.blob import Shape, checked_shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer, spatial
 from torchcaffe.proto.caffe_pb2 import ConvolutionParameter
 

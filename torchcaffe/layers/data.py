@@ -8,9 +8,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from torchcaffe import device
-from torchcaffe.blob import Shape, checked_shape
+from torchcaffe.blobs.blob import Shape, checked_shape
+from torchcaffe.blobs.fillers import make_filler
 from torchcaffe.errors import DefinitionError
-from torchcaffe.fillers import make_filler
 from torchcaffe.layers.base import Diffs, Layer, layer
 from torchcaffe.layers.shape import Silence
 from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter

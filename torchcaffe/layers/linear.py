@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe import packed
-from torchcaffe.blob import Shape
+from torchcaffe.blobs import packed
+from torchcaffe.blobs.blob import Shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer
 from torchcaffe.proto.caffe_pb2 import EltwiseParameter, FillerParameter
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe.blob import Shape
+from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import CaffeError
 from torchcaffe.layers.base import Diffs, Layer, layer
 from torchcaffe.proto.caffe_pb2 import HingeLossParameter, LossParameter

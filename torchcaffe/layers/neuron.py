@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe.blob import Shape
+from torchcaffe.blobs.blob import Shape
 from torchcaffe.layers.base import Diffs, Layer, layer
 from torchcaffe.proto.caffe_pb2 import TRAIN, FillerParameter
 

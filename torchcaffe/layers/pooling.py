@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe.blob import Shape, checked_shape
+from torchcaffe.blobs.blob import Shape, checked_shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer, spatial
 from torchcaffe.proto.caffe_pb2 import TRAIN, LayerParameter, PoolingParameter, SPPParameter
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchcaffe.blob import Blob, Shape
+from torchcaffe.blobs.blob import Blob, Shape
 from torchcaffe.errors import CaffeError
 from torchcaffe.layers.base import Diffs, Layer, Span, layer
 

@@ -7,7 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe.blob import Shape
+from torchcaffe.blobs.blob import Shape
 from torchcaffe.layers.base import Layer, Span, layer
 
 

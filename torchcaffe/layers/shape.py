@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from torchcaffe.blob import Shape
+from torchcaffe.blobs.blob import Shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer
 from torchcaffe.proto.caffe_pb2 import ReductionParameter
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from caffevis.histogram import Histogram
-from caffevis.look import Look
-from toolbox.images import Image, fill
-from toolbox.text import draw_text, shorten
+from caffevis.net.histogram import Histogram
+from caffevis.panes.parts.look import Look
+from toolbox.drawing.text import draw_text, shorten
+from toolbox.pictures.images import Image, fill
 
 FEWEST = 9  # bins that the axis has room for, at least
 

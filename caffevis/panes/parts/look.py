@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import cv2
 
-from toolbox.config import Settings
-from toolbox.core_panes import place_from, style_from
-from toolbox.images import Colour, to_colour
-from toolbox.text import Style
+from toolbox.app.core_panes import place_from, style_from
+from toolbox.drawing.text import Style
+from toolbox.pictures.images import Colour, to_colour
+from toolbox.settings.config import Settings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from toolbox.images import Colour, Image
+from toolbox.pictures.images import Colour, Image
 
 RIM = (0, 0, 0)
 

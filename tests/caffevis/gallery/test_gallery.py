@@ -14,12 +14,12 @@ from caffevis.gallery.__main__ import main
 from caffevis.gallery.collect import Collection, collect
 from caffevis.gallery.errors import GalleryError
 from caffevis.gallery.site import Words, write
-from caffevis.keymap import BINDINGS
-from caffevis.state import Layer
-from caffevis.unit_images import KINDS, UnitFolder
+from caffevis.keys.keymap import BINDINGS
+from caffevis.keys.state import Layer
+from caffevis.units.image_paths import KINDS, UnitFolder
 from tests.pictures import published, textured_tile, write_sheet, write_unit
-from toolbox.core import CORE_BINDINGS
-from toolbox.imagefile import write_image
+from toolbox.app.core import CORE_BINDINGS
+from toolbox.pictures.image_file import write_image
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">&amp;"
 NET = """

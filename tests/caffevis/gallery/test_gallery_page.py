@@ -13,8 +13,8 @@ import pytest
 
 from caffevis.gallery.collect import Collection, collect
 from caffevis.gallery.site import Words, write
-from caffevis.state import Layer
-from caffevis.unit_images import UnitFolder
+from caffevis.keys.state import Layer
+from caffevis.units.image_paths import UnitFolder
 from tests.browser import Browser, find_chromium
 from tests.pictures import colour_of, write_sheet, write_unit
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from caffevis.keymap import BINDINGS
-from caffevis.state import Layer, Options, Origin, State, first_state
+from caffevis.keys.keymap import BINDINGS
+from caffevis.keys.state import Layer, Options, Origin, State, first_state
 
 LAYERS = (
     Layer("conv1", "c1", 10, 3, 4),

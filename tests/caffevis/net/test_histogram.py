@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from caffevis.app import CaffeVisApp
-from caffevis.histogram import BINS, add, follow
-from caffevis.look import look_from
-from caffevis.panes import aux, layers
-from caffevis.panes.chart import bar_heights
-from caffevis.request import NetRequest, NetResult
-from caffevis.state import Layer, Options, first_state
+from caffevis.keys.state import Layer, Options, first_state
+from caffevis.net.histogram import BINS, add, follow
+from caffevis.net.request import NetRequest, NetResult
+from caffevis.panes import aux_pane, layers
+from caffevis.panes.parts.chart import bar_heights
+from caffevis.panes.parts.look import look_from
 from settings import TABLE
-from toolbox import config
+from toolbox.settings import config
 
 DEFAULTS = config.load(TABLE, None).replaced(
     caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None
@@ -130,17 +130,17 @@ def test_the_app_counts_each_frame_of_a_unit_and_none_while_it_draws(net, make_f
         for key in ("t", "b", "m"):  # none of these brings another frame
             app.handle(BY_KEY[key])
         settle(app)
-        drawn = [one.inputs for one in app.drawings() if one.pane == aux.PANE]
-        assert drawn == [one.inputs for one in app.drawings() if one.pane == aux.PANE]
+        drawn = [one.inputs for one in app.drawings() if one.pane == aux_pane.PANE]
+        assert drawn == [one.inputs for one in app.drawings() if one.pane == aux_pane.PANE]
         assert drawn[0].histogram.frames == number
         assert drawn[0].histogram.counts.sum() == number * 16
     app.handle(BY_KEY["right"])
-    (view,) = [one.inputs for one in app.drawings() if one.pane == aux.PANE]
+    (view,) = [one.inputs for one in app.drawings() if one.pane == aux_pane.PANE]
     assert view.histogram.frames == 1
     app.handle(BY_KEY["esc"])
     app.handle(BY_KEY["down"])
     settle(app)
-    (view,) = [one.inputs for one in app.drawings() if one.pane == aux.PANE]
+    (view,) = [one.inputs for one in app.drawings() if one.pane == aux_pane.PANE]
     assert view.histogram is None
     assert app.close()
 
@@ -164,7 +164,7 @@ def test_the_chart_takes_the_lower_part_of_the_pane_and_the_unit_the_rest(make_f
     pictures = []
     for histogram in (None, add(None, values[0])):
         canvas = np.zeros((300, 300, 3), np.uint8)
-        aux.draw(canvas, aux.view(state, units, (), (), look, histogram))
+        aux_pane.draw(canvas, aux_pane.view(state, units, (), (), look, histogram))
         pictures.append(canvas)
     plain, charted = pictures
     assert np.all(plain == 255)

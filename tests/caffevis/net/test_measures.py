@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from caffevis.measures import layer_stats, strongest, top_positions, top_units
-from caffevis.network import Back, NetRequest, Network
+from caffevis.keys.state import Layer, Options, Origin, first_state
+from caffevis.net.measures import layer_stats, strongest, top_positions, top_units
+from caffevis.net.network import Back, NetRequest, Network
+from caffevis.net.preprocess import Preprocess
 from caffevis.panes import status
-from caffevis.preprocess import Preprocess
-from caffevis.state import Layer, Options, Origin, first_state
 
 RNG = np.random.default_rng(5)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from caffevis import network as module
-from caffevis.network import Back, NetRequest, Network, make_preprocess
-from caffevis.preprocess import InputError, Preprocess, check_swap, find_pair, fit_mean
-from caffevis.state import BACK_MODES, Origin
+from caffevis.keys.state import BACK_MODES, Origin
+from caffevis.net import network as module
+from caffevis.net.network import Back, NetRequest, Network, make_preprocess
+from caffevis.net.preprocess import InputError, Preprocess, check_swap, find_pair, fit_mean
 from settings import TABLE
-from toolbox import config
+from toolbox.settings import config
 
 BGR = (2, 1, 0)
 

@@ -11,18 +11,18 @@ import cv2
 import numpy as np
 import pytest
 
-from caffevis import transitions as go
 from caffevis.app import CaffeVisApp
-from caffevis.look import look_from
+from caffevis.keys import transitions as go
+from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, Layer, Options, Origin, first_state
 from caffevis.panes import jpgvis, layers, patterns
-from caffevis.state import ZOOM_BACK, ZOOM_UNIT, Layer, Options, Origin, first_state
-from caffevis.unit_loader import Loader, Picture
+from caffevis.panes.parts.look import look_from
 from caffevis.unit_worker import UnitImages
+from caffevis.units.loader import Loader, Picture
 from settings import TABLE
 from tests.pictures import colour_of, plain_tile, write_sheet, write_unit
-from toolbox import config
-from toolbox.text import draw_text, wrap_text
-from toolbox.tiles import plan_grid
+from toolbox.drawing.text import draw_text, wrap_text
+from toolbox.drawing.tiles import plan_grid
+from toolbox.settings import config
 
 DEFAULTS = config.load(TABLE, None).replaced(
     caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None

@@ -7,19 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from caffevis import mouse
 from caffevis.app import CaffeVisApp
 from caffevis.from_settings import model_name
-from caffevis.look import look_from
-from caffevis.panes import control, layers
-from caffevis.state import ZOOM_ALL, ZOOM_BACK, ZOOM_UNIT, Layer, Options, Origin, first_state
+from caffevis.keys.state import ZOOM_ALL, ZOOM_BACK, ZOOM_UNIT, Layer, Options, Origin, first_state
+from caffevis.panes import control, layers, mouse
+from caffevis.panes.parts.look import look_from
 from settings import TABLE
 from tests.pictures import write_sheet
-from toolbox import config
-from toolbox.images import grid_shape
-from toolbox.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Pointer
-from toolbox.text import widest
-from toolbox.tiles import plan_grid
+from toolbox.drawing.text import widest
+from toolbox.drawing.tiles import plan_grid
+from toolbox.pictures.images import grid_shape
+from toolbox.settings import config
+from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Pointer
 
 SETTINGS = config.load(TABLE, None)
 LOOK = look_from(SETTINGS)

@@ -10,18 +10,18 @@ import pytest
 
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
-from caffevis.fields import Fields
-from caffevis.look import look_from
-from caffevis.network import find_fields
-from caffevis.panes import aux, layers, overlay
-from caffevis.panes.marks import draw_box
-from caffevis.preprocess import CHANNELS, WIDTH, Preprocess
-from caffevis.request import NetRequest, NetResult
-from caffevis.state import OVER_ACTIVE, OVER_INACTIVE, OVERLAY_OFF, Layer, Options, first_state
+from caffevis.keys.state import OVER_ACTIVE, OVER_INACTIVE, OVERLAY_OFF, Layer, Options, first_state
+from caffevis.net.network import find_fields
+from caffevis.net.preprocess import CHANNELS, WIDTH, Preprocess
+from caffevis.net.receptive_fields import Fields
+from caffevis.net.request import NetRequest, NetResult
+from caffevis.panes import aux_pane, layers, overlay
+from caffevis.panes.parts.look import look_from
+from caffevis.panes.parts.marks import draw_box
 from settings import TABLE
-from toolbox import config
-from toolbox.frame import Frame
-from toolbox.palettes import PALETTES, colour
+from toolbox.drawing.palettes import PALETTES, colour
+from toolbox.input.frame import Frame
+from toolbox.settings import config
 
 DEFAULTS = config.load(TABLE, None).replaced(
     caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None
@@ -306,9 +306,9 @@ def test_top_units_are_framed_and_their_places_marked_on_the_enlarged_unit(make_
         frame, corner = marked[top - 1, left + 9], marked[top + 1, left + 1]
         assert frame == (unit == 7)  # the cursor's frame covers unit 2's
         assert corner == (unit in (2, 7))
-    side = aux.view(state, view, (), (), LOOK)
+    side = aux_pane.view(state, view, (), (), LOOK)
     canvas = np.zeros((90, 90, 3), np.uint8)
-    aux.draw(canvas, side)
+    aux_pane.draw(canvas, side)
     assert is_colour(canvas, LOOK.mark)[45, 45]
     assert is_colour(canvas, LOOK.mark)[:28].sum() == 0
 

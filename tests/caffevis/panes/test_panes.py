@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from caffevis.look import look_from
-from caffevis.network import Back, NetRequest, NetResult
-from caffevis.panes import aux, back, control, layers, status
-from caffevis.state import Layer, Options, Origin, first_state
+from caffevis.keys.state import Layer, Options, Origin, first_state
+from caffevis.net.network import Back, NetRequest, NetResult
+from caffevis.panes import aux_pane, back, control, layers, status
+from caffevis.panes.parts.look import look_from
 from settings import TABLE
-from toolbox import config
-from toolbox.images import grid_shape
+from toolbox.pictures.images import grid_shape
+from toolbox.settings import config
 
 LOOK = look_from(config.load(TABLE, None))
 BACKGROUND = (51, 51, 51)
@@ -145,10 +145,10 @@ def test_aux_lists_the_five_largest_brighter_with_probability(make_frame):
     labels = ("a", "b", "c", "d", "e")
     state = make_state(4)
     result = make_result(make_frame, np.ones((4, 2, 2)), probs=probs)
-    view = aux.view(state, layers.view(state, result, LOOK), labels, (), LOOK)
+    view = aux_pane.view(state, layers.view(state, result, LOOK), labels, (), LOOK)
     assert [label for _, label in view.lines] == ["b", "c", "d", "a", "e"]
     picture = canvas(300, 300)
-    aux.draw(picture, view)
+    aux_pane.draw(picture, view)
     step = LOOK.class_style.height() + LOOK.class_spacing
     rows = [picture[20 + i * step - 12 : 20 + i * step + 4] for i in range(5)]
     greens = [int(row[:, :, 1].max()) for row in rows]
@@ -160,8 +160,8 @@ def test_aux_hides_probabilities_and_names_classes_without_labels(make_frame):
     state = make_state(4, show_labels=False)
     result = make_result(make_frame, np.ones((4, 2, 2)), probs=[0.3, 0.7])
     units = layers.view(state, result, LOOK)
-    assert aux.view(state, units, ("a",), (), LOOK).lines == ()
-    shown = aux.view(replace(state, show_labels=True), units, ("a",), (), LOOK)
+    assert aux_pane.view(state, units, ("a",), (), LOOK).lines == ()
+    shown = aux_pane.view(replace(state, show_labels=True), units, ("a",), (), LOOK)
     assert shown.lines[0][1] == "class 1"
 
 
@@ -170,12 +170,12 @@ def test_aux_shows_the_unit_under_the_cursor_with_its_label(make_frame):
     values[1] = 1
     state = make_state(4, in_units=True, unit=1)
     units = layers.view(state, make_result(make_frame, values), LOOK)
-    view = aux.view(state, units, ("a", "tench"), ("conv",), LOOK)
+    view = aux_pane.view(state, units, ("a", "tench"), ("conv",), LOOK)
     assert view.label == "tench"
-    plain = aux.view(state, units, ("a", "tench"), (), LOOK)
+    plain = aux_pane.view(state, units, ("a", "tench"), (), LOOK)
     picture, labelled = canvas(100, 100), canvas(100, 100)
-    aux.draw(picture, plain)
-    aux.draw(labelled, view)
+    aux_pane.draw(picture, plain)
+    aux_pane.draw(labelled, view)
     assert np.all(picture == 255)
     assert labelled[:40].min() < 100
     assert np.all(labelled[60:] == 255)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from caffevis.montage import Sheet, find_sheet, has_four_groups, nine_images, overview, shrink
+from caffevis.units.montage import Sheet, find_sheet, has_four_groups, nine_images, overview, shrink
 from tests.pictures import as_jpeg, colour_of, group, plain_tile, published, textured_tile
-from toolbox.tiles import plan_grid
+from toolbox.drawing.tiles import plan_grid
 
 SIDES = [5, 11, 16, 51, 67, 100, 163, 227]
 

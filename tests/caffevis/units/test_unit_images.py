@@ -11,11 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caffevis.state import Origin
-from caffevis.unit_images import DECONV, KINDS, OPTIMISED, PATCHES, ROOT, UnitFolder, layer_path
-from caffevis.unit_loader import ImagesRequest, Loader, SheetRequest
+from caffevis.keys.state import Origin
+from caffevis.units.image_paths import (
+    DECONV,
+    KINDS,
+    OPTIMISED,
+    PATCHES,
+    ROOT,
+    UnitFolder,
+    layer_path,
+)
+from caffevis.units.loader import ImagesRequest, Loader, SheetRequest
 from tests.pictures import colour_of, group, plain_tile, write_sheet, write_unit
-from toolbox.imagefile import write_image
+from toolbox.pictures.image_file import write_image
 
 MB = 2**20
 
@@ -252,11 +260,11 @@ def test_an_item_above_the_bound_is_shown_but_not_kept(folder, limit: int):
 
 
 def test_kept_pictures_are_not_read_again(folder, monkeypatch):
-    from caffevis import unit_loader
+    from caffevis.units import loader
 
     read = []
-    real = unit_loader.read_image
-    monkeypatch.setattr(unit_loader, "read_image", lambda path: read.append(path) or real(path))
+    real = loader.read_image
+    monkeypatch.setattr(loader, "read_image", lambda path: read.append(path) or real(path))
     load = loader(folder)
     request = ImagesRequest(Origin("conv1", 0), sheet())
     first = load(request)
@@ -284,15 +292,15 @@ def test_a_published_montage_is_kept_without_what_is_not_shown(folder):
 
 
 def test_a_folder_that_vanishes_while_a_file_is_read_is_a_message(folder, monkeypatch):
-    from caffevis import unit_loader
+    from caffevis.units import loader
 
-    real = unit_loader.read_image
+    real = loader.read_image
 
     def vanish(path):
         shutil.rmtree(folder, ignore_errors=True)
         return real(path)
 
-    monkeypatch.setattr(unit_loader, "read_image", vanish)
+    monkeypatch.setattr(loader, "read_image", vanish)
     result = ask(loader(folder))
     assert any("cannot be read" in problem for problem in result.problems)
     assert all(picture.image is None for picture in result.pictures)

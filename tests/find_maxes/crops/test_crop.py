@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 import torchcaffe as caffe
-from find_maxes import crop_max_patches, drawing, files, find_max_acts, patches
-from find_maxes.picture import Recipe
+from find_maxes import crop_max_patches, find_max_acts
+from find_maxes.crops import patch_pictures, patches
+from find_maxes.photos.net_input import Recipe
+from find_maxes.scan import maxes_file
 from tests.find_maxes.conftest import TINY, run
 from torchcaffe.regions import Region, receptive_field
 
@@ -16,7 +18,7 @@ MEAN = np.float32([104, 117, 123])
 def find(model, out, *options):
     arguments = model.arguments(out, "--workers", "0", "--mean", "(104,117,123)", *options)
     assert find_max_acts.main(arguments) == 0
-    return files.read_maxes(out)
+    return maxes_file.read_maxes(out)
 
 
 def paths(model, maxes, out, *layers):
@@ -157,7 +159,7 @@ def test_the_apps_pictures(found, tiny, tmp_path):
         for unit in (2, 3)
     ]
     size = receptive_field(caffe.Net(str(tiny.prototxt), caffe.TEST), "part/conv2").height
-    side = size * (drawing.TILE // size)
+    side = size * (patch_pictures.TILE // size)
     picture = png(tmp_path / "jpg/max_im/part/conv2/part/conv2_0002.jpg")
     assert picture.shape == (3 * side + 4, 3 * side + 4, 3)
     patch = png(folder / "out/part/conv2/unit_0002/maxim_001.png")
@@ -269,15 +271,15 @@ def test_same_weights_but_fewer_layers_scanned(tiny, tmp_path, capsys):
 
 def test_cut_outside_and_far_away():
     values = np.arange(12, dtype=np.float32).reshape(3, 4, 1)
-    out = drawing.cut(values, Region((-1, 1), (2, 4)), (9,))
+    out = patch_pictures.cut(values, Region((-1, 1), (2, 4)), (9,))
     assert out[:, :, 0].tolist() == [[9, 9, 9], [2, 3, 9], [6, 7, 9]]
-    assert (drawing.cut(values, Region((7, 8), (0, 1)), (5,)) == 5).all()
+    assert (patch_pictures.cut(values, Region((7, 8), (0, 1)), (5,)) == 5).all()
 
 
 @pytest.mark.parametrize("name", ["../up", "/root", "a//b", "a\\b", ".."])
 def test_layers_names_do_not_lead_out_of_the_folder(name):
     with pytest.raises(Exception, match="no folder can have the name"):
-        drawing.layer_path(name)
+        patch_pictures.layer_path(name)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from find_maxes import cluster, files, find_max_acts
-from find_maxes.totals import joined, remaining
+from find_maxes import find_max_acts
+from find_maxes.scan import dask_shards, maxes_file
+from find_maxes.scan.running_totals import joined, remaining
 from tests.find_maxes.conftest import ROOT, TINY, build_model
 
 pytest.importorskip("distributed", reason="distributed is optional")
@@ -80,14 +81,14 @@ def test_with_a_worker_killed_the_result_is_that_of_one_machine(dask, long, tmp_
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     end = time.monotonic() + 120
-    while not files.checkpoint_of(there).exists() and time.monotonic() < end:
+    while not maxes_file.checkpoint_of(there).exists() and time.monotonic() < end:
         assert client.poll() is None, client.stdout.read()
         time.sleep(0.005)
     workers[0].send_signal(signal.SIGKILL)
     printed, _ = client.communicate(timeout=200)
     assert client.returncode == 0, printed
     assert there.read_bytes() == here.read_bytes()
-    assert not files.checkpoint_of(there).exists()
+    assert not maxes_file.checkpoint_of(there).exists()
 
 
 def test_stopped_on_a_cluster_and_resumed_here(dask, long, tmp_path):
@@ -100,7 +101,7 @@ def test_stopped_on_a_cluster_and_resumed_here(dask, long, tmp_path):
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     end = time.monotonic() + 120
-    while not files.checkpoint_of(there).exists() and time.monotonic() < end:
+    while not maxes_file.checkpoint_of(there).exists() and time.monotonic() < end:
         time.sleep(0.005)
     client.send_signal(signal.SIGTERM)
     printed, _ = client.communicate(timeout=100)
@@ -111,7 +112,7 @@ def test_stopped_on_a_cluster_and_resumed_here(dask, long, tmp_path):
 
 
 def test_no_scheduler_and_no_workers(dask, tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(dask_shards, "CONNECT_SECONDS", 2)
     out = tmp_path / "max.npz"
     assert find_max_acts.main(tiny.arguments(out, "--scheduler", "tcp://127.0.0.1:9")) == 2
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err
@@ -130,7 +131,7 @@ def test_without_the_package(tiny, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("done", [[], [(0, 32)], [(48, 96), (0, 16)]])
 @pytest.mark.parametrize("threads", [1, 3, 100])
 def test_shards_are_whole_groups_of_what_is_left(done, threads):
-    found = list(cluster.shards(done, 150, threads, 16))
+    found = list(dask_shards.shards(done, 150, threads, 16))
     assert joined([*done, *found]) == [(0, 150)]
     assert sum(stop - start for start, stop in [*done, *found]) == 150
     assert all(start % 16 == 0 for start, _ in found)

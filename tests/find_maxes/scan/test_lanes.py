@@ -12,10 +12,12 @@ import pytest
 import torch
 
 import torchcaffe as caffe
-from find_maxes import decode, find, find_max_acts, lanes
-from find_maxes.lanes import Lanes, count_lanes
-from find_maxes.network import NetFiles, Runner
-from find_maxes.picture import Recipe
+from find_maxes import find, find_max_acts
+from find_maxes.photos import decoders
+from find_maxes.photos.net_input import Recipe
+from find_maxes.scan import lanes
+from find_maxes.scan.lanes import Lanes, count_lanes
+from find_maxes.scan.network import NetFiles, Runner
 from torchcaffe.layers.base import LAYERS
 
 STATISTICS = ["--histograms", "--correlation"]
@@ -174,7 +176,7 @@ def test_groups_that_are_held_stay(tiny, workers):
     paths = [[str(tiny.photos / name)] for name in tiny.names[:12]]
     expected = [recipe.to_input(recipe.picture(path)) for (path,) in paths]
     seen = []
-    with decode.Decoder(recipe, 1, workers, ahead=1, held=3) as decoder:
+    with decoders.Decoder(recipe, 1, workers, ahead=1, held=3) as decoder:
         for group in decoder.groups(paths):
             seen.append(group.inputs)
             time.sleep(0.03)  # the workers go on meanwhile

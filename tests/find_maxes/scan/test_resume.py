@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from find_maxes import files, find, find_max_acts
+from find_maxes import find, find_max_acts
+from find_maxes.scan import maxes_file
 from tests.find_maxes.conftest import ROOT, TINY, build_model
 
 KILLS = 20
@@ -44,7 +45,7 @@ def test_killed_at_random_moments(long, tmp_path):
     """However often it is killed, it ends with the bytes of an unbroken run."""
     whole, broken = tmp_path / "whole.npz", tmp_path / "broken.npz"
     assert find_max_acts.main(long.arguments(whole, "--workers", "0", *STATISTICS)) == 0
-    draw, kills, checkpoint = random.Random(3), 0, files.checkpoint_of(broken)
+    draw, kills, checkpoint = random.Random(3), 0, maxes_file.checkpoint_of(broken)
     with open(tmp_path / "log.txt", "w", encoding="utf-8") as log:
         while kills < KILLS:
             before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
@@ -74,7 +75,7 @@ def test_decoders_do_not_outlive_a_killed_run(long, tmp_path):
         command(long, out, "--workers", "2"),
         cwd=ROOT, stderr=subprocess.DEVNULL, env={**os.environ, "MARK_OF_TEST": str(tmp_path)},
     )  # fmt: skip
-    wait_for_checkpoint(files.checkpoint_of(out), None, process)
+    wait_for_checkpoint(maxes_file.checkpoint_of(out), None, process)
     assert processes_with(str(tmp_path))
     process.kill()
     process.wait()
@@ -102,12 +103,12 @@ def test_stopped_politely_a_checkpoint_is_kept(long, tmp_path, number):
     process = subprocess.Popen(
         command(long, out), cwd=ROOT, stderr=subprocess.PIPE, text=True
     )  # fmt: skip
-    wait_for_checkpoint(files.checkpoint_of(out), None, process)
+    wait_for_checkpoint(maxes_file.checkpoint_of(out), None, process)
     process.send_signal(number)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "--resume" in printed and "Traceback" not in printed
-    with np.load(files.checkpoint_of(out), allow_pickle=False) as file:
+    with np.load(maxes_file.checkpoint_of(out), allow_pickle=False) as file:
         assert file["done"][0, 1] > 0
 
 
@@ -151,7 +152,7 @@ def test_resuming_needs_the_same_scan(own_tiny, tmp_path, monkeypatch, capsys):
     assert find_max_acts.main(own_tiny.arguments(out, *options)) == 1
     assert find_max_acts.main(own_tiny.arguments(out, *options, "--resume")) == 1
     assert "finished already" in capsys.readouterr().out
-    files.checkpoint_of(out).write_bytes(b"PK\x03\x04 broken")
+    maxes_file.checkpoint_of(out).write_bytes(b"PK\x03\x04 broken")
     assert find_max_acts.main(own_tiny.arguments(out, *quick, "--resume")) == 2
     assert "is not a checkpoint" in capsys.readouterr().err
     assert find_max_acts.main(own_tiny.arguments(out, *quick)) == 0
@@ -176,7 +177,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tiny, tmp_path, monkeypatch, cap
     printed = capsys.readouterr().err.splitlines()[-1]
     assert "no space left on device" in printed and "intact" in printed and "--resume" in printed
     assert sorted(p.name for p in tmp_path.iterdir()) == ["max.npz.checkpoint", "whole.npz"]
-    with np.load(files.checkpoint_of(out), allow_pickle=False) as file:
+    with np.load(maxes_file.checkpoint_of(out), allow_pickle=False) as file:
         assert file["done"].tolist() == [[0, 32]]
     assert find_max_acts.main(tiny.arguments(out, "--workers", "0", "--resume")) == 0
     assert out.read_bytes() == whole.read_bytes()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from find_maxes import charts, find_max_acts
-from find_maxes.statistics import BINS, SIDE_BINS, Correlation, Histogram
+from find_maxes import find_max_acts
+from find_maxes.reports import charts
+from find_maxes.scan.statistics import BINS, SIDE_BINS, Correlation, Histogram
 
 
 def filled(kind, values, batch):

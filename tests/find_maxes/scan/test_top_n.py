@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from find_maxes.tracker import Maxima, Tracker, locations
+from find_maxes.scan.top_n import Maxima, Tracker, locations
 
 
 def track(maps, top, batch, first=0, good=None, layout=torch.contiguous_format):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,17 +10,13 @@ import pytest
 
 import torchcaffe as caffe
 from optimize import FindParams, GradientOptimizer
-from optimize.results import ZERO_GRADIENT
+from optimize.ascent.results import ZERO_GRADIENT
+from tests.optimize import replica
 
 HERE = Path(__file__).parent
-SQUEEZENET = HERE.parents[2] / "shared" / "models" / "squeezenet"
+SQUEEZENET = HERE.parents[3] / "shared" / "models" / "squeezenet"
 GOLDEN = json.loads((HERE / "data" / "optimize.json").read_text(encoding="utf-8"))
 MEAN = (104.0, 117.0, 123.0)
-
-_spec = importlib.util.spec_from_file_location("replica", HERE / "replica.py")
-assert _spec and _spec.loader
-replica = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(replica)
 
 CASES = {
     "plain": {},

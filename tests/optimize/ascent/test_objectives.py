@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from optimize import FindParams, GradientOptimizer, OptimizeError
-from optimize.objectives import (
+from optimize.ascent.objectives import (
     ChannelMean,
     DeepDream,
     Direction,

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from optimize import cluster
 from optimize.__main__ import main
+from optimize.batch import dask_batches
 from tests.optimize.conftest import CHAIN, build
 
 pytest.importorskip("distributed", reason="distributed is optional")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
@@ -141,7 +141,7 @@ def test_what_can_be_wrong_with_a_cluster(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(dask_batches, "CONNECT_SECONDS", 2)
 
     def said(address: str) -> str:
         assert main(units(settings, tmp_path / "out", "--brave", "--scheduler", address)) == 2
@@ -153,12 +153,14 @@ def test_what_can_be_wrong_with_a_cluster(
     assert "nonsense" in said("nonsense://x")
     assert "has no workers" in said(dask.address)
     dask.worker()
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 60)
-    real = cluster.identity
+    monkeypatch.setattr(dask_batches, "CONNECT_SECONDS", 60)
+    real = dask_batches.identity
     for name in ("the network's files", "the toolbox's code", "PyTorch"):
-        monkeypatch.setattr(cluster, "identity", lambda s, name=name: {**real(s), name: "other"})
+        monkeypatch.setattr(
+            dask_batches, "identity", lambda s, name=name: {**real(s), name: "other"}
+        )
         assert f"{name} differ there" in said(dask.address)
-    monkeypatch.setattr(cluster, "identity", real)
+    monkeypatch.setattr(dask_batches, "identity", real)
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert "pip install dask distributed" in said(dask.address)
 
@@ -184,6 +186,6 @@ def test_without_the_network_s_files_a_worker_says_so(
     dask.worker()
     gone = str(tmp_path / "gone.caffemodel")
     with Client(dask.address, set_as_default=False) as client:
-        spec = cluster.ModelSpec(str(tmp_path / "chain.prototxt"), gone)
-        future = client.submit(cluster.run_there, spec, {}, None)
+        spec = dask_batches.ModelSpec(str(tmp_path / "chain.prototxt"), gone)
+        future = client.submit(dask_batches.run_there, spec, {}, None)
         assert "gone.caffemodel cannot be read" in str(future.exception())

@@ -16,11 +16,11 @@ import pytest
 
 import torchcaffe as caffe
 from optimize.__main__ import main
-from optimize.arguments import mean, numbers, numbers_text, parse, rates
+from optimize.command.arguments import mean, numbers, numbers_text, parse, rates
 from optimize.errors import OptimizeError
-from toolbox.imagefile import read_image
+from toolbox.pictures.image_file import read_image
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def test_ranges_seeds_and_layers(model, tmp_path):
 
 
 def test_images_of_units_are_where_the_app_looks(model, tmp_path):
-    from caffevis.montage import find_sheet
-    from caffevis.unit_images import OPTIMISED, UnitFolder
+    from caffevis.units.image_paths import OPTIMISED, UnitFolder
+    from caffevis.units.montage import find_sheet
 
     words = ["--layers", "conv1", "--seeds", "9", "--max-iter", "4", "--unit-jpg-dir"]
     assert main([*model, *words, str(tmp_path / "u")]) == 0
@@ -110,7 +110,7 @@ def test_images_of_units_are_where_the_app_looks(model, tmp_path):
 
 
 def test_a_layer_with_a_slash_becomes_a_folder(branches, tmp_path, model):
-    from caffevis.unit_images import OPTIMISED, UnitFolder
+    from caffevis.units.image_paths import OPTIMISED, UnitFolder
 
     branches.save(str(tmp_path / "b.caffemodel"))
     words = ["--deploy-proto", str(tmp_path / "branches.prototxt"), "--net-weights",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +11,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import approx_fprime
 
 from optimize import REGULARISERS, FindParams
-from optimize.regularisers import Place, blur_matrix, percentile, variation_step
-from optimize.transforms import Jitter, Rotate, Scale
-
-_spec = importlib.util.spec_from_file_location("replica", Path(__file__).with_name("replica.py"))
-assert _spec and _spec.loader
-replica = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(replica)
+from optimize.regularise.regularisers import Place, blur_matrix, percentile, variation_step
+from optimize.regularise.transforms import Jitter, Rotate, Scale
+from tests.optimize import replica
 
 Replica = Callable[[np.ndarray, np.ndarray, FindParams], np.ndarray]
 REPLICAS: dict[str, Replica] = {

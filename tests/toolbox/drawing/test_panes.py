@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from toolbox.app import Drawing
-from toolbox.panes import MAX_WINDOW, PaneError, make_layout, pane_size
-from toolbox.screen import Screen
-from toolbox.text import Span, Style, draw_text, plain, shorten, wrap_spans
+from toolbox.drawing.panes import MAX_WINDOW, PaneError, make_layout, pane_size
+from toolbox.drawing.screen import Drawing, Screen
+from toolbox.drawing.text import Span, Style, draw_text, plain, shorten, wrap_spans
 
 KNOWN = ("input", "one", "two")
 STYLE = Style(cv2.FONT_HERSHEY_COMPLEX_SMALL, 1.0, (200, 200, 200))

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from settings import TABLE
-from toolbox import config, core_panes
-from toolbox.core_panes import StatusView, draw_status, style_from
-from toolbox.text import Style, draw_text
+from toolbox.app import core_panes
+from toolbox.app.core_panes import StatusView, draw_status, style_from
+from toolbox.drawing.text import Style, draw_text
+from toolbox.settings import config
 
 FACE = cv2.FONT_HERSHEY_COMPLEX_SMALL
 WHITE = (255, 255, 255)

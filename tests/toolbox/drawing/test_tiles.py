@@ -6,9 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from toolbox.images import grid_shape
-from toolbox.palettes import PALETTES
-from toolbox.tiles import as_maps, plan_grid, scale_grey, scale_signed, tile_grey, tile_signed
+from toolbox.drawing.palettes import PALETTES
+from toolbox.drawing.tiles import (
+    as_maps,
+    plan_grid,
+    scale_grey,
+    scale_signed,
+    tile_grey,
+    tile_signed,
+)
+from toolbox.pictures.images import grid_shape
 
 PAD = (9, 8, 7)
 

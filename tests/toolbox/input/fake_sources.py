@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from toolbox.core import CoreState
-from toolbox.frame import Frame
-from toolbox.inputs import Inputs
+from toolbox.app.core import CoreState
+from toolbox.input.frame import Frame
+from toolbox.input.sources import Inputs
 
 
 class FakeCapture:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolbox.imagefile import write_image
-from toolbox.lists import FilesError, read_list
+from toolbox.input.lists import FilesError, read_list
+from toolbox.pictures.image_file import write_image
 
 NAMES = ("a.png", "b c.png", "ü.png")
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.toolbox.sources import FakeCapture, follow, wait_for, write_video
-from toolbox.core import CAMERA, FILES, CoreState
-from toolbox.files import FileQuery, is_video
-from toolbox.imagefile import write_image
-from toolbox.inputs import Inputs
-from toolbox.lists import FilesError
-from toolbox.moving import MovingSource, Spec
+from tests.toolbox.input.fake_sources import FakeCapture, follow, wait_for, write_video
+from toolbox.app.core import CoreState
+from toolbox.input.files import FileQuery, is_video
+from toolbox.input.lists import FilesError
+from toolbox.input.sources import Inputs
+from toolbox.input.video import MovingSource, Spec
+from toolbox.input.wanted import CAMERA, FILES
+from toolbox.pictures.image_file import write_image
 
 
 @pytest.fixture

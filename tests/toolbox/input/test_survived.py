@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.toolbox.sources import follow, wait_for
-from toolbox import inputs as module
-from toolbox.core import CoreState, next_file, previous_file, toggle_stretch
-from toolbox.files import FileQuery
-from toolbox.imagefile import write_image
-from toolbox.inputs import Inputs
+from tests.toolbox.input.fake_sources import follow, wait_for
+from toolbox.app.core import CoreState, next_file, previous_file, toggle_stretch
+from toolbox.input import sources as module
+from toolbox.input.files import FileQuery
+from toolbox.input.sources import Inputs
+from toolbox.pictures.image_file import write_image
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 

@@ -14,13 +14,21 @@ import pytest
 
 from live_vis import make_inputs as make_inputs_of
 from settings import TABLE
-from tests.toolbox.sources import FakeCapture, HangingCapture, follow, wait_for, write_video
-from toolbox import config, moving
-from toolbox.core import CAMERA, FILES, CoreState, toggle_mode
-from toolbox.files import FileQuery
-from toolbox.imagefile import write_image
-from toolbox.inputs import Inputs
-from toolbox.moving import Spec, camera_label
+from tests.toolbox.input.fake_sources import (
+    FakeCapture,
+    HangingCapture,
+    follow,
+    wait_for,
+    write_video,
+)
+from toolbox.app.core import CoreState, toggle_mode
+from toolbox.input import video
+from toolbox.input.files import FileQuery
+from toolbox.input.sources import Inputs
+from toolbox.input.video import Spec, camera_label
+from toolbox.input.wanted import CAMERA, FILES
+from toolbox.pictures.image_file import write_image
+from toolbox.settings import config
 
 
 @pytest.fixture
@@ -257,7 +265,7 @@ def test_a_camera_without_files_says_what_is_missing(make_inputs, tmp_path):
 def test_a_camera_that_hangs_counts_as_gone_and_is_left_without_waiting(
     make_inputs, folder, monkeypatch
 ):
-    monkeypatch.setattr(moving, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(video, "STALL_SECONDS", 0.2)
     hanging = HangingCapture()
     inputs = make_inputs(
         FileQuery(folder=str(folder)), Spec(0, "camera 0"), opener=lambda _: hanging
@@ -327,7 +335,7 @@ def test_a_camera_is_opened_anew_only_when_it_was_let_go(make_inputs, folder):
 def test_a_device_that_still_hangs_is_said_and_opened_by_no_further_thread(
     make_inputs, folder, monkeypatch
 ):
-    monkeypatch.setattr(moving, "RELEASE_SECONDS", 0.1)
+    monkeypatch.setattr(video, "RELEASE_SECONDS", 0.1)
     hanging, opened = HangingCapture(), []
 
     def opener(_: int | str) -> FakeCapture:
@@ -344,7 +352,7 @@ def test_a_device_that_still_hangs_is_said_and_opened_by_no_further_thread(
     assert len(opened) == 1
     hanging.gate.set()
     wait_for(lambda: hanging.released)
-    monkeypatch.setattr(moving, "RELEASE_SECONDS", 5.0)
+    monkeypatch.setattr(video, "RELEASE_SECONDS", 5.0)
     state, frame = follow(inputs, toggle_mode(state))
     assert frame.name == "camera 0"
 

@@ -14,9 +14,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from toolbox import imagefile
-from toolbox.imagefile import ImageError, check_writable, read_image, write_image
-from toolbox.images import draw_fitted, fill, fit, grid_shape, make_square, to_colour, to_rgb8
+from toolbox.pictures import image_file
+from toolbox.pictures.crop import make_square
+from toolbox.pictures.image_file import ImageError, check_writable, read_image, write_image
+from toolbox.pictures.images import draw_fitted, fill, fit, grid_shape, to_colour, to_rgb8
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:
@@ -130,8 +131,8 @@ def bomb(width: int, height: int) -> bytes:
 
 READ_WITHIN = """
 import resource, sys
-from toolbox import imagefile
-from toolbox.imagefile import ImageError, read_image
+from toolbox.pictures import image_file
+from toolbox.pictures.image_file import ImageError, read_image
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     print(read_image(sys.argv[1]).shape)
@@ -146,7 +147,7 @@ def test_a_decompression_bomb_is_refused_before_it_takes_memory(tmp_path):
     # In a process of its own: OpenCV reads its limit when it is first imported.
     done = subprocess.run(
         [sys.executable, "-c", READ_WITHIN, str(tmp_path / "bomb.png")],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100, check=True,
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     sentence, grown = done.stdout.splitlines()
     assert sentence == (
@@ -161,7 +162,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch):
     for name in ("pipe.jpg", "folder.jpg"):
         with pytest.raises(ImageError, match=f"{name} cannot be read: it is not a file"):
             read_image(tmp_path / name)
-    monkeypatch.setattr(imagefile, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(image_file, "MAX_BYTES", 2**20)
     with (tmp_path / "large.jpg").open("wb") as file:
         file.truncate(2**20 + 1)
     with pytest.raises(ImageError, match="large.jpg cannot be read: it is larger than 1 MB"):

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from toolbox import filmfile
-from toolbox.filmfile import RATE, FilmError, FilmFile, check_film
-from toolbox.imagefile import ImageError
-from toolbox.record import QUEUE_LENGTH, STILL_FRAMES, LiveFilm, ScriptedFilm
+from toolbox.pictures.image_file import ImageError
+from toolbox.record import film_file
+from toolbox.record.film import QUEUE_LENGTH, STILL_FRAMES, LiveFilm, ScriptedFilm
+from toolbox.record.film_file import RATE, FilmError, FilmFile, check_film
 
 RED, GREEN, BLUE = (230, 20, 20), (20, 230, 20), (20, 20, 230)
 COLOURS = {"R": RED, "G": GREEN, "B": BLUE}
@@ -203,8 +203,8 @@ def wait_until(condition) -> None:
 LIMITED = """
 import resource, sys
 import numpy as np
-from toolbox.filmfile import FilmError, FilmFile
-from toolbox.record import ScriptedFilm
+from toolbox.record.film_file import FilmError, FilmFile
+from toolbox.record.film import ScriptedFilm
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 random = np.random.default_rng(0)
 try:
@@ -221,7 +221,7 @@ def test_what_opencv_could_not_write_is_noticed_at_the_end(tmp_path, name):
     (tmp_path / name).write_bytes(b"old")
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path / name)],
-        cwd=Path(filmfile.__file__).parents[1], capture_output=True, text=True, check=True,
+        cwd=Path(film_file.__file__).parents[2], capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert re.fullmatch(r".* is not whole: of 250 frames \d+ can be read; .*\n", done.stdout)
     assert (tmp_path / name).read_bytes() == b"old"
@@ -243,10 +243,10 @@ def test_what_cannot_be_a_film_is_refused_in_one_sentence(tmp_path, monkeypatch)
         with pytest.raises((FilmError, ImageError), match=sentence) as caught:
             check_film(tmp_path / name)
         assert "\n" not in str(caught.value)
-    monkeypatch.setitem(filmfile.FORMATS, ".mp4", filmfile.Format("mp4v", ()))
+    monkeypatch.setitem(film_file.FORMATS, ".mp4", film_file.Format("mp4v", ()))
     with pytest.raises(FilmError, match=r"no encoder for .mp4 \(mp4v\); try .avi"):
         check_film(tmp_path / "a.mp4")
-    monkeypatch.setattr(filmfile, "free_bytes", lambda folder: 1000)
+    monkeypatch.setattr(film_file, "free_bytes", lambda folder: 1000)
     with pytest.raises(FilmError, match="disk is nearly full"):
         check_film(tmp_path / "a.avi")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder.mp4"]

@@ -10,9 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolbox import saver as saver_module
-from toolbox.imagefile import ImageError, read_image, write_image
-from toolbox.saver import WAITING_AT_MOST, PictureRequest, PictureSaver, save_picture, time_stamp
+from toolbox.pictures.image_file import ImageError, read_image, write_image
+from toolbox.record import snapshots as saver_module
+from toolbox.record.snapshots import (
+    WAITING_AT_MOST,
+    PictureRequest,
+    PictureSaver,
+    save_picture,
+    time_stamp,
+)
 
 STAMP = "20150630-174501"
 

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from settings import TABLE
-from toolbox import config, window
-from toolbox.app import Drawing
-from toolbox.base_app import BaseApp
-from toolbox.bindings import Binding, BindingError
-from toolbox.drive import KeyQueue, LoopError, run_live, run_script
-from toolbox.files import FileQuery
-from toolbox.imagefile import ImageError, read_image, write_image
-from toolbox.inputs import Inputs
-from toolbox.loop import Loop, still_clock
-from toolbox.panes import PaneError
-from toolbox.pointer import CLICK, WHEEL_UP, MouseEvent, Pointer
-from toolbox.tour import Stop, run_tour
-from toolbox.worker import Worker
+from toolbox.app.base_app import BaseApp
+from toolbox.app.bindings import Binding, BindingError
+from toolbox.drawing.panes import PaneError
+from toolbox.drawing.screen import Drawing
+from toolbox.input.files import FileQuery
+from toolbox.input.sources import Inputs
+from toolbox.pictures.image_file import ImageError, read_image, write_image
+from toolbox.run.drive import KeyQueue, LoopError, run_live, run_script
+from toolbox.run.loop import Loop, still_clock
+from toolbox.run.tour import Stop, run_tour
+from toolbox.settings import config
+from toolbox.window import highgui
+from toolbox.window.pointer import CLICK, WHEEL_UP, MouseEvent, Pointer
+from toolbox.workers.worker import Worker
 
 
 class SmallApp(BaseApp):
@@ -160,7 +161,7 @@ def test_without_files_there_is_a_message_and_no_frame(make_loop, tmp_path):
 
 
 def test_help_is_drawn_over_a_copy_and_lists_every_row(make_loop, monkeypatch):
-    from toolbox import core_panes
+    from toolbox.app import core_panes
 
     drawn = []
     real = core_panes.draw_text
@@ -302,15 +303,15 @@ def test_a_tour_that_cannot_be_written_is_one_sentence(make_loop, tmp_path):
 def test_without_a_display_there_is_no_window_and_no_abort(monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(window.NoDisplayError, match="there is no display"):
-        window.Window("test", (10, 10))
+    with pytest.raises(highgui.NoDisplayError, match="there is no display"):
+        highgui.Window("test", (10, 10))
 
 
 def test_a_display_that_cannot_be_opened_is_survived(monkeypatch):
     monkeypatch.setenv("DISPLAY", ":987")
     monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
-    with pytest.raises(window.NoDisplayError, match="the display :987 cannot be opened"):
-        window.Window("test", (10, 10))
+    with pytest.raises(highgui.NoDisplayError, match="the display :987 cannot be opened"):
+        highgui.Window("test", (10, 10))
 
 
 def test_the_mouse_reaches_the_app_whose_pane_it_is_in(make_loop):

@@ -8,8 +8,8 @@ import pytest
 
 import settings as settings_file
 from settings import ROOT, TABLE
-from toolbox import config
-from toolbox.config import SettingsError
+from toolbox.settings import config
+from toolbox.settings.config import SettingsError
 
 
 def load(tmp_path: Path, text: str) -> config.Settings:

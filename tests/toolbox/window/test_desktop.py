@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolbox.desktop import Desktop, find_desktop, fitting_scale
+from toolbox.window.desktop import Desktop, find_desktop, fitting_scale
 
 PANES = (("input", (0, 0, 300, 300)), ("caffevis_layers", (30, 300, 900, 1200)))  # 1500 x 930
 
@@ -44,5 +44,5 @@ def test_a_system_that_does_not_answer_is_no_error(monkeypatch):
         raise OSError("no such library")
 
     monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setattr("toolbox.desktop._SYSTEMS", {"win32": fails})
+    monkeypatch.setattr("toolbox.window.desktop._SYSTEMS", {"win32": fails})
     assert find_desktop() is None

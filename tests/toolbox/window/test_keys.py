@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from toolbox.bindings import Binding, BindingError, Bindings
-from toolbox.core import CORE_BINDINGS
-from toolbox.keys import LABELS, decode, describe
+from toolbox.app.bindings import Binding, BindingError, Bindings
+from toolbox.app.core import CORE_BINDINGS
+from toolbox.window.key_codes import LABELS, decode, describe
 
 CODES = {
     # Qt, as seen with opencv-python 4.14 under X

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolbox.cache import ByteCache
+from toolbox.workers.cache import ByteCache
 
 
 def test_the_least_used_goes_first():

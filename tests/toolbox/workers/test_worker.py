@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from toolbox.worker import Worker, close_all
+from toolbox.workers.worker import Worker, close_all
 
 
 def collect(worker, count: int):

@@ -9,8 +9,8 @@ import torch
 from google.protobuf import text_format
 
 import torchcaffe as caffe
-from torchcaffe import packed
-from torchcaffe.blob import MAX_DERIVED, Blob
+from torchcaffe.blobs import packed
+from torchcaffe.blobs.blob import MAX_DERIVED, Blob
 from torchcaffe.proto.caffe_pb2 import NetParameter
 
 # kernel, stride, pad, group, input height and width

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import torchcaffe as caffe
-from tests.torchcaffe import test_golden as golden
-from tests.torchcaffe.replicas import CASES
-from tests.torchcaffe.test_layers import fill, message, names, prototxt, run_backward
+from tests.torchcaffe.layers import test_golden as golden
+from tests.torchcaffe.layers.replicas import CASES
+from tests.torchcaffe.layers.test_layers import fill, message, names, prototxt, run_backward
 
 pytestmark = pytest.mark.gpu
 SOME = {}

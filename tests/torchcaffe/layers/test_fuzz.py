@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import torchcaffe as caffe
-from tests.torchcaffe.replicas import CASES
-from tests.torchcaffe.test_layers import prototxt
-from torchcaffe import blob
+from tests.torchcaffe.layers.replicas import CASES
+from tests.torchcaffe.layers.test_layers import prototxt
+from torchcaffe.blobs import blob
 from torchcaffe.proto import caffe_pb2
 
 SECONDS = 5  # a case takes some milliseconds

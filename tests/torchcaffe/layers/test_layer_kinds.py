@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import torchcaffe as caffe
-from tests.torchcaffe.replicas import sequences
+from tests.torchcaffe.layers.replicas import sequences
 from torchcaffe.layers.data import FileData
 from torchcaffe.proto.caffe_pb2 import LayerParameter
 from torchcaffe.proto.text import parse_text

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import torchcaffe as caffe
-from tests.torchcaffe.replicas import CASES
-from tests.torchcaffe.test_layer_kinds import OWN_TESTS
+from tests.torchcaffe.layers.replicas import CASES
+from tests.torchcaffe.layers.test_layer_kinds import OWN_TESTS
 from torchcaffe.layers.data import FileData
 from torchcaffe.proto.caffe_pb2 import LayerParameter
 from torchcaffe.proto.text import parse_text

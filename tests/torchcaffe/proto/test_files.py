@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import torchcaffe as caffe
-from torchcaffe import blob
-from torchcaffe.graph import unique_names
+from torchcaffe.blobs import blob
+from torchcaffe.engine.graph import unique_names
 from torchcaffe.proto.wire import write_caffemodel
 
 INPUT = 'layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }\n'
@@ -322,7 +322,7 @@ def test_many_large_blobs_are_refused_together(refused, monkeypatch):
 
 
 def test_too_many_layers_are_refused(refused, monkeypatch):
-    monkeypatch.setattr("torchcaffe.graph.MAX_LAYERS", 5)
+    monkeypatch.setattr("torchcaffe.engine.graph.MAX_LAYERS", 5)
     refused(INPUT * 6, "6 layers", "5 are accepted")
 
 

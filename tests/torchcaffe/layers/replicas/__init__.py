@@ -4,8 +4,8 @@ They follow the definitions in Caffe's C++ layers (SSD's, DeepLab's for those of
 float64 and loops, and share nothing with torchcaffe but the parsed prototxt.
 """
 
-from tests.torchcaffe.replicas import losses, neurons, sequences, shapes, spatial, sums
-from tests.torchcaffe.replicas.case import Case
+from tests.torchcaffe.layers.replicas import losses, neurons, sequences, shapes, spatial, sums
+from tests.torchcaffe.layers.replicas.case import Case
 
 CASES: list[Case] = [
     case for module in (spatial, neurons, sums, shapes, losses, sequences) for case in module.CASES

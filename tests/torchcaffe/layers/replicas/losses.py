@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.torchcaffe.replicas.case import array, canonical, count, maker
+from tests.torchcaffe.layers.replicas.case import array, canonical, count, maker
 
 FLT_MIN, LOG_THRESHOLD = 1.1754943508222875e-38, 1e-20
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from tests.torchcaffe.replicas.case import TRAIN, Case, array, maker
+from tests.torchcaffe.layers.replicas.case import TRAIN, Case, array, maker
 
 
 def pointwise(function):

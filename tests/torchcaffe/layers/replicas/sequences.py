@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.torchcaffe.replicas.case import array, maker
+from tests.torchcaffe.layers.replicas.case import array, maker
 
 
 def _sigmoid(v):

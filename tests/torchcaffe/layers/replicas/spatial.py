@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from tests.torchcaffe.replicas.case import canonical, count, maker
+from tests.torchcaffe.layers.replicas.case import canonical, count, maker
 
 FLT_MAX = 3.4028234663852886e38
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.torchcaffe.replicas.case import array, canonical, count, maker
+from tests.torchcaffe.layers.replicas.case import array, canonical, count, maker
 
 
 def inner_product(p, bottoms, params):

@@ -1,0 +1,1 @@
+"""What benchmarks stand on: in come a machine and nets, out comparable times."""

@@ -1,0 +1,1 @@
+"""The benchmarks, a module a subject: in come seconds to spend, out tables."""

@@ -1,0 +1,1 @@
+"""The network behind the window: in goes a frozen request with a frame, out comes a result."""

@@ -1,0 +1,1 @@
+"""Many images: in come units and layers, out files, computed here or on a Dask cluster."""

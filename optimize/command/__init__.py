@@ -1,0 +1,1 @@
+"""The command line: in come words and the settings file, out checked parameters and an open net."""

@@ -1,0 +1,1 @@
+"""Results as files: in come images and numbers, out pictures, JSON and arrays."""

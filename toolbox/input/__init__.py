@@ -1,0 +1,1 @@
+"""Where frames come from: in come folders, lists, videos and the camera, out numbered frames."""

@@ -1,0 +1,1 @@
+"""Arrays of a net: in come shapes and fillers, out blobs with data and diff."""

@@ -1,0 +1,1 @@
+"""Nets that compute: in come a definition and weights, out values forward and diffs backward."""
