@@ -1,6 +1,9 @@
 """Caffe nets on PyTorch, with pycaffe's interface: `import torchcaffe as caffe`."""
 
+import sys
+
 from torchcaffe import coord_map, io, layers, net_spec, proto, regions
+from torchcaffe.blobs import blob, fillers, packed
 from torchcaffe.blobs.blob import Blob
 from torchcaffe.classifier import Classifier
 from torchcaffe.detector import Detector
@@ -11,6 +14,7 @@ from torchcaffe.device import (
     set_random_seed,
     set_threads,
 )
+from torchcaffe.engine import backward_rules, graph, net, node, passes, weights
 from torchcaffe.engine.backward_rules import RULES
 from torchcaffe.engine.net import Net
 from torchcaffe.errors import (
@@ -27,6 +31,11 @@ from torchcaffe.layers.python_layer import PythonLayer as Layer
 from torchcaffe.layers.python_layer import python_layers_allowed
 from torchcaffe.net_spec import NetSpec, params, to_proto
 from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
+
+# Paths from before the rooms, for programs that name them.
+for _module in (blob, fillers, packed, graph, net, node, passes, weights):
+    sys.modules[f"torchcaffe.{_module.__name__.rsplit('.', 1)[1]}"] = _module
+sys.modules["torchcaffe.rules"] = backward_rules
 
 __version__ = "1.0.0"
 
