@@ -4,3 +4,5 @@ One file a benchmark; each registers itself with `registry.benchmark`. Contender
 interleaved in one process and medians are compared, so that a busy machine slows all of
 them alike.
 """
+
+import torchcaffe  # noqa: F401 - before torch, see torchcaffe.openmp

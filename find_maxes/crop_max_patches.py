@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     options = make_parser().parse_intermixed_args(arguments)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in find_max_acts
+    import torchcaffe  # noqa: F401 - before torch, see torchcaffe.openmp
     from find_maxes.crops.crop import run
     from find_maxes.options import USER_ERRORS
 

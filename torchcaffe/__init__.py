@@ -2,6 +2,7 @@
 
 import sys
 
+import torchcaffe.openmp  # noqa: F401 - before all that imports torch
 from torchcaffe import coord_map, io, layers, net_spec, proto, regions
 from torchcaffe.blobs import blob, fillers, packed
 from torchcaffe.blobs.blob import Blob

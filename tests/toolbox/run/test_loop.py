@@ -190,7 +190,7 @@ def test_debug_shows_timings_then_panes(make_loop):
     assert run_script(loop, ["5"])[0, 5].tolist() == [10, 10, 10]
 
 
-def test_keys_go_to_the_app_that_has_them(make_loop):
+def test_keys_go_to_the_app_that_has_them(make_loop, tmp_path):
     class Other(SmallApp):
         heading = "Other"
         bindings = (Binding(("y",), "other", "Other", lambda n: n + 10),)
@@ -199,7 +199,8 @@ def test_keys_go_to_the_app_that_has_them(make_loop):
         def drawings(self):
             return []
 
-    loop = make_loop(apps=[SmallApp(), Other()])
+    settings = SETTINGS.replaced(saved_pictures_dir=str(tmp_path / "saved"))
+    loop = make_loop(settings, apps=[SmallApp(), Other()])
     run_script(loop, ["x", "y", "y", "p"])
     assert [app.count for app in loop.apps] == [1, 20]
 

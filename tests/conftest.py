@@ -1,0 +1,55 @@
+"""For all tests: Ctrl-C works, long loops only when asked for, the checkout left as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# What tools keep in the checkout and .gitignore names.
+KEPT = {".git", ".venv", "build", "__pycache__"} | {
+    f".{tool}_cache" for tool in ("pytest", "mypy", "ruff", "import_linter")
+}
+SAMPLE = 8  # `make test` goes one round of so many
+
+# A shell's background jobs ignore Ctrl-C, and so would what the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="all rounds of the long loops")
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """How many rounds of a long loop to go: all of them under `make soak`, else a sample."""
+    return lambda count: count if request.config.getoption("--soak") else count // SAMPLE
+
+
+def checkout() -> set[str]:
+    found = set()
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in KEPT]
+        found.update(os.path.join(folder, name) for name in files)
+    return found
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # in pytest-xdist, the one that sees the end
+        session.config.stash[_before] = checkout()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    before = session.config.stash.get(_before, None)
+    left = sorted(checkout() - before) if before is not None else []
+    if left:
+        print(f"\nThe tests left in the checkout: {', '.join(left)}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_before = pytest.StashKey[set[str]]()
