@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bench.lab import plain_pytorch
 from bench.lab.nets import CALTECH, MEAN, Model, opencv_net, photo, torch_weights
 from bench.lab.timing import MIN_ROUNDS, WARM_UP, interleaved
 from bench.registry import BENCHMARKS, Table, benchmark
+from bench.rows import busy
 from bench.rows.optimize import RECIPE, original_loop
 from optimize import GradientOptimizer
 
@@ -109,3 +111,32 @@ def test_an_unknown_name_is_refused_with_the_known_ones(monkeypatch, capsys):
         command.main()
     assert stop.value.code == 2
     assert "forward" in capsys.readouterr().err
+
+
+def test_busy_processes_are_there_meanwhile_and_gone_afterwards(monkeypatch):
+    started = []
+    popen = busy.subprocess.Popen
+
+    def note(*args, **kwargs):
+        started.append(popen(*args, **kwargs))
+        return started[-1]
+
+    monkeypatch.setattr(busy.subprocess, "Popen", note)
+    with busy.beside(2):
+        assert [process.poll() for process in started] == [None, None]
+    assert all(process.returncode is not None for process in started)
+
+
+def test_each_way_to_wait_has_its_own_environment(monkeypatch):
+    seen = []
+
+    def child(policy, seconds):
+        seen.append(policy)
+        return [0.001] * 10
+
+    monkeypatch.setattr(busy, "_child", child)
+    monkeypatch.setattr(busy, "beside", lambda count: contextlib.nullcontext())
+    tables = busy.run(1.0)
+    assert len(tables) == 3
+    assert seen[:2] == list(busy.POLICIES.values())
+    assert "90th percentile" in tables[0].text()
