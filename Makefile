@@ -16,7 +16,7 @@ VIS ?=
 help:
 	@echo "make run     the live window (without a display: a short tour as PNG files)"
 	@echo "make test    the tests              (PYTEST='-k pooling' passes options on)"
-	@echo "make soak    the tests with all rounds of the long loops"
+	@echo "make soak    the tests, with many rounds of the long loops"
 	@echo "make check   ruff, mypy, import arrows"
 	@echo "make bench   the benchmarks         (BENCH='--only forward' passes options on)"
 	@echo "make visualizations MODEL=NAME PHOTOS=DIR"

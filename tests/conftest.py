@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KEPT = {".git", ".venv", "build", "__pycache__"} | {
     f".{tool}_cache" for tool in ("pytest", "mypy", "ruff", "import_linter")
 }
-SAMPLE = 8  # `make test` goes one round of so many
+SOAK = 20  # times as many rounds as in `make test`
 
 # A shell's background jobs ignore Ctrl-C, and so would what the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -22,13 +22,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", help="all rounds of the long loops")
+    parser.addoption("--soak", action="store_true", help="many rounds of the long loops")
 
 
 @pytest.fixture
 def rounds(request: pytest.FixtureRequest) -> Callable[[int], int]:
-    """How many rounds of a long loop to go: all of them under `make soak`, else a sample."""
-    return lambda count: count if request.config.getoption("--soak") else count // SAMPLE
+    """How many rounds a loop goes: a sample, whose seed is fixed, or many under `make soak`."""
+    return lambda sample: sample * (SOAK if request.config.getoption("--soak") else 1)
 
 
 def checkout() -> set[str]:
