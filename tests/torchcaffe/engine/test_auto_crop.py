@@ -5,6 +5,7 @@ import pytest
 
 import torchcaffe as caffe
 
+POOL = "pooling_param { kernel_size: 2 stride: 2 }"
 INPUT = 'input: "data" input_dim: 1 input_dim: 1 input_dim: 20 input_dim: 24\n'
 
 
@@ -25,9 +26,7 @@ def fcn_8s():
         text += conv(f"conv{stage}", before, 3, 100 if stage == 1 else 1)
         text += layer("RELU", f"relu{stage}", [f"conv{stage}"])
         before = f"pool{stage}"
-        text += layer(
-            "POOLING", before, [f"relu{stage}"], "pooling_param { kernel_size: 2 stride: 2 }"
-        )
+        text += layer("POOLING", before, [f"relu{stage}"], POOL)
     text += conv("fc6", "pool5", 7) + layer("DROPOUT", "drop6", ["fc6"])
     text += conv("up2", "drop6", 4, 0, "DECONVOLUTION", 2)
     text += conv("score4", "pool4", 1) + layer("CROP", "crop4", ["score4", "up2"])
@@ -83,10 +82,9 @@ def test_type_of_rcf_and_an_offset_that_is_given(net_of):
 
 
 def test_bottoms_that_are_not_connected(net_of):
-    text = """
-        layer { name: "a" type: "Input" top: "a" input_param { shape { dim: 1 dim: 1 dim: 9 dim: 9 } } }
-        layer { name: "b" type: "Input" top: "b" input_param { shape { dim: 1 dim: 1 dim: 7 dim: 7 } } }
-        layer { name: "c" type: "AutoCrop" bottom: "a" bottom: "b" top: "c" }"""
+    shapes = "".join(f" input_shape {{ dim: 1 dim: 1 dim: {n} dim: {n} }}" for n in (9, 7))
+    text = f'input: "a" input: "b" {shapes} layer {{ name: "c" type: "AutoCrop" '
+    text += 'bottom: "a" bottom: "b" top: "c" }'
     with pytest.raises(caffe.DefinitionError, match="layer 'c' .*not connected"):
         net_of(text)
     with pytest.raises(caffe.DefinitionError, match="unknown bottom 'x'"):
