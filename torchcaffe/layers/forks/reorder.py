@@ -80,7 +80,5 @@ class Reverse(Layer):
         return [torch.flip(bottoms[0], [self.along]) if bottoms[0].ndim else bottoms[0].clone()]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
-        if len(shapes[bottom]) != 4 or self.along != axis + 2:
-            return super().field(span, axis, bottom, shapes)
-        last = shapes[bottom][axis + 2] - 1
-        return last - span[1], last - span[0]
+        # a mirrored position is no field that slides along with its unit
+        return None if self.along == axis + 2 else super().field(span, axis, bottom, shapes)
