@@ -6,7 +6,6 @@ are usual in files of forks, so both are found here first, to be warned about on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,14 +14,16 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 MAX_DEPTH = 50
 _V1_TYPE = "V1LayerParameter.type"
+_BRACKETS = frozenset("{}<>")
+Place = tuple[int, int]  # line and column of a token, from 0
 
 
-class Place(NamedTuple):
-    """Where a token stands: line and column from 0, and its length."""
+class Edit(NamedTuple):
+    """What to write in the place of a token."""
 
-    line: int
-    column: int
-    length: int
+    place: Place
+    old: str
+    new: str
 
 
 @dataclass
@@ -37,21 +38,22 @@ class Scan:
         Some of it are fields.
     outermost : set of str
         Names of the fields that are not inside of another.
-    edits : list of (Place, str)
-        What to write in the place of tokens so that the protobuf library takes the text.
+    edits : list of Edit
+        What makes of the text one that the protobuf library takes.
     """
 
     unknown: dict[str, int] = field(default_factory=dict)
     has_unknown_fields: bool = False
     outermost: set[str] = field(default_factory=set)
-    edits: list[tuple[Place, str]] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
 
     def edited(self, text: str) -> str:
         """Return the text with the edits made; lines keep their numbers."""
+        if not self.edits:
+            return text
         lines = text.split("\n")
-        for place, new in sorted(self.edits, reverse=True):
-            old = lines[place.line]
-            lines[place.line] = old[: place.column] + new + old[place.column + place.length :]
+        for (line, column), old, new in sorted(self.edits, reverse=True):
+            lines[line] = lines[line][:column] + new + lines[line][column + len(old) :]
         return "\n".join(lines)
 
 
@@ -62,9 +64,11 @@ class _Walk:
         self.scan = Scan()
         self.open: list[Descriptor | None] = [descriptor]
         self.field: FieldDescriptor | None = None
-        self.field_places: list[Place] = []
+        self.field_at: Place = (0, 0)
+        self.colon: Place = (0, 0)
 
     def bracket(self, token: str, line: int) -> None:
+        """Open or close a message."""
         if token in ("{", "<"):
             self.open.append(self.field.message_type if self.field else None)
             if len(self.open) > MAX_DEPTH:
@@ -75,8 +79,9 @@ class _Walk:
         self.open.pop()
 
     def name(self, token: str, place: Place) -> None:
+        """Look the name of a field up."""
         inside = self.open[-1]
-        self.field, self.field_places = None, [place]
+        self.field, self.field_at = None, place
         if len(self.open) == 1:
             self.scan.outermost.add(token)
         if inside is None:  # within an unknown message: reported once, at its top
@@ -84,18 +89,21 @@ class _Walk:
         self.field = inside.fields_by_name.get(token)
         if self.field is None:
             self.scan.has_unknown_fields = True
-            self.scan.unknown.setdefault(f"field {inside.name}.{token}", place.line + 1)
+            self.scan.unknown.setdefault(f"field {inside.name}.{token}", place[0] + 1)
 
     def value(self, token: str, place: Place) -> None:
+        """Look the value of an enum up."""
         kind = self.field.enum_type if self.field else None
         if self.field is None or kind is None or token == "[" or _is_known(kind, token):
             return
         name = f"{self.field.containing_type.name}.{self.field.name}"
         if name == _V1_TYPE:  # a layer type of a fork is kept, as text
-            self.scan.edits += [(self.field_places[0], "fork_type"), (place, f'"{token}"')]
+            self.scan.edits.append(Edit(self.field_at, self.field.name, "fork_type"))
+            self.scan.edits.append(Edit(place, token, f'"{token}"'))
             return
-        self.scan.unknown.setdefault(f"value {token} of {name}", place.line + 1)
-        self.scan.edits += [(p, " " * p.length) for p in (*self.field_places, place)]
+        self.scan.unknown.setdefault(f"value {token} of {name}", place[0] + 1)
+        tokens = ((self.field_at, self.field.name), (self.colon, ":"), (place, token))
+        self.scan.edits += [Edit(at, old, " " * len(old)) for at, old in tokens]
 
 
 def _is_known(kind: EnumDescriptor, token: str) -> bool:
@@ -120,21 +128,14 @@ def scan(text: str, descriptor: Descriptor) -> Scan:
     previous = ""
     while not tokens.AtEnd():
         token = tokens.token
-        place = Place(tokens._line, tokens._column, len(token))
-        handle = _handler(walk, token, previous)
-        if handle is not None:
-            handle(token, place)
+        if token in _BRACKETS:
+            walk.bracket(token, tokens._line + 1)
+        elif previous == ":":
+            walk.value(token, (tokens._line, tokens._column))
+        elif token == ":":
+            walk.colon = (tokens._line, tokens._column)
+        elif token[0].isalpha() or token[0] == "_":
+            walk.name(token, (tokens._line, tokens._column))
         previous = token
         tokens.NextToken()
     return walk.scan
-
-
-def _handler(walk: _Walk, token: str, previous: str) -> Callable[[str, Place], None] | None:
-    """Return what deals with a token in its place."""
-    if token in ("{", "<", "}", ">"):
-        return lambda token, place: walk.bracket(token, place.line + 1)
-    if previous == ":":
-        return walk.value
-    if token == ":":
-        return lambda token, place: walk.field_places.append(place)
-    return walk.name if token[0].isalpha() or token[0] == "_" else None

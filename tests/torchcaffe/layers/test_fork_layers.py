@@ -50,6 +50,12 @@ def test_reverse_as_caffe_computes_it(net_of):
     assert found.tolist() == [[[4, 5], [2, 3], [0, 1]], [[10, 11], [8, 9], [6, 7]]]
 
 
+def test_continuation_indicator_as_caffe_computes_it(net_of):
+    more = "continuation_indicator_param { time_step: 3 batch_size: 2 }"
+    found = net_of(layer("ContinuationIndicator", more=more)).forward()["y"]
+    assert found.tolist() == [[0, 0], [1, 1], [1, 1]]
+
+
 # ---------------------------------------------------------------- settings of forks
 
 

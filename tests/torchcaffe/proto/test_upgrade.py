@@ -143,6 +143,25 @@ def test_v1_types_of_forks_keep_their_names(net_of):
         net_of(text + strange)
 
 
+def test_the_beginning_and_end_of_c3d(net_of):
+    """Its first and last pooling, in its own words; fc6 of its weights takes 512 x 1 x 4 x 4."""
+    conv = (
+        "convolution_param { num_output: 2 kernel_size: 3 kernel_depth: 3 pad: 1 temporal_pad: 1}"
+    )
+    pool = "pooling_param {{ kernel_size: 2 kernel_depth: {0} stride: 2 temporal_stride: {0} }}"
+    text = 'input: "data" input_shape { dim: 1 dim: 3 dim: 2 dim: 14 dim: 14 }\n'
+    text += f'layers {{ name: "conv1a" type: CONVOLUTION3D bottom: "data" top: "conv1a" {conv} }}\n'
+    for name, bottom, depth in (("pool1", "conv1a", 1), ("pool5", "pool1", 2)):
+        text += f'layers {{ name: "{name}" type: POOLING3D bottom: "{bottom}" top: "{name}" '
+        text += pool.format(depth) + " }\n"
+    net = net_of(text)
+    shapes = [net.blobs[name].shape for name in ("conv1a", "pool1", "pool5")]
+    assert shapes == [(1, 2, 2, 14, 14), (1, 2, 2, 7, 7), (1, 2, 1, 4, 4)]
+    clips = 'layers { name: "clips" type: VIDEO_DATA top: "data" top: "label" }'
+    with pytest.raises(caffe.DefinitionError, match="dim: 1 dim: 3 dim: 16 dim: 227 dim: 227"):
+        net_of(clips)
+
+
 # ---------------------------------------------------------------- input fields
 
 
