@@ -16,7 +16,7 @@ from torchcaffe.engine.auto_crop import with_crop_offsets
 from torchcaffe.engine.backward_rules import BACKPROP, Rule
 from torchcaffe.engine.graph import AUTOMATIC, filter_layers, insert_splits
 from torchcaffe.engine.node import Node, explained
-from torchcaffe.engine.partial import without_unknown
+from torchcaffe.engine.partial import build_known
 from torchcaffe.engine.passes import Passes
 from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeError, unknown_name
 from torchcaffe.layers import Layer, create
@@ -65,6 +65,7 @@ class Net(Passes):
     """
 
     left_out: dict[str, str]
+    _building: LayerParameter  # how far building has come
 
     def __init__(
         self,
@@ -79,14 +80,17 @@ class Net(Passes):
         phase, weights = _constructor_arguments(args, phase, weights)
         param = upgrade(read_text(network_file, NetParameter()), str(network_file))
         state = NetState(phase=phase, level=level, stage=list(stages or []))
-        left_out: dict[str, str] = {}
-        if leave_out_unknown:
-            param, left_out, note = without_unknown(param, state, str(network_file))
-            if note:
-                warnings.warn(note, stacklevel=2)
         try:
-            self._build(param, state)
-            self.left_out = left_out
+            if leave_out_unknown:
+                self.left_out = build_known(
+                    lambda rest: self._build(rest, state),
+                    lambda: self._building,
+                    param,
+                    state,
+                    str(network_file),
+                )
+            else:
+                self._build(param, state)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, CaffeError):
                 raise
@@ -124,7 +128,7 @@ class Net(Passes):
 
     def _build(self, param: NetParameter, state: NetState) -> None:
         self._definition, self._state = param, state
-        self.left_out = {}
+        self.left_out, self._building = {}, LayerParameter()
         self.name = param.name
         self.phase = state.phase
         self.blobs: OrderedDict[str, Blob] = OrderedDict()
@@ -139,6 +143,7 @@ class Net(Passes):
         self._values = 0  # how many there are in all blobs and parameters
         self._aliased: set[int] = set()
         for layer_param in insert_splits(with_crop_offsets(filter_layers(param, state))):
+            self._building = layer_param
             self._append(layer_param)
         # the last layer that uses each blob; in place, it also makes it, and nobody follows
         last = {name: layer for layer, names in self.bottom_names.items() for name in names}

@@ -115,6 +115,30 @@ def test_python_layers_without_their_module(net_of):
         net_of(text, leave_out_unknown=True)
 
 
+def test_a_known_name_of_another_fork(net_of):
+    """YOLO's DetectionOutput has one bottom, and nothing of SSD's but its name."""
+    yolo = layer("DetectionOutput", "out", "a", more="detection_output_param { classes: 80 }")
+    text = INPUT + layer("ReLU", "a", "data") + yolo + layer("ReLU", "b", "out")
+    with pytest.raises(caffe.DefinitionError, match=r"'out' .* has 1 bottom\(s\); it takes 3 to 4"):
+        net_of(text)
+    net, said = opened(net_of, text)
+    assert net.left_out == {"out": "DetectionOutput", "b": "ReLU"} and net.outputs == ["a"]
+    (note,) = [line for line in said if "left out" in line]
+    assert "2 of 4 layers are left out: 'out'" in note and "(layer 'out'" in note
+    wrong = layer("Reorg", "r", "a", more="reorg_param { stride: 3 }")
+    net, _ = opened(net_of, INPUT + layer("ReLU", "a", "data") + wrong)
+    assert net.left_out == {"r": "Reorg"}
+
+
+def test_what_is_wrong_with_other_layers_is_an_error(net_of):
+    even = layer("LRN", "n", "data", more="lrn_param { local_size: 2 }")
+    text = INPUT + layer("Glue", "odd", "data") + even
+    with pytest.raises(caffe.DefinitionError, match="'n' .*local_size is 2"):
+        net_of(text, leave_out_unknown=True)
+    with pytest.raises(caffe.DefinitionError, match="unknown bottom 'date'"):
+        net_of(TREE + layer("ReLU", "n", "date"), leave_out_unknown=True)
+
+
 def test_training_data_of_forks_is_refused_with_the_way_out(net_of):
     text = 'layer { name: "clips" type: "VideoData" top: "data" top: "label" }\n'
     text += layer("ReLU", "a", "data")
