@@ -11,14 +11,19 @@ from google.protobuf.message import DecodeError
 
 from torchcaffe.errors import ArgumentError, FileError, ShapeError
 from torchcaffe.proto import caffe_pb2
+from torchcaffe.proto.wire import RAW_TYPES
 
 # ---------------------------------------------------------------- messages and arrays
 
 
 def blobproto_to_array(blob: caffe_pb2.BlobProto, return_diff: bool = False) -> np.ndarray:
     """Return the values (or diffs) of a BlobProto message in its shape."""
-    values = blob.diff or blob.double_diff if return_diff else blob.data or blob.double_data
-    data = np.array(values, np.float32)
+    if return_diff:
+        values, raw, kind = blob.diff or blob.double_diff, blob.raw_diff, blob.raw_diff_type
+    else:
+        values, raw, kind = blob.data or blob.double_data, blob.raw_data, blob.raw_data_type
+    data = np.frombuffer(raw, RAW_TYPES[kind]) if raw else np.array(values)
+    data = np.array(data, np.float32)
     if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
         return data.reshape(blob.num, blob.channels, blob.height, blob.width)
     return data.reshape(tuple(blob.shape.dim))

@@ -87,7 +87,10 @@ def open_net(settings: Settings) -> NetLike:
         caffe.set_mode_cpu()
     with caffe.python_layers_allowed(settings.caffevis_allow_python_layers):
         net: NetLike = caffe.Net(
-            settings.caffevis_deploy_prototxt, settings.caffevis_network_weights, caffe.TEST
+            settings.caffevis_deploy_prototxt,
+            settings.caffevis_network_weights,
+            caffe.TEST,
+            leave_out_unknown=True,
         )
     _use_one_image(net)
     return net
@@ -105,7 +108,9 @@ def open_shapes(settings: Settings) -> NetLike:
     """
     caffe.set_mode_cpu()
     with caffe.python_layers_allowed(settings.caffevis_allow_python_layers):
-        net: NetLike = caffe.Net(settings.caffevis_deploy_prototxt, caffe.TEST)
+        net: NetLike = caffe.Net(
+            settings.caffevis_deploy_prototxt, caffe.TEST, leave_out_unknown=True
+        )
     _use_one_image(net)
     return net
 

@@ -24,7 +24,7 @@ MAX_BYTES = 1 << 30  # of the blobs of all lanes
 
 # What these write depends on the groups before, or on a user's code that may know of no threads
 # (as that of layer classes from outside torchcaffe).
-_IN_ORDER = DATA_LAYERS | {"Python", "RNN", "LSTM"}
+_IN_ORDER = DATA_LAYERS | {"Python", "RNN", "LSTM", "Lstm"}
 
 G = TypeVar("G")
 R = TypeVar("R")

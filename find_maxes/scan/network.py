@@ -52,7 +52,7 @@ class NetFiles:
         else:
             caffe.set_mode_cpu()
         with caffe.python_layers_allowed(self.python_layers):
-            return caffe.Net(self.prototxt, self.weights, caffe.TEST)
+            return caffe.Net(self.prototxt, self.weights, caffe.TEST, leave_out_unknown=True)
 
 
 def image_input(net: caffe.Net) -> str:

@@ -89,7 +89,7 @@ def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
         caffe.set_device(spec.gpu)
         caffe.set_mode_gpu()
     with caffe.python_layers_allowed(spec.python_layers):
-        net = caffe.Net(spec.prototxt, spec.weights, caffe.TEST)
+        net = caffe.Net(spec.prototxt, spec.weights, caffe.TEST, leave_out_unknown=True)
     _resize(net, spec.data_size)
     mean = caffe.io.load_mean(spec.mean) if isinstance(spec.mean, str) else spec.mean
     if spec.channelwise_mean and getattr(mean, "ndim", 0) == 3:

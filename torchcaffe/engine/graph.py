@@ -7,9 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from torchcaffe.errors import DefinitionError
+from torchcaffe.layers import layer_class
 from torchcaffe.proto.caffe_pb2 import LayerParameter, NetParameter, NetState, NetStateRule, Phase
 
 MAX_LAYERS = 10_000
+AUTOMATIC = "(automatic)"  # what Caffe calls the top that a loss layer leaves out
 
 
 def _meets(state: NetState, rule: NetStateRule) -> bool:
@@ -113,14 +115,26 @@ def _rename_twins(layers: list[LayerParameter]) -> None:
             layer.name = name
 
 
+def _name_automatic_tops(layers: list[LayerParameter]) -> None:
+    """Give losses that leave their top out one, as Caffe does (it calls all of them alike)."""
+    unnamed = []
+    for layer in layers:
+        cls = layer_class(layer)
+        if cls is not None and cls.may_leave_top_out and not layer.top:
+            unnamed.append(layer)
+    for layer, name in zip(unnamed, unique_names([AUTOMATIC] * len(unnamed)), strict=True):
+        layer.top.append(name)
+
+
 def insert_splits(layers: Iterable[LayerParameter]) -> list[LayerParameter]:
     """Return the layers with a Split behind every top that several bottoms use.
 
     Names are Caffe's: layer and blobs `<blob>_<layer>_<top>_split[_<k>]`. Layers of one name
-    get names of their own first.
+    get names of their own first, and losses without a top an automatic one.
     """
     layers = [copy_of(layer) for layer in layers]
     _rename_twins(layers)
+    _name_automatic_tops(layers)
     source, uses = _consumers(layers)
     taken: dict[Place, int] = defaultdict(int)
     out = []

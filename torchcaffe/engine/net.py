@@ -12,9 +12,11 @@ import torch
 
 from torchcaffe.blobs.blob import Blob, check_total
 from torchcaffe.engine import weights as weight_files
+from torchcaffe.engine.auto_crop import with_crop_offsets
 from torchcaffe.engine.backward_rules import BACKPROP, Rule
-from torchcaffe.engine.graph import filter_layers, insert_splits
+from torchcaffe.engine.graph import AUTOMATIC, filter_layers, insert_splits
 from torchcaffe.engine.node import Node, explained
+from torchcaffe.engine.partial import build_known
 from torchcaffe.engine.passes import Passes
 from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeError, unknown_name
 from torchcaffe.layers import Layer, create
@@ -40,6 +42,12 @@ class Net(Passes):
     Net(prototxt, phase), Net(prototxt, weights, phase) or
     Net(prototxt, phase, level=0, stages=None, weights=None), as pycaffe.
 
+    Parameters
+    ----------
+    leave_out_unknown : bool
+        Build what does not depend on layers of unknown types, and warn of the rest, instead
+        of refusing the whole net.
+
     Attributes
     ----------
     blobs : OrderedDict of str to Blob
@@ -52,7 +60,12 @@ class Net(Passes):
         Names of the blobs that come from Input layers, and of those nobody uses.
     blob_loss_weights : OrderedDict of str to float
         What each blob counts in the loss.
+    left_out : dict of str to str
+        Names and types of the layers that `leave_out_unknown` left out.
     """
+
+    left_out: dict[str, str]
+    _building: LayerParameter  # how far building has come
 
     def __init__(
         self,
@@ -62,12 +75,22 @@ class Net(Passes):
         level: int = 0,
         stages: Sequence[str] | None = None,
         weights: str | Path | None = None,
+        leave_out_unknown: bool = False,
     ) -> None:
         phase, weights = _constructor_arguments(args, phase, weights)
         param = upgrade(read_text(network_file, NetParameter()), str(network_file))
         state = NetState(phase=phase, level=level, stage=list(stages or []))
         try:
-            self._build(param, state)
+            if leave_out_unknown:
+                self.left_out = build_known(
+                    lambda rest: self._build(rest, state),
+                    lambda: self._building,
+                    param,
+                    state,
+                    str(network_file),
+                )
+            else:
+                self._build(param, state)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, CaffeError):
                 raise
@@ -105,6 +128,7 @@ class Net(Passes):
 
     def _build(self, param: NetParameter, state: NetState) -> None:
         self._definition, self._state = param, state
+        self.left_out, self._building = {}, LayerParameter()
         self.name = param.name
         self.phase = state.phase
         self.blobs: OrderedDict[str, Blob] = OrderedDict()
@@ -118,12 +142,16 @@ class Net(Passes):
         self._shared: dict[str, Blob] = {}
         self._values = 0  # how many there are in all blobs and parameters
         self._aliased: set[int] = set()
-        for layer_param in insert_splits(filter_layers(param, state)):
+        for layer_param in insert_splits(with_crop_offsets(filter_layers(param, state))):
+            self._building = layer_param
             self._append(layer_param)
         # the last layer that uses each blob; in place, it also makes it, and nobody follows
         last = {name: layer for layer, names in self.bottom_names.items() for name in names}
         self.outputs = [
-            name for name in self.blobs if name not in last or name in self.top_names[last[name]]
+            name
+            for name in self.blobs
+            if (name not in last or name in self.top_names[last[name]])
+            and not name.startswith(AUTOMATIC)
         ]
 
     def _append(self, param: LayerParameter) -> None:

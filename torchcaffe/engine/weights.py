@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,11 @@ from torchcaffe.blobs.blob import Blob, checked_shape
 from torchcaffe.engine.graph import unique_names
 from torchcaffe.errors import CaffeError, FileError, ShapeError
 from torchcaffe.proto.caffe_pb2 import LayerParameter
+from torchcaffe.proto.foreign import refuse_foreign
 from torchcaffe.proto.wire import StoredLayer, read_caffemodel, write_caffemodel
 
 Params = Mapping[str, list[Blob]]
+_HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
 def is_hdf5(path: str | Path) -> bool:
@@ -24,24 +26,53 @@ def is_hdf5(path: str | Path) -> bool:
 
 
 def load(params: Params, path: str | Path, *, hdf5: bool = False) -> list[str]:
-    """Fill `params` from a file (HDF5 by its name, or `hdf5`); return the layers it lacks."""
-    stored = _read_hdf5(path) if hdf5 or is_hdf5(path) else read_caffemodel(path)
+    """Fill `params` from a file; return the layers it lacks.
+
+    It is read as HDF5 by its name, by its content, or if `hdf5` says so. Such files hold a
+    shared parameter once, at the first layer that has it.
+    """
+    is_caffemodel = not (hdf5 or is_hdf5(path) or _begins_as_hdf5(path))
+    stored = read_caffemodel(path) if is_caffemodel else _read_hdf5(path)
     names = unique_names([layer.name for layer in stored])
     by_name = {n: layer.blobs for n, layer in zip(names, stored, strict=True) if layer.blobs}
-    wanted = [name for name, blobs in params.items() if blobs]
+    shared = _shared(params)
+    wanted = [name for name, blobs in params.items() if not set(range(len(blobs))) <= shared[name]]
     missing = [name for name in wanted if name not in by_name]
     if wanted and missing == wanted:
+        refuse_foreign(path, "weights")
         held = ", ".join(list(by_name)[:20]) or "none"
         raise FileError(
             f"{path} has weights for none of this net's layers (it has them for {held}); "
             "give the weights that belong to this prototxt"
         )
-    common = [name for name in wanted if name in by_name]
+    common = [name for name, blobs in params.items() if blobs and name in by_name]
     for name in common:  # all are checked first, so that a refused file changes nothing
-        _check(name, params[name], by_name[name], path)
+        _check(name, params[name], by_name[name], shared[name], path)
     for name in common:
         _fill(params[name], by_name[name])
     return missing
+
+
+def _begins_as_hdf5(path: str | Path) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(_HDF5_MARK)) == _HDF5_MARK
+    except OSError:
+        return False  # its reader says what is wrong
+
+
+def _shared(params: Params) -> dict[str, set[int]]:
+    """Return by layer which of its parameters (by number) are those of a layer before."""
+    seen: set[int] = set()
+    out: dict[str, set[int]] = {}
+    for name, blobs in params.items():
+        # loosely shared ones are views of one memory
+        marks = [
+            blob.tensor.data_ptr() if blob.memory.is_viewed else id(blob.memory) for blob in blobs
+        ]
+        out[name] = {i for i, mark in enumerate(marks) if mark in seen}
+        seen.update(marks)
+    return out
 
 
 def _same_shape(own: tuple[int, ...], stored: tuple[int, ...]) -> bool:
@@ -55,24 +86,33 @@ def _same_shape(own: tuple[int, ...], stored: tuple[int, ...]) -> bool:
     return own == stored or bare(own) == bare(stored)
 
 
-def _check(name: str, blobs: list[Blob], stored: list[np.ndarray], path: str | Path) -> None:
-    if len(blobs) != len(stored):
+def _check(
+    name: str,
+    blobs: list[Blob],
+    stored: Sequence[np.ndarray | None],
+    shared: set[int],
+    path: str | Path,
+) -> None:
+    held = {i for i, array in enumerate(stored) if array is not None}
+    lacking = set(range(len(blobs))) - held - shared
+    if lacking or len(stored) > len(blobs):
         raise ShapeError(
-            f"layer {name!r} has {len(blobs)} parameter(s), {path} holds {len(stored)} for it; "
+            f"layer {name!r} has {len(blobs)} parameter(s), {path} holds {len(held)} for it; "
             "prototxt and weights do not belong together"
         )
-    for i, (blob, array) in enumerate(zip(blobs, stored, strict=True)):
-        if not _same_shape(blob.shape, array.shape):
+    for i, (blob, array) in enumerate(zip(blobs, stored, strict=False)):
+        if array is not None and not _same_shape(blob.shape, array.shape):
             raise ShapeError(
                 f"layer {name!r}: parameter {i} has the shape {array.shape} in {path}, "
                 f"expected is {blob.shape}; prototxt and weights do not belong together"
             )
 
 
-def _fill(blobs: list[Blob], stored: list[np.ndarray]) -> None:
-    for blob, array in zip(blobs, stored, strict=True):
-        values = np.array(array.reshape(blob.shape), np.float32, order="C")
-        blob.set_tensor(torch.from_numpy(values).to(blob.device))
+def _fill(blobs: list[Blob], stored: Sequence[np.ndarray | None]) -> None:
+    for blob, array in zip(blobs, stored, strict=False):
+        if array is not None:
+            values = np.array(array.reshape(blob.shape), np.float32, order="C")
+            blob.set_tensor(torch.from_numpy(values).to(blob.device))
 
 
 def save_caffemodel(
@@ -112,10 +152,15 @@ def _read_hdf5(path: str | Path) -> list[StoredLayer]:
     except CaffeError:
         raise
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        if Path(path).is_file():
+            refuse_foreign(path, "weights")
         raise FileError(
             f"could not open file {path}: it is not HDF5 weights of Caffe ({error})"
         ) from error
-    return [StoredLayer(name, [blobs[i] for i in sorted(blobs)]) for name, blobs in found.items()]
+    return [
+        StoredLayer(name, [blobs.get(i) for i in range(max(blobs) + 1)])
+        for name, blobs in found.items()
+    ]
 
 
 def save_hdf5(params: Params, path: str | Path, *, diffs: bool) -> None:

@@ -11,6 +11,7 @@ from torchcaffe.layers import (
     convolution,
     data,
     detection,
+    forks,
     linear,
     losses,
     neuron,
@@ -21,7 +22,7 @@ from torchcaffe.layers import (
     resize,
     shape,
 )
-from torchcaffe.layers.base import LAYERS, Layer, create, layer
+from torchcaffe.layers.base import LAYERS, Layer, create, layer, layer_class
 
 __all__ = [
     "LAYERS",
@@ -30,7 +31,9 @@ __all__ = [
     "create",
     "data",
     "detection",
+    "forks",
     "layer",
+    "layer_class",
     "linear",
     "losses",
     "neuron",

@@ -50,6 +50,8 @@ class Layer:
         Class attribute: tops are filled by the user, and keep the shapes given there.
     saves_input : bool
         `backward` needs the input, also when run in place.
+    may_leave_top_out : bool
+        Class attribute: a definition may name no top; there is one nevertheless.
     """
 
     type: ClassVar[str] = ""
@@ -59,6 +61,7 @@ class Layer:
     is_input: ClassVar[bool] = False
     saves_input: bool = True
     default_loss_weight: ClassVar[float] = 0.0
+    may_leave_top_out: ClassVar[bool] = False
 
     def __init__(self, param: LayerParameter, phase: int = TEST) -> None:
         self.param = param
@@ -160,6 +163,16 @@ class Layer:
             raise self.shape_error(f"its bottoms must have one shape, not {shapes}")
 
 
+def layer_class(param: LayerParameter) -> type[Layer] | None:
+    """Return the class of a layer message; None where its type is unknown.
+
+    Forks read their training data by layers of their own (`VideoData`, `ImageSegData`, ...);
+    they count as the known ones do.
+    """
+    reads_files = param.type.endswith("Data") and not param.bottom
+    return LAYERS.get(param.type) or (LAYERS["Data"] if reads_files else None)
+
+
 def create(param: LayerParameter, phase: int) -> Layer:
     """Return the layer object for a layer message.
 
@@ -168,7 +181,7 @@ def create(param: LayerParameter, phase: int) -> Layer:
     DefinitionError
         The type is unknown; the sentence lists the known ones and how to add one.
     """
-    cls = LAYERS.get(param.type)
+    cls = layer_class(param)
     if cls is None:
         raise DefinitionError(
             f"layer {param.name!r} has the unknown type {param.type!r}; known are "

@@ -32,7 +32,9 @@ class _Sliding(Layer):
         self.kernel = spatial(p, "kernel_size", self.axes, 0, self)
         self.stride = spatial(p, "stride", self.axes, 1, self)
         self.pad = spatial(p, "pad", self.axes, 0, self)
-        self.dilation = spatial(p, "dilation", self.axes, 1, self)
+        # what DeepLab's fork calls hole is dilation
+        has_hole = p.HasField("hole") or p.HasField("hole_h") or p.HasField("hole_w")
+        self.dilation = spatial(p, "hole" if has_hole else "dilation", self.axes, 1, self)
         for name in ("kernel", "stride", "dilation"):
             if min(getattr(self, name), default=1) < 1:
                 raise self.error(f"{name} is {getattr(self, name)}; 1 or more is accepted")

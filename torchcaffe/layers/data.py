@@ -131,7 +131,8 @@ class FileData(_Source):
     def __init__(self, param: LayerParameter, phase: int = TEST) -> None:
         super().__init__(param, phase)
         size = param.transform_param.crop_size or 227
-        images = f"dim: 1 dim: 3 dim: {size} dim: {size}"
+        length = "dim: 16 " if param.type == "VideoData" else ""
+        images = f"dim: 1 dim: 3 {length}dim: {size} dim: {size}"
         lines = [
             f'layer {{ name: "{top}" type: "Input" top: "{top}" '
             f"input_param {{ shape {{ {'dim: 1' if i else images} }} }} }}"

@@ -23,6 +23,7 @@ class _Loss(Layer):
 
     bottoms = (2, 2)
     default_loss_weight = 1.0
+    may_leave_top_out: ClassVar[bool] = True
     labels: ClassVar[tuple[int, ...]] = (1,)  # which bottoms are labels
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
@@ -310,6 +311,7 @@ class Accuracy(_Classes):
 
     tops = (1, 2)
     default_loss_weight = 0.0
+    may_leave_top_out = False
 
     def _class_axis(self) -> int:
         return self.param.accuracy_param.axis

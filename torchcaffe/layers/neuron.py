@@ -58,7 +58,10 @@ class PReLU(Layer):
 
 @layer("Dropout")
 class Dropout(Layer):
-    """Identity when testing; when training, zeroes a share and scales up the rest."""
+    """Identity when testing; when training, zeroes a share and scales up the rest.
+
+    With `sample_weights_test` (SegNet's fork: Bayesian SegNet, PoseNet) it does so always.
+    """
 
     saves_input = False
 
@@ -67,12 +70,13 @@ class Dropout(Layer):
         self.scale_train = self.param.dropout_param.scale_train
         if not 0 <= self.ratio < 1:
             raise self.error(f"dropout_ratio is {self.ratio}; 0 or more, below 1, is accepted")
+        self.samples = self.phase == TRAIN or self.param.dropout_param.sample_weights_test
         self._factor: Tensor | float = 1.0
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         (x,) = bottoms
         keep = 1.0 - self.ratio
-        if self.phase == TRAIN:
+        if self.samples:
             self._factor = torch.bernoulli(torch.full_like(x, keep))
             if self.scale_train:
                 self._factor = self._factor / keep
@@ -83,7 +87,7 @@ class Dropout(Layer):
         return [x * self._factor]
 
     def forward_in_place(self, bottom: Tensor) -> Tensor | None:
-        return bottom if self.phase != TRAIN and self.scale_train else None
+        return bottom if not self.samples and self.scale_train else None
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if isinstance(self._factor, float) and self._factor == 1.0:

@@ -82,7 +82,8 @@ class LRN(Layer):
 class BatchNorm(Layer):
     """Normalise every channel; no scale and bias (that is a Scale layer's).
 
-    Blobs: sums of mean and variance, and the factor both are to be divided by.
+    Blobs: sums of mean and variance, and the factor both are to be divided by. In NVIDIA's
+    fork, with `scale_bias` or one of their fillers, scale and bias follow as blobs 3 and 4.
     """
 
     def setup(self, shapes: list[Shape]) -> None:
@@ -91,6 +92,11 @@ class BatchNorm(Layer):
         zero = FillerParameter(type="constant", value=0.0)
         for shape in ((channels,), (channels,), (1,)):
             self.add_param(shape, zero)
+        self.is_fused = p.scale_bias or p.HasField("scale_filler") or p.HasField("bias_filler")
+        if self.is_fused:
+            one = FillerParameter(type="constant", value=1.0)
+            self.add_param((channels,), p.scale_filler if p.HasField("scale_filler") else one)
+            self.add_param((channels,), p.bias_filler if p.HasField("bias_filler") else zero)
         self.use_stored = p.use_global_stats if p.HasField("use_global_stats") else (
             self.phase != TRAIN
         )  # fmt: skip
@@ -120,7 +126,10 @@ class BatchNorm(Layer):
             mean = x.mean(axes)
             variance = (x - mean.view(view)).square().mean(axes)
         factor = (variance + self.eps).rsqrt()
-        return [(x - mean.view(view)) * factor.view(view)]
+        top = (x - mean.view(view)) * factor.view(view)
+        if self.is_fused:
+            top = top * params[3].view(view) + params[4].view(view)
+        return [top]
 
     def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
         if not self.use_stored:
@@ -133,7 +142,7 @@ class BatchNorm(Layer):
         count = x.numel() / max(self.blobs[0].shape[0], 1)
         unbiased = count / (count - 1) if count > 1 else 1.0
         news = (x.mean(axes), x.var(axes, unbiased=False) * unbiased, x.new_ones(1))
-        for blob, new in zip(self.blobs, news, strict=True):
+        for blob, new in zip(self.blobs[:3], news, strict=True):
             blob.set_tensor(blob.tensor * self.decay + new)
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
@@ -141,12 +150,17 @@ class BatchNorm(Layer):
             return super().backward(top_diffs, bottoms, tops)
         _, variance = self._stored([blob.tensor for blob in self.blobs])
         view = (1, -1, *[1] * (top_diffs[0].ndim - 2)) if top_diffs[0].ndim > 1 else (1,)
-        return [top_diffs[0] * (variance + self.eps).rsqrt().view(view)]
+        factor = (variance + self.eps).rsqrt()
+        if self.is_fused:
+            factor = factor * self.blobs[3].tensor
+        return [top_diffs[0] * factor.view(view)]
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
     ) -> Diffs:
-        return [None] * 3  # statistics are not learned
+        if not self.is_fused:
+            return [None] * 3  # statistics are not learned
+        return [None] * 3 + list(super().param_diffs(top_diffs, bottoms, tops))[3:]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         return super().field(span, axis, bottom, shapes) if self.use_stored else None

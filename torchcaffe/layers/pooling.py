@@ -68,10 +68,11 @@ class Pooling(Layer):
         n, channels, *sizes = shapes[0]
         if self.is_global:
             self.kernel = (sizes[0], sizes[1])
-        floor = self.param.pooling_param.round_mode == PoolingParameter.FLOOR
+        p = self.param.pooling_param
+        floor = p.round_mode == PoolingParameter.FLOOR or not p.ceil_mode
         rows = zip(sizes, self.kernel, self.stride, self.pad, strict=True)
         padded = max(self.pad) > 0
-        out = [pooled_size(s, k, st, p, floor=floor, padded=padded) for s, k, st, p in rows]
+        out = [pooled_size(*row, floor=floor, padded=padded) for row in rows]
         if min(out) < 1 or min(sizes) < 1:
             raise self.shape_error(
                 f"a window of {self.kernel} does not fit into its bottom of shape {shapes[0]}"

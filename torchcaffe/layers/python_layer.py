@@ -32,6 +32,11 @@ def python_layers_allowed(allowed: bool) -> Iterator[None]:
         _allowed = before
 
 
+def are_allowed() -> bool:
+    """Return whether nets may run the Python code they name."""
+    return _allowed
+
+
 class UserCodeError(CaffeError, RuntimeError):
     """A Python layer's own code raised a RuntimeError while the net was built."""
 

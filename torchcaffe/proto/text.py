@@ -1,4 +1,4 @@
-"""Read prototxt (protobuf text format) with one warning for each unknown field."""
+"""Read prototxt (protobuf text format) with one warning for whatever of it is unknown."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from google.protobuf import text_format
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from torchcaffe.errors import DefinitionError, FileError
+from torchcaffe.proto.caffe_pb2 import NetParameter, SolverParameter
+from torchcaffe.proto.foreign import refuse_foreign
+from torchcaffe.proto.scan import Scan, scan
 
 MAX_TEXT_BYTES = 64 << 20
-MAX_DEPTH = 50
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 M = TypeVar("M", bound=Message)
 
@@ -25,7 +26,7 @@ def read_text(path: str | Path, message: M) -> M:
     Raises
     ------
     FileError
-        The file is missing, unreadable or larger than 64 MiB.
+        The file is missing, unreadable, larger than 64 MiB or of another program.
     DefinitionError
         Its text is not a prototxt; the sentence names the line.
     """
@@ -43,64 +44,58 @@ def read_text(path: str | Path, message: M) -> M:
         raise FileError(f"could not open file {path}: {reason}; give a prototxt file") from error
     binary = _BINARY.search(raw)
     if binary:
+        refuse_foreign(path, "a prototxt")
         raise DefinitionError(
             f"{path} is not text (byte {binary.start()}); a prototxt is expected, "
             "a binary caffemodel goes where the weights are expected"
         )
     # names are ASCII as a rule; comments come in any encoding, and some files have a mark
-    return parse_text(raw.decode("utf-8-sig", "replace"), message, str(path))
+    try:
+        return parse_text(raw.decode("utf-8-sig", "replace"), message, str(path))
+    except DefinitionError:
+        refuse_foreign(path, "a prototxt")
+        raise
 
 
 def parse_text(text: str, message: M, source: str = "prototxt") -> M:
     """Fill `message` from prototxt text; `source` names it in errors."""
     try:
-        unknown = _unknown_fields(text, message.DESCRIPTOR)
-        text_format.Parse(text, message, allow_unknown_field=bool(unknown))
+        found = scan(text, message.DESCRIPTOR)
+        if isinstance(message, NetParameter):
+            _refuse_solver(found, text, source)
+        known = found.edited(text)
+        text_format.Parse(known, message, allow_unknown_field=found.has_unknown_fields)
     except text_format.ParseError as error:
         where = f"line {error.GetLine()}" if error.GetLine() else "the text"
         reason = str(error).split(" : ", 1)[-1].strip().rstrip(".")
         raise DefinitionError(f"{source}, {where}, is not a valid prototxt: {reason}") from error
+    except DefinitionError:
+        raise
     except (RecursionError, ValueError, OverflowError) as error:
         raise DefinitionError(f"{source} is not a valid prototxt: {error}") from error
-    for name, line in unknown.items():
-        warnings.warn(f"{source}, line {line}: unknown field {name} is skipped", stacklevel=3)
+    for what, line in found.unknown.items():
+        warnings.warn(f"{source}, line {line}: unknown {what} is skipped", stacklevel=3)
     return message
 
 
-def _unknown_fields(text: str, descriptor: Descriptor) -> dict[str, int]:
-    """Walk the text by the schema; return {"Message.field": first line} of unknown ones."""
-    tokens = text_format.Tokenizer(text.split("\n"))
-    stack: list[Descriptor | None] = [descriptor]
-    unknown: dict[str, int] = {}
-    pending: Descriptor | None = None
-    previous = ""
-    while not tokens.AtEnd():
-        token = tokens.token
-        if token in ("{", "<"):
-            stack.append(pending)
-            if len(stack) > MAX_DEPTH:
-                raise ValueError(f"messages are nested more than {MAX_DEPTH} deep")
-        elif token in ("}", ">"):
-            if len(stack) == 1:
-                raise ValueError(f"line {tokens._line + 1} closes a message that was not opened")
-            stack.pop()
-        elif previous != ":" and (token[0].isalpha() or token[0] == "_"):
-            pending = _look_up(stack[-1], token, tokens._line + 1, unknown)
-        previous = token
-        tokens.NextToken()
-    return unknown
-
-
-def _look_up(
-    inside: Descriptor | None, name: str, line: int, unknown: dict[str, int]
-) -> Descriptor | None:
-    if inside is None:  # within an unknown message: reported once, at its top
-        return None
-    field = inside.fields_by_name.get(name)
-    if field is None:
-        unknown.setdefault(f"{inside.name}.{name}", line)
-        return None
-    return field.message_type
+def _refuse_solver(found: Scan, text: str, source: str) -> None:
+    """Say so where the text is a solver's settings in a network's place."""
+    of_net, of_solver = NetParameter.DESCRIPTOR, SolverParameter.DESCRIPTOR
+    names = [
+        name
+        for name in of_solver.fields_by_name
+        if name in found.outermost and name not in of_net.fields_by_name
+    ]
+    if not names or {"layer", "layers", "input"} & found.outermost:
+        return
+    solver = SolverParameter()
+    text_format.Parse(text, solver, allow_unknown_field=True)
+    named = solver.net or solver.train_net
+    raise DefinitionError(
+        f"{source} is a solver's file ({', '.join(sorted(names)[:3])}), which says how a network "
+        f"is trained; give the network that it names{': ' + named if named else ''}, "
+        "best its deploy.prototxt"
+    )
 
 
 def to_text(message: Message) -> str:

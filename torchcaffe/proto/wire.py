@@ -9,7 +9,7 @@ file, and leaves all else to the library.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,21 +19,28 @@ from google.protobuf.message import DecodeError
 
 from torchcaffe.errors import FileError
 from torchcaffe.proto import caffe_pb2
+from torchcaffe.proto.foreign import refuse_foreign
 
-_LAYER, _V1_LAYER = 100, 2
-_BLOBS = {_LAYER: 7, _V1_LAYER: 6}
-_NAME = {_LAYER: 1, _V1_LAYER: 4}
+_LAYER, _V1_LAYER, _V0_LAYER = 100, 2, 1  # the last within a V1 layer
+_BLOBS = {_LAYER: 7, _V1_LAYER: 6, _V0_LAYER: 50}
+_NAME = {_LAYER: 1, _V1_LAYER: 4, _V0_LAYER: 1}
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_DIFFS = (6, 9)  # of a training snapshot
+_DIFFS = (6, 9, 13)  # of a training snapshot
+_SHAPE = 7  # a message; in C3D a number, the length of a 5-D blob
+_RAW = 12  # values as bytes (NVIDIA)
+RAW_TYPES = ("<f8", "<f4", "<f2", "<i4", "<u4")  # by BlobProto.Type
 _PACKED = {5: "<f4", 8: "<f8"}  # BlobProto.data and double_data
 
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """Name and parameter arrays (float32, their true shapes) of one stored layer."""
+    """Name and parameter arrays (float32, their true shapes) of one stored layer.
+
+    None stands for a parameter that the file leaves to the layer that shares it (HDF5).
+    """
 
     name: str
-    blobs: list[np.ndarray]
+    blobs: Sequence[np.ndarray | None]
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -83,27 +90,36 @@ def _blob(data: memoryview) -> np.ndarray:
     """Decode a BlobProto: packed floats as a view, everything else by the library."""
     runs: list[np.ndarray] = []
     rest = bytearray()
+    raw: memoryview | None = None
+    length: int | None = None
     for field in _fields(data):
         if field.number in _PACKED and field.kind == _BYTES:
             runs.append(np.frombuffer(field.content, _PACKED[field.number]))
+        elif field.number == _RAW and field.kind == _BYTES:
+            raw = field.content
+        elif field.number == _SHAPE and field.kind == _VARINT:
+            length, _ = _varint(field.content, 0)
         elif field.number not in _DIFFS:
             rest += field.whole
     proto = caffe_pb2.BlobProto.FromString(bytes(rest))
     for loose in (proto.data, proto.double_data):
         if loose:
             runs.append(np.array(loose, np.float32))
-    return _shaped(proto, runs)
+    if raw is not None:
+        runs.append(np.frombuffer(raw, RAW_TYPES[proto.raw_data_type]))
+    return _shaped(proto, runs, length)
 
 
-def _shaped(proto: caffe_pb2.BlobProto, runs: list[np.ndarray]) -> np.ndarray:
+def _shaped(proto: caffe_pb2.BlobProto, runs: list[np.ndarray], length: int | None) -> np.ndarray:
     flat = runs[0] if len(runs) == 1 else np.concatenate(runs) if runs else np.empty(0)
     legacy = any(proto.HasField(n) for n in ("num", "channels", "height", "width"))
+    shape: tuple[int, ...] = (len(flat),)
     if proto.HasField("shape"):
         shape = tuple(proto.shape.dim)
+    elif legacy and length is not None:
+        shape = (proto.num, proto.channels, length, proto.height, proto.width)
     elif legacy:
         shape = (proto.num, proto.channels, proto.height, proto.width)
-    else:
-        shape = (len(flat),)
     count = 1
     for size in shape:
         count *= size
@@ -113,7 +129,8 @@ def _shaped(proto: caffe_pb2.BlobProto, runs: list[np.ndarray]) -> np.ndarray:
 
 
 def _layer(data: memoryview, kind: int) -> StoredLayer:
-    name, blobs = "", []
+    name = ""
+    blobs: list[np.ndarray] = []
     for field in _fields(data):
         if field.kind != _BYTES:
             continue
@@ -121,11 +138,13 @@ def _layer(data: memoryview, kind: int) -> StoredLayer:
             name = bytes(field.content).decode("utf-8", "replace")
         elif field.number == _BLOBS[kind]:
             blobs.append(_blob(field.content))
+        elif kind == _V1_LAYER and field.number == _V0_LAYER:
+            return _layer(field.content, _V0_LAYER)
     return StoredLayer(name, blobs)
 
 
 def read_caffemodel(path: str | Path) -> list[StoredLayer]:
-    """Read every stored layer of a binary caffemodel (V2 or V1 layers).
+    """Read every stored layer of a binary caffemodel (V2, V1 or V0 layers).
 
     The arrays are read-only views on the mapped file where the floats are packed.
 
@@ -147,14 +166,16 @@ def read_caffemodel(path: str | Path) -> list[StoredLayer]:
         layers = [
             _layer(field.content, field.number)
             for field in _fields(data)
-            if field.number in _BLOBS and field.kind == _BYTES
+            if field.number in (_LAYER, _V1_LAYER) and field.kind == _BYTES
         ]
     except (ValueError, IndexError, DecodeError) as error:
         reason = str(error).rstrip(".") or "it ends too early"
+        refuse_foreign(path, "weights")
         raise FileError(
             f"{path} is not a caffemodel, or is damaged ({reason}); fetch or copy it anew"
         ) from error
     if not layers:
+        refuse_foreign(path, "weights")
         raise FileError(f"{path} holds no layers; give a .caffemodel or .h5 file")
     return layers
 

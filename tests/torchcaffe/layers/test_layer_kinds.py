@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import torchcaffe as caffe
+from tests.torchcaffe.engine import test_auto_crop
 from tests.torchcaffe.layers.replicas import sequences
 from torchcaffe.layers.data import FileData
 from torchcaffe.proto.caffe_pb2 import LayerParameter
@@ -351,6 +352,7 @@ def test_own_layer_type(tmp_path):
 
 # which tests of this file cover types that have no case in `replicas`
 OWN_TESTS = {
+    "AutoCrop": test_auto_crop.test_offsets_of_fcn_8s,
     "Input": test_input_keeps_what_was_put_there,
     "MemoryData": test_memory_data_has_images_and_labels,
     "DummyData": test_dummy_data_fills_constants_once_and_noise_anew,

@@ -252,7 +252,8 @@ def test_tops_that_would_replace_a_blob(refused):
 def test_mixed_and_oldest_forms(refused):
     v1 = 'layers { name: "r" type: RELU bottom: "data" top: "r" }'
     refused(INPUT + v1, "'layer' and 'layers'")
-    refused('layers { layer { name: "old" type: "relu" } bottom: "x" top: "y" }', "'old'", "2013")
+    v0 = 'input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1 layers { layer { name: '
+    refused(v0 + '"old" type: "elu" } bottom: "x" top: "y" }', "'old'", "'elu'", "2013", "relu")
     refused('input: "a" input_dim: 1 input_dim: 3', "1 input(s)", "2 input_dim")
     refused('input: "a" input: "b" input_shape { dim: 1 }', "2 input(s)", "1 input_shape")
 

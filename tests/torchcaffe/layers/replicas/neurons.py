@@ -82,7 +82,24 @@ def batch_norm(p, bottoms, params):
         factor = 0 if params[2][0] == 0 else 1 / params[2][0]
         mean, variance = params[0] * factor, params[1] * factor
     to = _channels(x)
-    return [(x - mean.reshape(to)) / np.sqrt(variance.reshape(to) + q.eps)]
+    y = (x - mean.reshape(to)) / np.sqrt(variance.reshape(to) + q.eps)
+    if len(params) == 5:  # NVIDIA's, with scale and bias
+        y = y * params[3].reshape(to) + params[4].reshape(to)
+    return [y]
+
+
+def fused_gradient(p, bottoms, params, diffs):
+    """Statistics get no diff; scale and bias do."""
+    (x,), to = bottoms, _channels(bottoms[0])
+    axes = tuple(i for i in range(x.ndim) if i != 1)
+    normal = batch_norm(p, bottoms, params[:3])[0]
+    slope = params[3] / np.sqrt(params[1] / params[2] + p.batch_norm_param.eps)
+    none = [np.zeros_like(param) for param in params[:3]]
+    return [diffs[0] * slope.reshape(to)], [
+        *none,
+        (diffs[0] * normal).sum(axes),
+        diffs[0].sum(axes),
+    ]
 
 
 def statistics(number, shape, rng):
@@ -227,6 +244,10 @@ CASES = [
     NORM("stored", "", S, param_shapes=[(3,), (3,), (1,)]),
     NORM("eps", "batch_norm_param { eps: 0.5 }", (4, 3)),
     NORM("factor_zero", "", S, params=lambda i, shape, rng: np.full(shape, 0.0 if i == 2 else 3.0)),
+    NORM("fused", "batch_norm_param { scale_bias: true eps: 0.01 }", S, frozen=False,
+         gradient=fused_gradient, param_shapes=[(3,), (3,), (1,), (3,), (3,)]),
+    NORM("fused_by_filler", "batch_norm_param { bias_filler { value: 2 } }", (4, 3), frozen=False,
+         gradient=fused_gradient),
     NORM("batch", "batch_norm_param { use_global_stats: false eps: 0.01 }", S),
     NORM("batch_matrix", "batch_norm_param { use_global_stats: false }", (5, 3)),
     NORM("batch_five_axes", "batch_norm_param { use_global_stats: false }", (2, 2, 2, 3, 2)),

@@ -25,7 +25,7 @@ def geometry(p, axes):
         of("kernel_size", "kernel", 0),
         of("stride", "stride", 1),
         of("pad", "pad", 0),
-        of("dilation", None, 1),
+        of("dilation", None, 1) if not p.HasField("hole") else [p.hole] * axes,
     )
 
 
@@ -156,7 +156,8 @@ def pooling(p, bottoms, params):
         kernel = (q.kernel_size,) * 2 if q.HasField("kernel_size") else (q.kernel_h, q.kernel_w)
         stride = (q.stride_h, q.stride_w) if q.HasField("stride_h") else (q.stride,) * 2
         pad = (q.pad_h, q.pad_w) if q.HasField("pad_h") or q.HasField("pad_w") else (q.pad,) * 2
-    return list(pool(bottoms[0], q.pool, kernel, stride, pad, q.round_mode == 1))[: len(p.top)]
+    floor = q.round_mode == 1 or not q.ceil_mode
+    return list(pool(bottoms[0], q.pool, kernel, stride, pad, floor))[: len(p.top)]
 
 
 def to_the_mask(p, bottoms, params, diffs):
@@ -259,6 +260,7 @@ POSITIVE = np.abs(np.random.default_rng(4).normal(size=(2, 2, 6, 7))) + 0.1
 IMAGE = (2, 4, 6, 7)
 CASES = [
     CONV("dilated", _conv("num_output: 6 kernel_size: 3 dilation: 2 pad: 2"), IMAGE),
+    CONV("hole", _conv("num_output: 3 kernel_size: 3 hole: 2 pad: 1"), IMAGE),
     CONV("rectangular", _conv("num_output: 3 kernel_h: 2 kernel_w: 3 stride_h: 2 stride_w: 1"),
          IMAGE),
     CONV("pad_h_only", _conv("num_output: 3 kernel_size: 3 pad_h: 2 stride: 2"), IMAGE),
@@ -313,6 +315,8 @@ CASES = [
          gradient=to_the_mask),
     POOL("max_floor", _pool("kernel_size: 3 stride: 2 round_mode: FLOOR"), (1, 2, 6, 8)),
     POOL("max_floor_pad", _pool("kernel_size: 3 stride: 2 pad: 1 round_mode: FLOOR"), (1, 2, 6, 8)),
+    POOL("max_ceil_mode_false", _pool("kernel_size: 3 stride: 2 ceil_mode: false"), (1, 2, 6, 8)),
+    POOL("max_ceil_mode_true", _pool("kernel_size: 3 stride: 2 ceil_mode: true"), (1, 2, 6, 8)),
     POOL("max_global", _pool("global_pooling: true"), (2, 3, 4, 5), tops=2),
     POOL("max_larger_than_bottom", _pool("kernel_size: 4 stride: 2 pad: 1"), (1, 2, 3, 3)),
     POOL("ave_overhang", _pool("pool: AVE kernel_size: 3 stride: 2"), (2, 2, 6, 8)),
@@ -323,6 +327,8 @@ CASES = [
     POOL("ave_stride_over_kernel", _pool("pool: AVE kernel_size: 2 stride: 3"), (2, 2, 8, 6)),
     POOL("ave_floor", _pool("pool: AVE kernel_size: 2 stride: 2 pad: 1 round_mode: FLOOR"), (1, 2,
          5, 6)),
+    POOL("ave_ceil_mode_false", _pool("pool: AVE kernel_size: 2 stride: 2 ceil_mode: false"), (1, 2,
+         5, 7)),
     POOL("ave_global", _pool("pool: AVE global_pooling: true"), (2, 3, 3, 5)),
     POOL("stochastic_test", _pool("pool: STOCHASTIC kernel_size: 3 stride: 2"), POSITIVE),
     SPP("three_levels", "spp_param { pyramid_height: 3 }", (2, 2, 9, 8)),

@@ -1,0 +1,28 @@
+"""Layers of public forks of Caffe: their files' bottoms and settings in, the fork's own tops out.
+
+docs/fork_layers.md lists them, with the fork whose definition each follows. Importing this room
+registers them. Layers of forks that are small variations of BVLC's (Permute, Interp, ...) stand
+beside those in `torchcaffe.layers`.
+"""
+
+from torchcaffe.layers.forks import (
+    auto_crop,
+    detections,
+    normalise,
+    reorder,
+    rois,
+    sequences,
+    upsample,
+    video,
+)
+
+__all__ = [
+    "auto_crop",
+    "detections",
+    "normalise",
+    "reorder",
+    "rois",
+    "sequences",
+    "upsample",
+    "video",
+]
