@@ -63,7 +63,10 @@ def _function(layer: LayerParameter, inputs: list[Top]) -> Function:
     settings = {}
     for name in _SLIDING:
         if layer.HasField(name):
-            settings[name] = MessageToDict(getattr(layer, name), preserving_proto_field_name=True)
+            values = MessageToDict(getattr(layer, name), preserving_proto_field_name=True)
+            if "hole" in values:
+                values["dilation"] = values["hole"]
+            settings[name] = values
     if layer.HasField("crop_param"):
         settings["crop_param"] = {
             "axis": layer.crop_param.axis,

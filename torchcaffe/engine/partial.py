@@ -116,13 +116,21 @@ def without_unknown(
 
 
 def _is_known(layer: LayerParameter) -> bool:
-    """Return whether there is a class; of a Python layer that may run, its module."""
-    if layer.type != "Python" or not python_layer.are_allowed():
+    """Return whether there is a class; of a Python layer, whether its module is there.
+
+    To look for a module within a package runs the package's code, so unless that is allowed
+    only the package is looked for.
+    """
+    if layer.type != "Python":
         return layer_class(layer) is not None
+    module = layer.python_param.module
+    name = module if python_layer.are_allowed() else module.split(".")[0]
     try:
-        return importlib.util.find_spec(layer.python_param.module) is not None
-    except (ImportError, ValueError, AttributeError):
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
         return False
+    except ValueError:  # no name at all: said when the layer is built
+        return True
 
 
 def _named(names: list[str]) -> str:

@@ -76,11 +76,13 @@ def _shared(params: Params) -> dict[str, set[int]]:
 
 
 def _same_shape(own: tuple[int, ...], stored: tuple[int, ...]) -> bool:
-    """Compare shapes; legacy files pad them with ones in front."""
+    """Compare shapes; legacy files pad them with ones in front, forks' vectors behind too."""
 
     def bare(shape: tuple[int, ...]) -> tuple[int, ...]:
         while shape and shape[0] == 1:
             shape = shape[1:]
+        while len(shape) > 1 and shape[-1] == 1 and set(shape[1:]) == {1}:
+            shape = shape[:-1]
         return shape
 
     return own == stored or bare(own) == bare(stored)

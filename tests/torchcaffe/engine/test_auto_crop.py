@@ -65,6 +65,12 @@ def test_the_crop_lies_over_the_reference(net_of):
     np.testing.assert_array_equal(twin.forward(data=x)["same"], x)
 
 
+@pytest.mark.parametrize("setting", ["dilation", "hole"])
+def test_dilation_counts(net_of, setting):
+    wide = conv("wide", "data", 3, 9).replace("pad", f"{setting}: 3 pad")
+    assert offsets(net_of(INPUT + wide + layer("CROP", "c", ["wide", "data"]))) == {"c": [6]}
+
+
 def test_type_of_rcf_and_an_offset_that_is_given(net_of):
     wide = conv("wide", "data", 1, 3)
     text = INPUT + wide + layer("CROP", "c", ["wide", "data"], "crop_param { offset: 1 }")

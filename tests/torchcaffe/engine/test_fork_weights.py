@@ -147,6 +147,21 @@ def test_five_blobs_for_a_batch_norm_of_three(net_of, tmp_path):
         net.copy_from(tmp_path / "w.caffemodel")
 
 
+@pytest.mark.parametrize("dims", [(3,), (1, 3), (1, 3, 1, 1), (1, 1, 1, 3)])
+def test_blobs_of_bn_as_its_forks_have_shaped_them(load, dims):
+    blobs = [shape(*dims) + content(5, np.full(3, i, "<f4").tobytes()) for i in range(4)]
+    bn = 'layer { name: "bn" type: "BN" bottom: "data" top: "bn" bn_param { frozen: true } }'
+    net = load(INPUT + bn, stored("bn", *blobs))
+    assert [blob.data.ravel().tolist() for blob in net.params["bn"]] == [[i] * 3 for i in range(4)]
+
+
+def test_a_matrix_is_no_vector(net_of, tmp_path):
+    blobs = [shape(3, 3, 1, 1) + content(5, np.ones(9, "<f4").tobytes())] * 2
+    (tmp_path / "w.caffemodel").write_bytes(stored("fc", *blobs))
+    with pytest.raises(caffe.ShapeError, match=r"\(3, 3, 1, 1\) in .*, expected is \(3, 3\)"):
+        net_of(INPUT + fc("fc", "data")).copy_from(tmp_path / "w.caffemodel")
+
+
 # ---------------------------------------------------------------- HDF5
 
 

@@ -103,11 +103,25 @@ def test_layers_of_another_phase_do_not_count(net_of):
     assert net.outputs == ["a"] and not said
 
 
-def test_python_layers_without_their_module(net_of):
-    python = 'python_param { module: "no_such_rpn.proposal" layer: "P" }'
-    text = INPUT + layer("ReLU", "a", "data") + layer("Python", "rois", "a", more=python)
-    net, said = opened(net_of, text)
+PYTHON = 'python_param {{ module: "{}" layer: "P" }}'
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_python_layers_without_their_module(net_of, allowed):
+    more = PYTHON.format("no_such_rpn.proposal")
+    text = INPUT + layer("ReLU", "a", "data") + layer("Python", "rois", "a", more=more)
+    with caffe.python_layers_allowed(allowed):
+        net, said = opened(net_of, text)
     assert net.outputs == ["a"] and "Python (module no_such_rpn.proposal)" in said[0]
+
+
+def test_python_layers_that_are_there_run_only_if_allowed(net_of, tmp_path, monkeypatch):
+    package = tmp_path / "rpn_of_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('this code has run')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    more = PYTHON.format("rpn_of_test.proposal")
+    text = INPUT + layer("ReLU", "a", "data") + layer("Python", "rois", "a", more=more)
     with (
         caffe.python_layers_allowed(False),
         pytest.raises(caffe.DefinitionError, match="--allow-python-layers"),

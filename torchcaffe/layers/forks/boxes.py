@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,17 +38,19 @@ def decode(offsets: Tensor, priors: Tensor, variances: Tensor | None, code: int)
     return torch.cat([centre - half, centre + half], 1)
 
 
-def overlaps(box: Tensor, others: Tensor, extra: float) -> Tensor:
+def overlaps(box: np.ndarray, others: np.ndarray, extra: float) -> np.ndarray:
     """Return intersection over union of one box with others (N, 4).
 
     `extra` is 1 where both corners of a box count as pixels of it, 0 for relative boxes.
     """
-    low = torch.maximum(box[:2], others[:, :2])
-    high = torch.minimum(box[2:], others[:, 2:])
-    shared = (high - low + extra).clamp_min(0).prod(1)
-    own = (box[2:] - box[:2] + extra).clamp_min(0).prod()
-    areas = (others[:, 2:] - others[:, :2] + extra).clamp_min(0).prod(1)
-    return torch.where(shared > 0, shared / (own + areas - shared), 0.0)
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[2:], others[:, 2:])
+    shared = np.maximum(high - low + extra, 0).prod(1)
+    own = np.maximum(box[2:] - box[:2] + extra, 0).prod()
+    areas = np.maximum(others[:, 2:] - others[:, :2] + extra, 0).prod(1)
+    found = np.zeros(len(others), np.float32)
+    np.divide(shared, own + areas - shared, out=found, where=shared > 0)
+    return found
 
 
 def best_apart(
@@ -73,15 +76,17 @@ def best_apart(
     list of int
         Row numbers in `boxes`.
     """
+    rows = boxes.detach().cpu().numpy()
     kept: list[int] = []
-    worst = boxes.new_zeros(len(boxes))  # each box's greatest overlap with a kept one
-    for i in range(len(boxes)):
-        if not float(worst[i]) <= threshold:
-            continue
-        kept.append(i)
-        if len(kept) == most:
-            break
-        if eta < 1 and threshold > 0.5:
-            threshold *= eta
-        worst[i + 1 :] = torch.maximum(worst[i + 1 :], overlaps(boxes[i], boxes[i + 1 :], extra))
+    worst = np.zeros(len(rows), np.float32)  # each box's greatest overlap with a kept one
+    with np.errstate(all="ignore"):  # boxes of values that are no numbers overlap nothing
+        for i, box in enumerate(rows):
+            if worst[i] > threshold:
+                continue
+            kept.append(i)
+            if len(kept) == most:
+                break
+            if eta < 1 and threshold > 0.5:
+                threshold *= eta
+            worst[i + 1 :] = np.maximum(worst[i + 1 :], overlaps(box, rows[i + 1 :], extra))
     return kept

@@ -109,7 +109,7 @@ class DetectionOutput(_Boxes):
     def _chosen(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """Return the numbers of the boxes of one class that are kept, best first."""
         p = self.param.detection_output_param
-        at = torch.arange(len(scores))
+        at = torch.arange(len(scores), device=scores.device)
         if p.HasField("confidence_threshold"):
             at = at[scores > p.confidence_threshold]
         at = at[scores[at].argsort(descending=True, stable=True)]

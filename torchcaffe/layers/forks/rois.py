@@ -67,9 +67,6 @@ class _Regions(Layer):
                 [(i, j, ys, xs) for i, ys in enumerate(down) for j, xs in enumerate(across)],
             )
 
-    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
-        return [super().backward(top_diffs, bottoms, tops)[0], None]
-
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         return None
 
@@ -106,13 +103,29 @@ class ROIPooling(_Regions):
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         x, regions = bottoms
-        empty = x.new_zeros(x.shape[1])
-        tops = []
-        for image, windows in self._windows(x, regions, self.bins):
-            parts = [x[image, :, ys, xs].flatten(1) for _, _, ys, xs in windows]
-            tops.append(torch.stack([p.max(1).values if p.shape[1] else empty for p in parts], 1))
         shape = self._top([tuple(b.shape) for b in bottoms], x.shape[1], self.bins)
-        return [torch.stack(tops).reshape(shape) if tops else x.new_zeros(shape)]
+        top = x.new_zeros(shape)
+        # image and flat position of each maximum; -1: an empty bin
+        self._images: list[int] = []
+        self._at = torch.full(shape, -1, dtype=torch.long, device=x.device)
+        for n, (image, windows) in enumerate(self._windows(x, regions, self.bins)):
+            self._images.append(image)
+            for i, j, ys, xs in windows:
+                part = x[image, :, ys, xs]
+                if not part.shape[1] * part.shape[2]:
+                    continue
+                top[n, :, i, j], at = part.flatten(1).max(1)
+                rows = torch.div(at, part.shape[2], rounding_mode="floor") + ys.start
+                self._at[n, :, i, j] = rows * x.shape[3] + at % part.shape[2] + xs.start
+        return [top]
+
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
+        out = torch.zeros_like(bottoms[0], memory_format=torch.contiguous_format)
+        flat, at = out.flatten(2), self._at.flatten(2)
+        diffs = top_diffs[0].flatten(2) * (at >= 0)
+        for image, where, diff in zip(self._images, at.clamp_min(0), diffs, strict=True):
+            flat[image].scatter_add_(1, where, diff)
+        return [out, None]
 
 
 @layer("PSROIPooling")
@@ -146,14 +159,27 @@ class PSROIPooling(_Regions):
         index = np.arange(bins, dtype=np.float32)
         return _slices(np.floor(index * step + start), np.ceil((index + 1) * step + start), size)
 
+    def _split(self, x: Tensor) -> Tensor:
+        """Return a view with the axes image, output, row and column of the bin, map."""
+        return x.reshape(len(x), self.outputs, self.group, self.group, *x.shape[2:])
+
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         x, regions = bottoms
-        split = x.reshape(len(x), self.outputs, self.group, self.group, *x.shape[2:])
-        empty = x.new_zeros(self.outputs)
         bins = (self.group, self.group)
-        tops = []
-        for image, windows in self._windows(x, regions, bins):
-            parts = [split[image, :, i, j, ys, xs].flatten(1) for i, j, ys, xs in windows]
-            tops.append(torch.stack([p.mean(1) if p.shape[1] else empty for p in parts], 1))
-        shape = self._top([tuple(b.shape) for b in bottoms], self.outputs, bins)
-        return [torch.stack(tops).reshape(shape) if tops else x.new_zeros(shape)]
+        split = self._split(x)
+        top = x.new_zeros(self._top([tuple(b.shape) for b in bottoms], self.outputs, bins))
+        for n, (image, windows) in enumerate(self._windows(x, regions, bins)):
+            for i, j, ys, xs in windows:
+                if ys.stop > ys.start and xs.stop > xs.start:
+                    top[n, :, i, j] = split[image, :, i, j, ys, xs].mean((1, 2))
+        return [top]
+
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
+        x, regions = bottoms
+        out = torch.zeros_like(x, memory_format=torch.contiguous_format)
+        split = self._split(out)
+        for n, (image, windows) in enumerate(self._windows(x, regions, (self.group, self.group))):
+            for i, j, ys, xs in windows:
+                area = max((ys.stop - ys.start) * (xs.stop - xs.start), 1)
+                split[image, :, i, j, ys, xs] += (top_diffs[0][n, :, i, j] / area)[:, None, None]
+        return [out, None]
