@@ -2,7 +2,7 @@
 
 import sys
 
-from torchcaffe import coord_map, io, layers, net_spec, proto, regions
+from torchcaffe import as_caffe, coord_map, draw, io, layers, net_spec, proto, regions
 from torchcaffe.blobs import blob, fillers, packed
 from torchcaffe.blobs.blob import Blob
 from torchcaffe.classifier import Classifier
@@ -45,6 +45,15 @@ def layer_type_list() -> list[str]:
     return sorted(LAYERS)
 
 
+def __getattr__(name: str) -> object:
+    if name.endswith(("Solver", "_solver")) or name == "NCCL":
+        raise AttributeError(
+            f"torchcaffe has no {name}: it runs nets and trains none; train with Caffe or "
+            "PyTorch, and open the weights here"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "LAYERS",
     "RULES",
@@ -64,6 +73,7 @@ __all__ = [
     "ShapeError",
     "UnknownNameError",
     "coord_map",
+    "draw",
     "io",
     "layer",
     "layer_type_list",

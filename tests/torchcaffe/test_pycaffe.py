@@ -50,7 +50,7 @@ def inputs():
 
 def test_names(net):
     assert net.inputs == ["data", "label"]
-    assert net.outputs == ["prob", "loss"]
+    assert net.outputs == ["loss", "prob"]  # sorted, as Caffe's
     assert list(net.layer_dict) == net._layer_names
     assert [layer.type for layer in net.layers] == [
         "Input", "Convolution", "ReLU", "InnerProduct", "Split", "Softmax", "SoftmaxWithLoss",
@@ -153,7 +153,7 @@ def test_gradients_of_parameters_add_up_until_cleared(net, inputs):
     net.backward()
     held = net.params["conv"][0].diff
     np.testing.assert_allclose(held, 2 * once, rtol=1e-5, atol=1e-7)
-    assert not net.params["conv"][1].diff.any()  # lr_mult: 0
+    assert net.params["conv"][1].diff.any()  # in spite of lr_mult: 0, by force_backward
     net.clear_param_diffs()
     assert not held.any()
 

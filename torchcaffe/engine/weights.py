@@ -26,8 +26,10 @@ def is_hdf5(path: str | Path) -> bool:
 def load(params: Params, path: str | Path, *, hdf5: bool = False) -> list[str]:
     """Fill `params` from a file (HDF5 by its name, or `hdf5`); return the layers it lacks."""
     stored = _read_hdf5(path) if hdf5 or is_hdf5(path) else read_caffemodel(path)
-    names = unique_names([layer.name for layer in stored])
-    by_name = {n: layer.blobs for n, layer in zip(names, stored, strict=True) if layer.blobs}
+    by_name: dict[str, list[np.ndarray]] = {}
+    for name, layer in zip(unique_names([la.name for la in stored]), stored, strict=True):
+        if layer.blobs:  # of several entries for one layer the last counts, as in Caffe
+            by_name[name if name in params else layer.name] = layer.blobs
     wanted = [name for name, blobs in params.items() if blobs]
     missing = [name for name in wanted if name not in by_name]
     if wanted and missing == wanted:
@@ -62,16 +64,16 @@ def _check(name: str, blobs: list[Blob], stored: list[np.ndarray], path: str | P
             "prototxt and weights do not belong together"
         )
     for i, (blob, array) in enumerate(zip(blobs, stored, strict=True)):
-        if not _same_shape(blob.shape, array.shape):
+        if not _same_shape(blob.dims, array.shape):
             raise ShapeError(
                 f"layer {name!r}: parameter {i} has the shape {array.shape} in {path}, "
-                f"expected is {blob.shape}; prototxt and weights do not belong together"
+                f"expected is {blob.dims}; prototxt and weights do not belong together"
             )
 
 
 def _fill(blobs: list[Blob], stored: list[np.ndarray]) -> None:
     for blob, array in zip(blobs, stored, strict=True):
-        values = np.array(array.reshape(blob.shape), np.float32, order="C")
+        values = np.array(array.reshape(blob.dims), np.float32, order="C")
         blob.set_tensor(torch.from_numpy(values).to(blob.device))
 
 

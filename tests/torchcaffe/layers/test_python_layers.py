@@ -178,7 +178,7 @@ def test_python_layers_of_several_tops_between_others(user):
     x = np.random.RandomState(0).normal(0, 1, (4, 3, 2)).astype(np.float32)
     out = net.forward(data=x)["out"]
     np.testing.assert_allclose(out[:, 0], 2 * x.sum((1, 2)), rtol=1e-4)
-    assert net.layer_dict["two"].user.name == "two"
+    assert net.layer_dict["two"].name == "two"
     net.blobs["out"].diff[...] = 1
     np.testing.assert_allclose(net.backward()["data"], 2, rtol=1e-6)
 
