@@ -2,7 +2,7 @@
 
 import sys
 
-from torchcaffe import as_caffe, coord_map, draw, io, layers, net_spec, proto, regions
+from torchcaffe import coord_map, draw, io, layers, net_spec, proto, regions
 from torchcaffe.blobs import blob, fillers, packed
 from torchcaffe.blobs.blob import Blob
 from torchcaffe.classifier import Classifier
@@ -25,6 +25,7 @@ from torchcaffe.errors import (
     ShapeError,
     UnknownNameError,
 )
+from torchcaffe.forking import survive_forks
 from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
@@ -36,6 +37,8 @@ from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
 for _module in (blob, fillers, packed, graph, net, node, passes, weights):
     sys.modules[f"torchcaffe.{_module.__name__.rsplit('.', 1)[1]}"] = _module
 sys.modules["torchcaffe.rules"] = backward_rules
+
+survive_forks()
 
 __version__ = "1.0.0"
 

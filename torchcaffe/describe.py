@@ -86,7 +86,7 @@ def describe(net: Net) -> str:
     In-place layers and views of other blobs take none.
     """
     counted: set[int] = set()
-    rows = [HEADS]
+    rows: list[Row] = [HEADS]
     for node in net.nodes:
         if node.layer.type != "Split":
             rows += _rows(net, node, counted)

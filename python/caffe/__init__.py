@@ -1,7 +1,6 @@
 """`import caffe` gives torchcaffe: the same objects under pycaffe's names.
 
-    sys.path.insert(0, "<checkout>/python")
-    import caffe
+It is found once `<checkout>/python` is on `sys.path`.
 """
 
 import importlib
@@ -14,7 +13,7 @@ if importlib.util.find_spec("torchcaffe") is None and (_ROOT / "torchcaffe").is_
     sys.path.append(str(_ROOT))  # the checkout's, where none is installed
 
 _torchcaffe = importlib.import_module("torchcaffe")
-_torchcaffe.as_caffe.name_modules(sys.modules[__name__])
+importlib.import_module("torchcaffe.as_caffe").name_modules(sys.modules[__name__])
 
 __all__ = list(_torchcaffe.__all__)
 __version__ = _torchcaffe.__version__

@@ -10,6 +10,7 @@ carried back when the engine next needs it, like Caffe's synchronised memory.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -28,6 +29,12 @@ MAX_NET_BYTES = 16 << 30
 MAX_DERIVED = 16  # of one memory: convolutions' layouts depend on the size of the input
 
 _deriving = threading.Lock()  # nets on several threads may share their parameters
+if hasattr(os, "register_at_fork"):  # a forked process must not find it locked
+    os.register_at_fork(
+        before=_deriving.acquire,
+        after_in_parent=_deriving.release,
+        after_in_child=_deriving.release,
+    )
 
 
 def checked_shape(shape: Sequence[int], what: str) -> Shape:
