@@ -25,7 +25,8 @@ _BLOBS = {_LAYER: 7, _V1_LAYER: 6}
 _NAME = {_LAYER: 1, _V1_LAYER: 4}
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DIFFS = (6, 9)  # of a training snapshot
-_PACKED = {5: "<f4", 8: "<f8"}  # BlobProto.data and double_data
+_DOUBLES = 8
+_PACKED = {5: "<f4", _DOUBLES: "<f8"}  # BlobProto.data and double_data
 
 
 @dataclass(frozen=True)
@@ -80,28 +81,33 @@ def _fields(data: memoryview) -> Iterator[Field]:
 
 
 def _blob(data: memoryview) -> np.ndarray:
-    """Decode a BlobProto: packed floats as a view, everything else by the library."""
+    """Decode a BlobProto: packed floats as a view, everything else by the library.
+
+    Of floats and doubles the doubles count, of an old and a new shape the old one, as in Caffe.
+    """
     runs: list[np.ndarray] = []
+    doubles: list[np.ndarray] = []
     rest = bytearray()
     for field in _fields(data):
         if field.number in _PACKED and field.kind == _BYTES:
-            runs.append(np.frombuffer(field.content, _PACKED[field.number]))
+            values = np.frombuffer(field.content, _PACKED[field.number])
+            (doubles if field.number == _DOUBLES else runs).append(values)
         elif field.number not in _DIFFS:
             rest += field.whole
     proto = caffe_pb2.BlobProto.FromString(bytes(rest))
-    for loose in (proto.data, proto.double_data):
+    for loose, found in ((proto.data, runs), (proto.double_data, doubles)):
         if loose:
-            runs.append(np.array(loose, np.float32))
-    return _shaped(proto, runs)
+            found.append(np.array(loose, np.float32))
+    return _shaped(proto, doubles or runs)
 
 
 def _shaped(proto: caffe_pb2.BlobProto, runs: list[np.ndarray]) -> np.ndarray:
     flat = runs[0] if len(runs) == 1 else np.concatenate(runs) if runs else np.empty(0)
     legacy = any(proto.HasField(n) for n in ("num", "channels", "height", "width"))
-    if proto.HasField("shape"):
-        shape = tuple(proto.shape.dim)
-    elif legacy:
+    if legacy:
         shape = (proto.num, proto.channels, proto.height, proto.width)
+    elif proto.HasField("shape"):
+        shape = tuple(proto.shape.dim)
     else:
         shape = (len(flat),)
     count = 1

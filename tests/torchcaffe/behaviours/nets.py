@@ -123,7 +123,7 @@ class Looks(Double):
         pass
 
     def forward(self, bottom, top):
-        self.seen = bottom[0].data.copy()
+        self.blob = bottom[0]
 
 
 class Down(caffe.Layer):

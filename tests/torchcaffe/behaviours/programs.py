@@ -223,6 +223,51 @@ def parameters_can_be_reshaped(caffe):
     return [list(blob.shape), values(blob.data[:, 0])]
 
 
+@program
+def blobs_without_values(caffe):
+    """A blob reshaped to no axes has one value; one with an axis of 0 has none."""
+    blob, seen = ramp_blob(caffe), []
+    for shape in ((), (0, 3), (2, 0)):
+        blob.reshape(*shape)
+        seen.append([list(blob.shape), blob.count, list(blob.data.shape), list(blob.diff.shape)])
+    return seen
+
+
+@program
+def layer_and_params_share_blobs(caffe):
+    """`net.layers[i].blobs` and `net.params` are the same memory."""
+    net = build(caffe, CHAIN)
+    net.layers[1].blobs[0].data[...] = 6
+    return [numbers(net), len(net.params["ip"]), list(net.params["ip"][-1].shape)]
+
+
+@program
+def diffs_grow_and_shrink(caffe):
+    """Diffs of blobs between layers keep their first values when the net is reshaped."""
+    net = build(caffe, CHAIN)
+    net.blobs["data"].reshape(3, 2)
+    net.reshape()
+    net.blobs["ip"].diff[...] = 7
+    net.blobs["data"].reshape(1, 2)
+    net.reshape()
+    small = values(net.blobs["ip"].diff)
+    net.blobs["data"].reshape(2, 2)
+    net.reshape()
+    return [small, values(net.blobs["ip"].diff)]
+
+
+@program
+def inputs_keep_their_rows(caffe):
+    """Rows of an input come back when a smaller batch becomes the old one again."""
+    net = build(caffe, CHAIN)
+    net.blobs["data"].reshape(3, 2)
+    ramp(net)
+    for batch in (1, 3):
+        net.blobs["data"].reshape(batch, 2)
+        net.forward()
+    return values(net.blobs["data"].data)
+
+
 # ---------------------------------------------------------------- forward
 
 
@@ -539,6 +584,56 @@ def weights_stored_flat(caffe):
     return numbers(net)
 
 
+def entry(caffe, **fields):
+    """Write a weights file whose layer `ip` has these fields in its first blob."""
+    param = caffe.proto.caffe_pb2.NetParameter()
+    layer = param.layer.add(name="ip")
+    layer.blobs.add(**fields)
+    layer.blobs.add(data=[5, 6], shape={"dim": [2]})
+    with open("w.caffemodel", "wb") as file:
+        file.write(param.SerializeToString())
+    net = build(caffe, CHAIN)
+    net.copy_from("w.caffemodel")
+    return net
+
+
+@program
+def doubles_beside_floats(caffe):
+    """Of values stored as `data` and as `double_data` the doubles count."""
+    found = entry(caffe, shape={"dim": [2, 2]}, data=[1, 2, 3, 4], double_data=[5, 6, 7, 8])
+    return numbers(found)
+
+
+@program
+def old_and_new_shape(caffe):
+    """Of an old (`num`, ...) and a new shape the old one counts."""
+    shapes = {"shape": {"dim": [4, 1]}, "num": 1, "channels": 1, "height": 2, "width": 2}
+    return numbers(entry(caffe, data=[1, 2, 3, 4], **shapes))
+
+
+@program
+def hdf5_by_its_name(caffe):
+    """`copy_from` takes HDF5 by the ending .h5."""
+    net, other = build(caffe, CHAIN), build(caffe, CHAIN)
+    net.params["ip"][0].data[...] = 3
+    net.save_hdf5("w.h5")
+    other.copy_from("w.h5")
+    return numbers(other)
+
+
+@program
+def saving_a_copy_changes_nothing(caffe):
+    """`save` and `copy_from` leave data and diffs of the blobs as they are."""
+    net = build(caffe, CHAIN)
+    ramp(net)
+    net.blobs["data"].diff[...] = 4
+    net.params["ip"][0].diff[...] = 5
+    net.save("w.caffemodel")
+    net.copy_from("w.caffemodel")
+    return [values(net.blobs["data"].data), values(net.blobs["data"].diff),
+            values(net.params["ip"][0].diff)]  # fmt: skip
+
+
 @program
 def weights_are_copied_in_place(caffe):
     """`copy_from` writes into the arrays that programs hold."""
@@ -720,6 +815,50 @@ def python_keeps_what_it_wrote(caffe):
     return [before, values(net.forward()["y"])]
 
 
+@program
+def python_layer_many(caffe):
+    """Two layers of one class are two objects; layers behind them follow their shapes."""
+    with open("user_layers.py", "w", encoding="utf-8") as file:
+        file.write(USER)
+    more = (
+        'layer { name: "second" type: "Python" bottom: "y" top: "w" python_param { '
+        'module: "user_layers" layer: "Double" } }\n'
+        'layer { name: "p" type: "Power" bottom: "w" top: "p" }'
+    )
+    net = user(caffe, "Double", more)
+    net.blobs["data"].reshape(2, 1)
+    net.blobs["data"].data[...] = 3
+    net.forward()
+    mine, second = net.layer_dict["mine"], net.layer_dict["second"]
+    return [mine is second, mine.passes, second.passes, values(net.blobs["p"].data)]
+
+
+@program
+def python_blobs_are_the_nets(caffe):
+    """What `bottom` and `top` hold are the net's own blobs: arrays taken there stay live."""
+    net = user(caffe, "Looks", 'layer { name: "p" type: "Power" bottom: "data" top: "p" }',
+               tops=("data",))  # fmt: skip
+    net.forward()
+    mine = net.layer_dict["mine"]
+    net.blobs["data"].diff[...] = 4
+    return [sorted(mine.blob.shape), values(mine.blob.diff)]
+
+
+@program
+def python_loss(caffe):
+    """A Python layer with `loss_weight` is a loss: its top's diff is the weight."""
+    net = user(caffe, "Double", change=unforced_loss)
+    ramp(net)
+    loss = net._forward(0, len(net.layers) - 1)
+    return [loss, values(net.blobs["y"].diff), dict(net.blob_loss_weights)]
+
+
+def unforced_loss(text):
+    """Give the last layer a weight of 3."""
+    head, tail = text.rsplit("layer {", 1)
+    return head + "layer { loss_weight: 3 " + tail
+
+
 # ---------------------------------------------------------------- caffe.io
 
 
@@ -780,3 +919,29 @@ def arrays_and_messages(caffe):
     parts = io.blobprotovector_str_to_arraylist(io.arraylist_to_blobprotovector_str([np.ones(2)]))
     return [values(io.blobproto_to_array(blob)), values(io.blobproto_to_array(blob, True)),
             values(io.datum_to_array(datum)), datum.label, [values(p) for p in parts]]  # fmt: skip
+
+
+@program
+def crops(caffe):
+    """`oversample`: corners, centre, and the same mirrored, of images of any size."""
+    images = [np.arange(5 * 6 * 1.0).reshape(5, 6, 1), np.ones((5, 6, 1))]
+    return values(caffe.io.oversample(images, (2, 3)))
+
+
+@program
+def classified(caffe):
+    """`Classifier.predict`, by ten crops and by the centre."""
+    text = INPUT.replace("dim: 1 dim: 2", "dim: 2 dim: 3 dim: 4 dim: 4") + (
+        'layer { name: "p" type: "Pooling" bottom: "data" top: "p" '
+        "pooling_param { pool: AVE global_pooling: true } }\n"
+        'layer { name: "s" type: "Softmax" bottom: "p" top: "s" }'
+    )
+    build(caffe, text)
+    stored(caffe, ("none", ONES))
+    net = caffe.Classifier(
+        "net.prototxt", "w.caffemodel", image_dims=(6, 7), mean=np.array([0.1, 0.2, 0.3]),
+        raw_scale=3, channel_swap=(2, 1, 0), input_scale=0.5,
+    )  # fmt: skip
+    images = [np.linspace(0, 1, 9 * 8 * 3).reshape(9, 8, 3) ** 2, np.full((5, 5, 3), 0.25)]
+    return [values(net.predict(images).reshape(2, -1)),
+            values(net.predict(images, oversample=False).reshape(2, -1))]  # fmt: skip
