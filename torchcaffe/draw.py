@@ -30,7 +30,7 @@ def _quoted(text: str) -> str:
 
 
 def _window(param: Any) -> str:
-    """Say kernel, stride and pad, where the definition gives them."""
+    """Say kernel, stride and pad, where they are not the default."""
     found = []
     for field, name in (("kernel_size", "kernel"), ("stride", "stride"), ("pad", "pad")):
         short = field.removesuffix("_size")
@@ -38,7 +38,7 @@ def _window(param: Any) -> str:
         if not any(sizes):
             value = getattr(param, field)
             sizes = [value] if isinstance(value, int) else list(value)
-        if any(sizes):
+        if any(sizes) and not (field == "stride" and set(sizes) == {1}):
             found.append(f"{name} {'x'.join(map(str, sizes))}")
     return ", ".join(found)
 

@@ -104,12 +104,11 @@ def _blob(data: memoryview) -> np.ndarray:
 def _shaped(proto: caffe_pb2.BlobProto, runs: list[np.ndarray]) -> np.ndarray:
     flat = runs[0] if len(runs) == 1 else np.concatenate(runs) if runs else np.empty(0)
     legacy = any(proto.HasField(n) for n in ("num", "channels", "height", "width"))
+    shape: tuple[int, ...] = (len(flat),)
     if legacy:
         shape = (proto.num, proto.channels, proto.height, proto.width)
     elif proto.HasField("shape"):
         shape = tuple(proto.shape.dim)
-    else:
-        shape = (len(flat),)
     count = 1
     for size in shape:
         count *= size

@@ -739,6 +739,25 @@ def python_in_place(caffe):
 
 
 @program
+def python_in_place_behind_a_relu(caffe):
+    """A ReLU below goes backward by what a Python layer left in their blob, as in Caffe."""
+    relu = 'layer { name: "relu" type: "ReLU" bottom: "data" top: "c" }\n'
+    again = 'layer { name: "again" type: "ReLU" bottom: "c" top: "c" }\n'
+    mine = 'layer { name: "mine"'
+
+    def behind(text):
+        return text.replace(mine, relu + again + mine)
+
+    net = user(caffe, "Double", tops=("c",), bottoms=("c",), change=behind)
+    net.blobs["data"].data[...] = [[-3, 2]]
+    net.forward()
+    after = values(net.blobs["c"].data)
+    net.blobs["c"].diff[...] = 1
+    net.backward()
+    return [after, values(net.blobs["data"].diff), values(net.blobs["c"].diff)]
+
+
+@program
 def python_only_looks(caffe):
     """In place with nothing to do, a Python layer leaves the values as they are."""
     more = 'layer { name: "p" type: "Power" bottom: "data" top: "p" }'
