@@ -286,9 +286,12 @@ class Net(Passes, PycaffeNames):
             if other is not blob:
                 other.clear_diff()
         reached = {id(blob)}
-        for node in reversed(self.nodes[: start + 1]):
+        for i in range(start, -1, -1):
+            node = self.nodes[i]
             if any(id(top) in reached for top in node.tops):
+                self._call_hooks("before_backward", i)
                 node.backward(rule, params=False)
+                self._call_hooks("after_backward", i)
                 reached.update(map(id, node.bottoms))
 
     # ------------------------------------------------------------ parameters

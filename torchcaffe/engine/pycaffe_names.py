@@ -97,19 +97,19 @@ class PycaffeNames:
     # ------------------------------------------------------------ hooks
 
     def before_forward(self, call: Hook) -> None:
-        """Call `call(number)` before each layer of every forward pass."""
+        """Call `call(number)` before each layer of each forward pass."""
         self._add_hook("before_forward", call)
 
     def after_forward(self, call: Hook) -> None:
-        """Call `call(number)` after each layer of every forward pass."""
+        """Call `call(number)` after each layer of each forward pass."""
         self._add_hook("after_forward", call)
 
     def before_backward(self, call: Hook) -> None:
-        """Call `call(number)` before each layer of every pass back through all layers."""
+        """Call `call(number)` before each layer of each backward pass."""
         self._add_hook("before_backward", call)
 
     def after_backward(self, call: Hook) -> None:
-        """Call `call(number)` after each layer of every pass back through all layers."""
+        """Call `call(number)` after each layer of each backward pass."""
         self._add_hook("after_backward", call)
 
     def _add_hook(self, moment: str, call: Hook) -> None:

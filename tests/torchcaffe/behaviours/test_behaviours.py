@@ -17,6 +17,7 @@ import pytest
 import torchcaffe
 
 HERE = Path(__file__).parent
+DOCS = HERE.parents[2] / "docs" / "pycaffe.md"
 ANSWERS = json.loads((HERE / "answers.json").read_text(encoding="utf-8"))
 
 
@@ -65,8 +66,11 @@ def check(found, expected, where=""):
         assert found == expected, where
 
 
-def test_every_program_has_its_answer():
+def test_every_program_has_its_answer_and_its_row():
     assert list(PROGRAMS) == list(ANSWERS)
+    table = DOCS.read_text(encoding="utf-8").split("### What they see")[1].split("\n###")[0]
+    rows = [line.split("|")[2].strip() for line in table.splitlines() if line.startswith("|")]
+    assert rows[2:] == [" ".join(call.__doc__.split()) for call in PROGRAMS.values()]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
