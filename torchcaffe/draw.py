@@ -22,6 +22,7 @@ from torchcaffe.proto.caffe_pb2 import (
 
 _BLOB = 'shape=octagon, style=filled, fillcolor="#e0e0e0"'
 _LAYER = 'shape=record, style=filled, fillcolor="#6495ed"'
+_LEARNED = ("Convolution", "Deconvolution", "InnerProduct")
 _IN_PLACE = 'shape=record, style=filled, fillcolor="#90ee90"'
 
 
@@ -43,13 +44,16 @@ def _window(param: Any) -> str:
     return ", ".join(found)
 
 
-def _layer_text(layer: LayerParameter) -> str:
+def _layer_text(layer: LayerParameter, rates: bool) -> str:
     lines = [f"{layer.name} ({layer.type})"]
     if layer.type in ("Convolution", "Deconvolution"):
         lines.append(_window(layer.convolution_param))
     elif layer.type == "Pooling":
         lines.append(PoolingParameter.PoolMethod.Name(layer.pooling_param.pool))
         lines.append(_window(layer.pooling_param))
+    if rates and layer.type in _LEARNED:
+        given = [f"{param.lr_mult:g}" for param in layer.param[:2]]
+        lines.append(f"lr_mult {', '.join([*given, '1', '1'][:2])}")
     text = "\\n".join(_quoted(line)[1:-1] for line in lines if line)
     for sign in "{}<>|":  # which mean something in a record
         text = text.replace(sign, f"\\{sign}")
@@ -63,12 +67,12 @@ def _edge(layer: LayerParameter) -> str:
     return ""
 
 
-def _lines(net: NetParameter, phase: Phase | None) -> Iterator[str]:
+def _lines(net: NetParameter, phase: Phase | None, rates: bool) -> Iterator[str]:
     layers = list(net.layer) if phase is None else filter_layers(net, NetState(phase=phase))
     blobs: dict[str, None] = dict.fromkeys(net.input)
     for i, layer in enumerate(layers):
         in_place = list(layer.bottom) == list(layer.top) != []
-        yield f"layer{i} [label={_layer_text(layer)}, {_IN_PLACE if in_place else _LAYER}];"
+        yield f"layer{i} [label={_layer_text(layer, rates)}, {_IN_PLACE if in_place else _LAYER}];"
         for name in layer.bottom:
             blobs[name] = None
             yield f"{_quoted('blob ' + name)} -> layer{i};"
@@ -79,7 +83,12 @@ def _lines(net: NetParameter, phase: Phase | None) -> Iterator[str]:
         yield f"{_quoted('blob ' + name)} [label={_quoted(name)}, {_BLOB}];"
 
 
-def to_dot(caffe_net: NetParameter, rankdir: str = "LR", phase: Phase | None = None) -> str:
+def to_dot(
+    caffe_net: NetParameter,
+    rankdir: str = "LR",
+    phase: Phase | None = None,
+    display_lrm: bool = False,
+) -> str:
     """Write a net's graph in Graphviz's language.
 
     Parameters
@@ -90,6 +99,8 @@ def to_dot(caffe_net: NetParameter, rankdir: str = "LR", phase: Phase | None = N
         "LR" (from left to right), "TB" or "BT".
     phase : Phase, optional
         Draw only the layers of that phase.
+    display_lrm : bool
+        Write the learning rates of weights and bias beside each layer that has them.
 
     Returns
     -------
@@ -97,14 +108,18 @@ def to_dot(caffe_net: NetParameter, rankdir: str = "LR", phase: Phase | None = N
     """
     if rankdir not in ("LR", "TB", "BT", "RL"):
         raise ArgumentError(f"rankdir {rankdir!r} is unknown; LR, TB, BT and RL are accepted")
-    lines = "\n".join(f"    {line}" for line in _lines(caffe_net, phase))
+    lines = "\n".join(f"    {line}" for line in _lines(caffe_net, phase, display_lrm))
     return f"digraph {_quoted(caffe_net.name or 'Net')} {{\n    rankdir={rankdir};\n{lines}\n}}\n"
 
 
 def get_pydot_graph(
-    caffe_net: NetParameter, rankdir: str, label_edges: bool = True, phase: Phase | None = None
+    caffe_net: NetParameter,
+    rankdir: str,
+    label_edges: bool = True,
+    phase: Phase | None = None,
+    display_lrm: bool = False,
 ) -> Any:
-    """Return the graph as one of pydot's.
+    """Return the graph as one of pydot's; parameters are as for `to_dot`.
 
     Raises
     ------
@@ -118,7 +133,7 @@ def get_pydot_graph(
             "drawing a net needs pydot (pip install pydot) and Graphviz; a name that ends in "
             ".dot is written without them"
         ) from error
-    (graph,) = pydot.graph_from_dot_data(to_dot(caffe_net, rankdir, phase))
+    (graph,) = pydot.graph_from_dot_data(to_dot(caffe_net, rankdir, phase, display_lrm))
     if not label_edges:
         for edge in graph.get_edges():
             edge.get_attributes().pop("label", None)
@@ -126,13 +141,18 @@ def get_pydot_graph(
 
 
 def draw_net(
-    caffe_net: NetParameter, rankdir: str, ext: str = "png", phase: Phase | None = None
+    caffe_net: NetParameter,
+    rankdir: str,
+    ext: str = "png",
+    phase: Phase | None = None,
+    display_lrm: bool = False,
 ) -> bytes:
     """Return a picture of the net, in the format that `ext` names."""
     if ext == "dot":
-        return to_dot(caffe_net, rankdir, phase).encode()
+        return to_dot(caffe_net, rankdir, phase, display_lrm).encode()
+    graph = get_pydot_graph(caffe_net, rankdir, True, phase, display_lrm)
     try:
-        picture: bytes = get_pydot_graph(caffe_net, rankdir, phase=phase).create(format=ext)
+        picture: bytes = graph.create(format=ext)
     except FileNotFoundError as error:
         raise FileError(
             "drawing a net needs Graphviz (apt-get install graphviz); a name that ends in .dot "
@@ -142,11 +162,15 @@ def draw_net(
 
 
 def draw_net_to_file(
-    caffe_net: NetParameter, filename: str | Path, rankdir: str = "LR", phase: Phase | None = None
+    caffe_net: NetParameter,
+    filename: str | Path,
+    rankdir: str = "LR",
+    phase: Phase | None = None,
+    display_lrm: bool = False,
 ) -> None:
     """Write a picture of the net; the name's ending says the format (.png, .svg, .pdf, .dot)."""
     path = Path(filename)
-    picture = draw_net(caffe_net, rankdir, path.suffix.lstrip(".") or "png", phase)
+    picture = draw_net(caffe_net, rankdir, path.suffix.lstrip(".") or "png", phase, display_lrm)
     try:
         path.write_bytes(picture)
     except OSError as error:

@@ -44,6 +44,13 @@ def test_the_layers_of_a_phase(param):
     assert "ip (InnerProduct)" not in draw.to_dot(param, phase=caffe.TEST)
 
 
+def test_learning_rates(param):
+    param.layer[0].param.add(lr_mult=0.5)
+    text = draw.to_dot(param, display_lrm=True)
+    assert "\\nlr_mult 0.5, 1" in text and text.count("lr_mult") == 2
+    assert "lr_mult" not in draw.to_dot(param)
+
+
 def test_a_dot_file_needs_nothing(param, tmp_path):
     draw.draw_net_to_file(param, str(tmp_path / "net.dot"))
     assert (tmp_path / "net.dot").read_text(encoding="utf-8") == draw.to_dot(param)
