@@ -878,6 +878,62 @@ def unforced_loss(text):
     return head + "layer { loss_weight: 3 " + tail
 
 
+# ---------------------------------------------------------------- programs' ways
+
+
+@program
+def net_surgery(caffe):
+    """Net surgery: `params[...].data.flat = ...` turns an InnerProduct into a Convolution."""
+    text = INPUT.replace("dim: 1 dim: 2", "dim: 1 dim: 2 dim: 2 dim: 2")
+    whole = build(
+        caffe, text + 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" '
+        "inner_product_param { num_output: 3 } }",
+    )  # fmt: skip
+    for i, blob in enumerate(whole.params["fc"]):
+        blob.data.flat = np.arange(blob.count) - i
+    sliding = build(
+        caffe, text.replace("dim: 2 dim: 2 }", "dim: 3 dim: 2 }")
+        + 'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" '
+        "convolution_param { num_output: 3 kernel_size: 2 } }",
+    )  # fmt: skip
+    for own, theirs in zip(sliding.params["conv"], whole.params["fc"]):  # noqa: B905 - Python 3.9
+        own.data.flat = theirs.data.flat
+    ramp(sliding)
+    return values(sliding.forward()["conv"])
+
+
+@program
+def steps_uphill(caffe):
+    """A step of gradient ascent (DeepDream): `diff[:] = data`, `backward(start=...)`."""
+    net = build(caffe, DIAMOND)
+    source, target = net.blobs["data"], net.blobs["right"]
+    ramp(net)
+    for _ in range(3):
+        net.forward(end="ip")
+        target.diff[:] = target.data
+        net.backward(start="ip")
+        gradient = source.diff[0]
+        source.data[:] += 1.5 / np.abs(gradient).mean() * gradient
+    return values(source.data)
+
+
+@program
+def pictures_of_any_size(caffe):
+    """Each picture in its own size: `blobs["data"].reshape(*x.shape)`, `forward(data=x)`."""
+    net = build(
+        caffe, INPUT.replace("dim: 1 dim: 2", "dim: 1 dim: 1 dim: 4 dim: 4")
+        + 'layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" '
+        "pooling_param { kernel_size: 3 stride: 2 } }",
+    )  # fmt: skip
+    seen = []
+    for height, width in ((5, 7), (3, 4), (6, 6)):
+        x = np.arange(height * width).reshape(1, 1, height, width)
+        net.blobs["data"].reshape(*x.shape)
+        out = net.forward(data=x.astype(np.float32, copy=False))
+        seen.append([list(net.blobs["pool"].shape), values(out["pool"])])
+    return seen
+
+
 # ---------------------------------------------------------------- caffe.io
 
 
