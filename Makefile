@@ -84,5 +84,6 @@ format: $(VENV)/test.stamp
 
 # build/training, hours of checkpoints, stays.
 clean:
+	rm -rf *.egg-info python/*.egg-info build/lib build/bdist.* python/build
 	rm -rf $(VENV) $(TOUR) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 import sys
 
 import torchcaffe.openmp  # noqa: F401 - before all that imports torch
-from torchcaffe import coord_map, io, layers, net_spec, proto, regions
+from torchcaffe import coord_map, draw, io, layers, net_spec, proto, regions
 from torchcaffe.blobs import blob, fillers, packed
 from torchcaffe.blobs.blob import Blob
 from torchcaffe.classifier import Classifier
@@ -26,6 +26,7 @@ from torchcaffe.errors import (
     ShapeError,
     UnknownNameError,
 )
+from torchcaffe.forking import survive_forks
 from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
@@ -38,12 +39,23 @@ for _module in (blob, fillers, packed, graph, net, node, passes, weights):
     sys.modules[f"torchcaffe.{_module.__name__.rsplit('.', 1)[1]}"] = _module
 sys.modules["torchcaffe.rules"] = backward_rules
 
+survive_forks()
+
 __version__ = "1.0.0"
 
 
 def layer_type_list() -> list[str]:
     """Return the names of all known layer types."""
     return sorted(LAYERS)
+
+
+def __getattr__(name: str) -> object:
+    if name.endswith(("Solver", "_solver")) or name == "NCCL":
+        raise AttributeError(
+            f"torchcaffe has no {name}: it runs nets and trains none; train with Caffe or "
+            "PyTorch, and open the weights here"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
@@ -65,6 +77,7 @@ __all__ = [
     "ShapeError",
     "UnknownNameError",
     "coord_map",
+    "draw",
     "io",
     "layer",
     "layer_type_list",

@@ -26,12 +26,20 @@ class ArgumentError(CaffeError, ValueError):
     """An argument of a call does not fit the net."""
 
 
+class KindError(CaffeError, TypeError):
+    """An argument is of another kind than the call takes."""
+
+
 class LayerError(CaffeError, RuntimeError):
     """A layer could not compute: out of memory, or sizes that its operator refuses."""
 
 
-class UnknownNameError(CaffeError, KeyError):
-    """A layer or blob of that name does not exist."""
+class UnknownNameError(CaffeError, KeyError, ValueError):
+    """A layer or blob of that name does not exist.
+
+    pycaffe looks blobs up in a dictionary (KeyError) and `start` and `end` in a list
+    (ValueError).
+    """
 
     def __str__(self) -> str:
         """Return the sentence (KeyError would quote it)."""

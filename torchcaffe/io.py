@@ -167,7 +167,7 @@ def resize_image(
     if high <= low:
         return np.full((*tuple(new_dims), im.shape[-1]), low, np.float32)
     unit = (im - low) / (high - low)  # skimage accepts 0 to 1 only
-    out = resize(unit, new_dims, order=interp_order, mode="constant", anti_aliasing=False)
+    out = resize(unit, new_dims, order=interp_order, mode="constant")
     return np.asarray(out * (high - low) + low, np.float32)
 
 
@@ -226,10 +226,10 @@ class Transformer:
         """Bring an image (H, W, K) to the input's form.
 
         In this order: resize, transpose (to C, H, W), swap channels (to BGR), raw scale
-        (to 0..255), subtract the mean, input scale.
+        (to 0..255), subtract the mean, input scale. The result is float32.
         """
         self._check(in_)
-        out = data.astype(np.float32, copy=False)
+        out = np.asarray(data, np.float32)
         size = self.inputs[in_][2:]
         if out.shape[:2] != size:
             out = resize_image(out, size)
@@ -243,7 +243,7 @@ class Transformer:
             out = out - self.mean[in_]
         if in_ in self.input_scale:
             out = out * self.input_scale[in_]
-        return out
+        return np.asarray(out, np.float32)  # whatever the mean and the scales are
 
     def deprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
         """Undo `preprocess` (except the resizing): from the input's form to an image."""
@@ -259,7 +259,7 @@ class Transformer:
             out = out[np.argsort(self.channel_swap[in_]), :, :]
         if in_ in self.transpose:
             out = out.transpose(np.argsort(self.transpose[in_]))
-        return out
+        return np.asarray(out, data.dtype) if data.dtype.kind == "f" else out
 
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:
         """Set the order of the image's axes, (2, 0, 1) for (H, W, K) images."""
@@ -287,19 +287,19 @@ class Transformer:
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: np.ndarray) -> None:
-        """Set the mean: one value a channel (C,), or an image (C, H, W) of the input's size."""
+        """Set the mean: one value a channel (C,), or an image (C, H, W).
+
+        An image of another size is resized to the input's, as Caffe 1.0 does.
+        """
         self._check(in_)
         channels, *size = self.inputs[in_][1:]
+        image = mean[np.newaxis] if mean.ndim == 2 else mean
+        if mean.ndim not in (1, 2, 3) or image.shape[0] not in (1, channels):
+            raise ShapeError(f"the mean has the shape {mean.shape}, the input {(channels, *size)}")
         if mean.ndim == 1:
-            if mean.shape[0] not in (1, channels):
-                raise ShapeError(f"the mean has {mean.shape[0]} channels, the input {channels}")
             mean = mean[:, np.newaxis, np.newaxis]
-        else:
-            shape = (1, *mean.shape) if mean.ndim == 2 else mean.shape
-            if len(shape) != 3 or tuple(shape) != (channels, *size):
-                raise ShapeError(
-                    f"the mean has the shape {mean.shape}, the input {(channels, *size)}"
-                )
+        elif image.shape[1:] != tuple(size):
+            mean = resize_image(image.transpose(1, 2, 0), size).transpose(2, 0, 1)
         self.mean[in_] = mean
 
     def set_input_scale(self, in_: str, scale: float) -> None:

@@ -109,14 +109,15 @@ def _down(
 
 def _walk(net: Net, start: int, first: dict[str, _Reach], axis: int, target: str | None) -> None:
     """Carry what is seen, in `first`, down from layer `start` to the sources or to `target`."""
-    for name, layer in reversed(list(net.layer_dict.items())[: start + 1]):
+    for node in reversed(net.nodes[: start + 1]):
+        layer, name = node.layer, node.layer.name
         tops, bottoms = net.top_names[name], net.bottom_names[name]
         if target in tops and target not in bottoms:
             return
         if not bottoms:
             continue
-        seen = [(i, net.blobs[t].shape, first.pop(t)) for i, t in enumerate(tops) if t in first]
-        shapes = [net.blobs[b].shape for b in bottoms]
+        seen = [(i, net.blobs[t].dims, first.pop(t)) for i, t in enumerate(tops) if t in first]
+        shapes = [net.blobs[b].dims for b in bottoms]
         for j, bottom in enumerate(bottoms):
             for i, shape, reach in seen:
                 if layer.connects(i, j):
@@ -193,7 +194,7 @@ def receptive_field(
     """
     if input is not None and input not in net.blobs:
         raise unknown_name("blob", input, net.blobs)
-    shape = net.blobs[_place(net, layer)[1]].shape
+    shape = net.blobs[_place(net, layer)[1]].dims
     for name, value, axis in (("row", row, ROWS), ("column", column, COLUMNS)):
         if not 0 <= value < _size(shape, axis):
             raise ArgumentError(
@@ -216,7 +217,7 @@ def field_size(net: Net, layer: str, input: str | None = None) -> tuple[int, int
     Parameters are as for `receptive_field`. Above a Deconvolution or Interp layer, units
     differ in the size of their fields; elsewhere all have one size.
     """
-    shape = net.blobs[_place(net, layer)[1]].shape
+    shape = net.blobs[_place(net, layer)[1]].dims
     source = input or _source(net, layer)
     sizes = [0, 0]
     for axis in (ROWS, COLUMNS):

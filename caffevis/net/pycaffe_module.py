@@ -69,7 +69,8 @@ def _check(module: ModuleType, folder: Path) -> None:
     if file is None or folder not in Path(file).absolute().parents:
         raise NoPycaffeError(f"{folder / 'caffe'} is no package, or another was imported before")
     missing = [name for name in _OF_MODULE if not hasattr(module, name)]
-    if not missing:
+    bundled = not missing and module.Net.__module__.startswith("torchcaffe.")
+    if not missing and not bundled:  # a checkout's python/caffe has them in its nets
         missing = [f"Net.{name}" for name in _OF_NET if not hasattr(module.Net, name)]
     if missing:
         raise NoPycaffeError(f"{folder / 'caffe'} has no {missing[0]} (too old, or no pycaffe)")

@@ -47,7 +47,8 @@ def count_lanes(net: caffe.Net, threads: int) -> int:
     """
     if caffe.device.current().type != "cpu":
         return 1
-    if any(layer.type in _IN_ORDER or _is_foreign(layer) for layer in net.layers):
+    layers = [node.layer for node in net.nodes]
+    if any(layer.type in _IN_ORDER or _is_foreign(layer) for layer in layers):
         return 1
     room = MAX_BYTES // max(1, 4 * sum(blob.count for blob in net.blobs.values()))
     most = max(1, min(threads, MAX_LANES, room))

@@ -85,7 +85,7 @@ def set_batch(net: caffe.Net, size: int) -> None:
 
 
 def _shapes(net: caffe.Net) -> dict[str, Shape]:
-    return {name: blob.shape for name, blob in net.blobs.items()}
+    return {name: blob.dims for name, blob in net.blobs.items()}
 
 
 def _group_size(net: caffe.Net) -> int:

@@ -139,12 +139,12 @@ class Crops:
         names = list(self._net.layer_dict)
         for i in part.layers:
             name = names[i]
-            if self._net.layers[i].is_input:
+            if self._net.nodes[i].layer.is_input:
                 continue
             bottoms, tops = self._net.bottom_names[name], self._net.top_names[name]
             if len(bottoms) != 1 or len(tops) != 1:
                 return False
-            shape = self._net.blobs[bottoms[0]].shape
+            shape = self._net.blobs[bottoms[0]].dims
             if len(shape) != 4 or not self._slides(i, shape):
                 return False
             if i <= part.starts[layer]:
@@ -154,7 +154,7 @@ class Crops:
         return True
 
     def _slides(self, index: int, shape: tuple[int, ...]) -> bool:
-        layer = self._net.layers[index]
+        layer = self._net.nodes[index].layer
         if layer.type in ("Convolution", "Pooling"):
             return True
         return all(layer.field((3, 3), axis, 0, [shape]) == (3, 3) for axis in (0, 1))

@@ -113,7 +113,7 @@ class Section:
     def __init__(
         self, net: caffe.Net, part: Part, size: tuple[int, int], *, padded: bool = True
     ) -> None:
-        layers = net.layers
+        layers = [node.layer for node in net.nodes]
         param = NetParameter(name=net.name)
         for i in part.layers:
             copy = param.layer.add()

@@ -87,6 +87,15 @@ def test_a_field_of_the_deconv_branch_works_on_stock_caffe(shot, bvlc):
     assert np.array_equal(theirs, shot(keys, None, "ignores")[0])
 
 
+@pytest.mark.parametrize("keys", ["deconv", "guided"])
+def test_the_checkouts_own_caffe_is_the_bundled_engine(shot, keys):
+    ours = Path(torchcaffe.__file__).parents[1]
+    theirs, printed = shot(KEYS[keys], ours)
+    assert printed == ""
+    assert sys.modules["caffe"].Net is torchcaffe.Net
+    assert np.array_equal(theirs, shot(KEYS[keys], None)[0])
+
+
 def test_a_root_without_a_caffe_is_one_note_and_the_bundled_engine(shot, tmp_path):
     picture, printed = shot("o", tmp_path / "nowhere")
     assert printed.count("\n") == 1

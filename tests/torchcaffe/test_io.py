@@ -161,7 +161,7 @@ def test_preprocess_resizes_first_and_leaves_the_image():
         ("set_transpose", (1, 0)),
         ("set_channel_swap", (1, 0)),
         ("set_mean", np.zeros(2)),
-        ("set_mean", np.zeros((3, 9, 11))),
+        ("set_mean", np.zeros((2, 9, 12))),
         ("set_mean", np.zeros((1, 1, 3, 9))),
     ],
 )

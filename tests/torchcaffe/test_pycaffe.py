@@ -50,7 +50,7 @@ def inputs():
 
 def test_names(net):
     assert net.inputs == ["data", "label"]
-    assert net.outputs == ["prob", "loss"]
+    assert net.outputs == ["loss", "prob"]  # sorted, as Caffe's
     assert list(net.layer_dict) == net._layer_names
     assert [layer.type for layer in net.layers] == [
         "Input", "Convolution", "ReLU", "InnerProduct", "Split", "Softmax", "SoftmaxWithLoss",
@@ -153,7 +153,7 @@ def test_gradients_of_parameters_add_up_until_cleared(net, inputs):
     net.backward()
     held = net.params["conv"][0].diff
     np.testing.assert_allclose(held, 2 * once, rtol=1e-5, atol=1e-7)
-    assert not net.params["conv"][1].diff.any()  # lr_mult: 0
+    assert net.params["conv"][1].diff.any()  # in spite of lr_mult: 0, by force_backward
     net.clear_param_diffs()
     assert not held.any()
 
@@ -237,6 +237,76 @@ def test_memory_outlives_the_net(net, inputs):
     assert held.sum() == pytest.approx(3, rel=1e-5)
 
 
+# ---------------------------------------------------------------- names, shapes, forks
+
+
+def test_an_unknown_name_lists_near_ones(net):
+    with pytest.raises(KeyError, match="no blob 'conv1' in this net; did you mean conv?"):
+        net.blobs["conv1"]
+    with pytest.raises(KeyError, match="no layer with parameters 'relu'"):
+        net.params["relu"]
+    with pytest.raises(KeyError, match="no layer 'Prob' in this net; did you mean prob?"):
+        net.layer_dict["Prob"]
+    with pytest.raises(KeyError, match="no layer"):
+        net.top_names["x"]
+    assert "conv1" not in net.blobs and net.blobs.get("conv1") is None
+    assert type(net.blobs.copy()) is OrderedDict
+
+
+def test_nets_and_blobs_say_what_they_are(net):
+    assert repr(net) == (
+        "<torchcaffe.Net 'small': 7 layers, TEST, data (3, 2, 6, 5), label (3,) -> "
+        "loss (), prob (3, 7)>"
+    )
+    assert repr(net.blobs["conv"]) == (
+        "<torchcaffe.Blob: 3 x 4 x 4 x 3 (144 values of float32), nothing in it yet>"
+    )
+    net.forward(data=np.zeros((3, 2, 6, 5)), label=np.zeros(3))
+    assert repr(net.blobs["conv"]) == "<torchcaffe.Blob: 3 x 4 x 4 x 3 (144 values of float32)>"
+    assert repr(net.blobs["loss"]) == "<torchcaffe.Blob: one number (1 values of float32)>"
+
+
+def test_a_shape_is_a_list_that_equals_a_tuple(net):
+    blob = net.blobs["data"]
+    shape = blob.shape
+    assert isinstance(shape, list) and shape == (3, 2, 6, 5) == shape and shape == [3, 2, 6, 5]
+    assert shape != (3, 2, 6) and shape != [1] and blob.data.shape == shape
+    assert shape[2:] == (6, 5) and shape[1:] + (1,) == (2, 6, 5, 1) and (9,) + shape[3:] == (9, 5)
+    assert repr(shape) == "(3, 2, 6, 5)" and shape != "3265" and shape is not None
+    shape[0] = 1
+    shape.append(4)
+    assert shape == (1, 2, 6, 5, 4) and blob.shape == (3, 2, 6, 5)
+    blob.reshape(*shape[:4])
+    assert blob.data.shape == (1, 2, 6, 5)
+    with pytest.raises(TypeError, match=r"whole numbers one by one.*not \(1, 2\)"):
+        blob.reshape((1, 2))
+    with pytest.raises(TypeError, match="not 1, 2.5"):
+        blob.reshape(1, 2.5)
+
+
+@pytest.mark.parametrize(
+    "name, rule", [("Zeiler & Fergus", "deconv"), ("Guided Backprop", "guided")]
+)
+def test_deconv_type_of_another_fork(net, inputs, name, rule):
+    net.forward(**inputs)
+    diff = np.random.RandomState(5).normal(0, 1, net.blobs["conv"].shape)
+    call = getattr(net, f"{rule}_from_layer")
+    expected = call("relu", diff, zero_higher=True)["data"].copy()
+    found = net.deconv_from_layer("relu", diff, zero_higher=True, deconv_type=name)["data"]
+    np.testing.assert_array_equal(found, expected)
+    net.blobs["conv"].diff[...] = diff
+    found = net.deconv(start="relu", deconv_type=name)["data"]
+    np.testing.assert_array_equal(found, expected)
+    net.blobs["conv"].diff[...] = diff
+    net._deconv(2, 0, name)
+    np.testing.assert_array_equal(net.blobs["data"].diff, expected)
+
+
+def test_an_unknown_deconv_type_is_one_sentence(net):
+    with pytest.raises(ValueError, match="'zf' is unknown; known are 'Zeiler & Fergus', 'Guided"):
+        net.deconv_from_layer("relu", np.zeros(net.blobs["conv"].shape), deconv_type="zf")
+
+
 # ---------------------------------------------------------------- files
 
 
@@ -296,6 +366,24 @@ def test_layers_without_weights_keep_theirs_and_warn_once(net, tmp_path):
         )
     assert ["ip_new" in str(w.message) for w in caught] == [True]
     np.testing.assert_array_equal(other.params["conv"][0].data, net.params["conv"][0].data)
+
+
+def test_entries_of_one_name_go_to_layers_of_one_name(net, tmp_path):
+    text = NET.replace('name: "ip"', 'name: "conv"')
+    path = write(tmp_path, text, "twins.prototxt")
+    with pytest.warns(UserWarning, match="'conv_2' here"):
+        twins = caffe.Net(path, caffe.TEST)
+    twins.params["conv_2"][1].data[...] = 9
+    twins.save(tmp_path / "twins.caffemodel")
+    message = caffe.proto.caffe_pb2.NetParameter.FromString(
+        (tmp_path / "twins.caffemodel").read_bytes()
+    )
+    for layer in message.layer:
+        layer.name = layer.name.replace("conv_2", "conv")
+    (tmp_path / "twins.caffemodel").write_bytes(message.SerializeToString())
+    with pytest.warns(UserWarning):
+        again = caffe.Net(path, caffe.TEST, weights=tmp_path / "twins.caffemodel")
+    exactly_equal(twins, again)
 
 
 def test_wrong_files_raise(net, tmp_path):

@@ -10,16 +10,18 @@ carried back when the engine next needs it, like Caffe's synchronised memory.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from torchcaffe import device
-from torchcaffe.errors import ShapeError
+from torchcaffe.errors import KindError, ShapeError
 
 Shape = tuple[int, ...]
 MAX_BLOB_BYTES = 4 << 30
@@ -27,6 +29,12 @@ MAX_NET_BYTES = 16 << 30
 MAX_DERIVED = 16  # of one memory: convolutions' layouts depend on the size of the input
 
 _deriving = threading.Lock()  # nets on several threads may share their parameters
+if hasattr(os, "register_at_fork"):  # a forked process must not find it locked
+    os.register_at_fork(
+        before=_deriving.acquire,
+        after_in_parent=_deriving.release,
+        after_in_child=_deriving.release,
+    )
 
 
 def checked_shape(shape: Sequence[int], what: str) -> Shape:
@@ -55,8 +63,8 @@ class Memory:
     """One tensor that may be shared by blobs, with the NumPy arrays given out of it."""
 
     __slots__ = (
-        "_derived", "_derived_from", "_given", "_host", "_make", "_tensor", "is_viewed", "shape",
-        "version",
+        "_derived", "_derived_from", "_given", "_host", "_make", "_room", "_tensor", "_whole",
+        "is_viewed", "shape", "version",
     )  # fmt: skip
 
     def __init__(self, shape: Shape, make: Callable[[Shape], Tensor] | None = None) -> None:
@@ -65,6 +73,8 @@ class Memory:
         self.is_viewed = False  # another memory is a view of this one's tensor, or the reverse
         self._tensor: Tensor | None = None
         self._make = make
+        self._room = math.prod(shape)  # the most values that were ever here
+        self._whole: Tensor | None = None  # flat, of which the tensor is the beginning
         self._given: weakref.ref[np.ndarray] | None = None
         self._host: np.ndarray | None = None
         self._derived: dict[Hashable, Tensor] = {}
@@ -113,7 +123,26 @@ class Memory:
             self._tensor.copy_(value)
         else:
             self._tensor, self._given = value, None
-        self._make, self._host = None, None
+        self._make, self._host, self._whole = None, None, None
+
+    def resized(self, shape: Shape) -> Memory:
+        """Return this memory in another shape, as Caffe's reshape leaves it.
+
+        Its first values stay, and come back where it grows again; where it becomes larger
+        than it ever was it is zeros.
+        """
+        new, count = Memory(shape), math.prod(shape)
+        if count > self._room:
+            return new
+        new._room = self._room
+        if self.is_untouched():
+            return new
+        flat = self.tensor().reshape(-1) if self._whole is None else self._whole
+        if flat.numel() < count:
+            flat = torch.cat([flat, flat.new_zeros(count - flat.numel())])
+        new._whole, new._tensor = flat, flat[:count].view(shape)
+        new.is_viewed = self.is_viewed or self.is_held()
+        return new
 
     def array(self) -> np.ndarray:
         """Return the content as a writable, C-contiguous float32 array."""
@@ -129,6 +158,31 @@ class Memory:
             whole = tensor.detach().numpy()
             self._given = weakref.ref(whole)
         return whole.view()  # a view, as every slice of it, keeps `whole` alive
+
+
+class ShapeList(list[int]):
+    """A blob's shape as programs see it: a list of their own that also equals a tuple."""
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == (list(other) if isinstance(other, tuple) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # as a list's
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return ShapeList(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Any:
+        return ShapeList([*self, *other])
+
+    def __radd__(self, other: Iterable[int]) -> ShapeList:
+        return ShapeList([*other, *self])
 
 
 class Blob:
@@ -160,19 +214,19 @@ class Blob:
         return self._diff.array()
 
     @property
-    def shape(self) -> Shape:
-        """The sizes of all axes."""
-        return self._data.shape
+    def shape(self) -> ShapeList:
+        """The sizes of all axes, in a list of the caller's own (`reshape` changes the blob)."""
+        return ShapeList(self._data.shape)
 
     @property
     def count(self) -> int:
         """The number of values."""
-        return math.prod(self.shape)
+        return math.prod(self.dims)
 
     def _legacy(self, axis: int) -> int:
-        if len(self.shape) > 4:
-            raise ShapeError(f"a blob of {len(self.shape)} axes has no num/channels/height/width")
-        return self.shape[axis] if axis < len(self.shape) else 1
+        if len(self.dims) > 4:
+            raise ShapeError(f"a blob of {len(self.dims)} axes has no num/channels/height/width")
+        return self.dims[axis] if axis < len(self.dims) else 1
 
     num = property(lambda self: self._legacy(0), doc="The size of axis 0.")
     channels = property(lambda self: self._legacy(1), doc="The size of axis 1.")
@@ -180,17 +234,28 @@ class Blob:
     width = property(lambda self: self._legacy(3), doc="The size of axis 3.")
 
     def reshape(self, *shape: int) -> None:
-        """Change the shape; values are kept where the count stays the same."""
+        """Change the shape; the first values of data and diff are kept (see `Memory.resized`)."""
+        if not all(hasattr(size, "__index__") for size in shape):
+            raise KindError(
+                "blob.reshape takes whole numbers one by one, as in blob.reshape(1, 3, 227, 227), "
+                f"not {', '.join(map(repr, shape))}"
+            )
         dims = checked_shape(shape, "a blob")
-        if dims == self.shape:
-            return
-        same = math.prod(dims) == self.count and not self._data.is_untouched()
-        old = self._data.tensor() if same else None
-        self._data, self._diff = Memory(dims), Memory(dims)
-        if old is not None:
-            self._data.put(old.reshape(dims))
+        if dims != self.dims:
+            self._data, self._diff = self._data.resized(dims), self._diff.resized(dims)
+
+    def __repr__(self) -> str:
+        """Say the shape and whether anything was written yet."""
+        sizes = " x ".join(map(str, self.dims)) or "one number"
+        empty = ", nothing in it yet" if self._data.is_untouched() else ""
+        return f"<torchcaffe.Blob: {sizes} ({self.count} values of float32){empty}>"
 
     # ------------------------------------------------------------ for the engine
+
+    @property
+    def dims(self) -> Shape:
+        """The sizes of all axes, as a tuple."""
+        return self._data.shape
 
     @property
     def memory(self) -> Memory:
@@ -222,24 +287,24 @@ class Blob:
 
     def set_tensor(self, value: Tensor) -> None:
         """Take a pass's output; a new shape is taken over."""
-        if tuple(value.shape) != self.shape:
+        if tuple(value.shape) != self.dims:
             self._data, self._diff = Memory(tuple(value.shape)), Memory(tuple(value.shape))
         self._data.put(value)
 
     def set_diff(self, value: Tensor) -> None:
         """Take a diff of the data's shape."""
-        self._diff.put(value if tuple(value.shape) == self.shape else value.reshape(self.shape))
+        self._diff.put(value if tuple(value.shape) == self.dims else value.reshape(self.dims))
 
     def fill_diff(self, value: float) -> None:
         """Take one value for the whole diff; no memory is used until it is asked for."""
-        self._diff = Memory(self.shape, lambda dims: torch.full(dims, value))
+        self._diff = Memory(self.dims, lambda dims: torch.full(dims, value))
 
     def clear_diff(self) -> None:
         """Set the diff to zero."""
         if self._diff.is_held():
             self._diff.tensor().zero_()
         else:
-            self._diff = Memory(self.shape)
+            self._diff = Memory(self.dims)
 
     def add_to_diff(self, value: Tensor) -> None:
         """Accumulate, as Caffe does with the diffs of parameters."""
@@ -253,6 +318,6 @@ class Blob:
 
     def share_data(self, other: Blob) -> None:
         """Use the other blob's data from now on (the diff stays its own)."""
-        if self.shape != other.shape:
-            self._diff = Memory(other.shape)
+        if self.dims != other.dims:
+            self._diff = self._diff.resized(other.dims)
         self._data = other._data

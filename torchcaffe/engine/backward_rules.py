@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from torchcaffe.errors import ArgumentError
 from torchcaffe.layers.base import Diffs, Layer
 
 RULES: dict[str, Rule] = {}
@@ -74,3 +75,15 @@ class Guided(Rule):
 
 
 BACKPROP, DECONV, GUIDED = RULES["backprop"], RULES["deconv"], RULES["guided"]
+# arikpoz's fork of the toolbox chooses the rule of a deconv call by these names.
+ZEILER_FERGUS = "Zeiler & Fergus"
+DECONV_TYPES = {ZEILER_FERGUS: DECONV, "Guided Backprop": GUIDED}
+
+
+def deconv_rule(deconv_type: str) -> Rule:
+    """Return the rule of that name in arikpoz's fork."""
+    rule = DECONV_TYPES.get(deconv_type)
+    if rule is None:
+        known = ", ".join(map(repr, DECONV_TYPES))
+        raise ArgumentError(f"deconv_type {deconv_type!r} is unknown; known are {known}")
+    return rule

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from torchcaffe.blobs.blob import Blob, check_total
+from torchcaffe.blobs.blob import Blob
 from torchcaffe.engine import weights as weight_files
-from torchcaffe.engine.auto_crop import with_crop_offsets
 from torchcaffe.engine.backward_rules import BACKPROP, Rule
-from torchcaffe.engine.graph import AUTOMATIC, filter_layers, insert_splits
-from torchcaffe.engine.node import Node, explained
+from torchcaffe.engine.building import Building
 from torchcaffe.engine.partial import build_known
 from torchcaffe.engine.passes import Passes
+from torchcaffe.engine.pycaffe_names import PycaffeNames
 from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeError, unknown_name
-from torchcaffe.layers import Layer, create
-from torchcaffe.layers.python_layer import python_layers_allowed
+from torchcaffe.layers import Layer
+from torchcaffe.layers.python_layer import PythonLayer, python_layers_allowed
 from torchcaffe.proto.caffe_pb2 import (
     TEST,
     TRAIN,
     LayerParameter,
     NetParameter,
     NetState,
-    ParamSpec,
     Phase,
 )
 from torchcaffe.proto.text import read_text
@@ -36,7 +33,7 @@ from torchcaffe.proto.upgrade import upgrade
 NO_GRAD = torch.no_grad()
 
 
-class Net(Passes):
+class Net(Building, Passes, PycaffeNames):
     """A Caffe net with pycaffe's interface.
 
     Net(prototxt, phase), Net(prototxt, weights, phase) or
@@ -55,17 +52,17 @@ class Net(Passes):
     params : OrderedDict of str to list of Blob
         The parameters of the layers that have any.
     layers : list of Layer
-        Every layer, `type` and `blobs` at each; `layer_dict` is the same by name.
+        Every layer, `type` and `blobs` at each; `layer_dict` is the same by name. A Python
+        layer's is the user's own object.
+    nodes : list of Node
+        Every layer as the engine knows it, with its bottom and top blobs.
     inputs, outputs : list of str
-        Names of the blobs that come from Input layers, and of those nobody uses.
+        Names of the blobs that come from Input layers, and, sorted, of those nobody uses.
     blob_loss_weights : OrderedDict of str to float
         What each blob counts in the loss.
     left_out : dict of str to str
         Names and types of the layers that `leave_out_unknown` left out.
     """
-
-    left_out: dict[str, str]
-    _building: LayerParameter  # how far building has come
 
     def __init__(
         self,
@@ -122,132 +119,16 @@ class Net(Passes):
             for blob in blobs:
                 blob.memory.tensor()  # fillers draw now, not on both threads at once
         for name in net.inputs:
-            net.blobs[name].reshape(*self.blobs[name].shape)
+            net.blobs[name].reshape(*self.blobs[name].dims)
         net.reshape()
         return net
-
-    def _build(self, param: NetParameter, state: NetState) -> None:
-        self._definition, self._state = param, state
-        self.left_out, self._building = {}, LayerParameter()
-        self.name = param.name
-        self.phase = state.phase
-        self.blobs: OrderedDict[str, Blob] = OrderedDict()
-        self.layer_dict: OrderedDict[str, Layer] = OrderedDict()
-        self.params: OrderedDict[str, list[Blob]] = OrderedDict()
-        self.blob_loss_weights: OrderedDict[str, float] = OrderedDict()
-        self.top_names: OrderedDict[str, list[str]] = OrderedDict()
-        self.bottom_names: OrderedDict[str, list[str]] = OrderedDict()
-        self.inputs: list[str] = []
-        self._nodes: list[Node] = []
-        self._shared: dict[str, Blob] = {}
-        self._values = 0  # how many there are in all blobs and parameters
-        self._aliased: set[int] = set()
-        for layer_param in insert_splits(with_crop_offsets(filter_layers(param, state))):
-            self._building = layer_param
-            self._append(layer_param)
-        # the last layer that uses each blob; in place, it also makes it, and nobody follows
-        last = {name: layer for layer, names in self.bottom_names.items() for name in names}
-        self.outputs = [
-            name
-            for name in self.blobs
-            if (name not in last or name in self.top_names[last[name]])
-            and not name.startswith(AUTOMATIC)
-        ]
-
-    def _append(self, param: LayerParameter) -> None:
-        if param.name in self.layer_dict:
-            raise DefinitionError(f"two layers have the name {param.name!r}; give each its own")
-        layer = create(param, self.phase)
-        bottoms = [self.blobs[name] for name in param.bottom]
-        shapes = [blob.shape for blob in bottoms]
-        with explained(layer, shapes):
-            layer.setup(shapes)
-            self._share_params(layer)
-            tops = layer.reshape(shapes)
-        if len(tops) != len(param.top):
-            raise DefinitionError(
-                f"layer {param.name!r} ({param.type}) makes {len(tops)} tops, "
-                f"the definition names {len(param.top)}"
-            )
-        top_blobs = []
-        for j, (name, shape) in enumerate(zip(param.top, tops, strict=True)):
-            in_place = name in param.bottom[j : j + 1]
-            if name in self.blobs and not in_place:
-                raise DefinitionError(
-                    f"layer {param.name!r} ({param.type}) makes the top {name!r}, which exists "
-                    "already and which others use too; give it another name"
-                )
-            blob = self.blobs[name] if in_place else Blob(shape)
-            if in_place and blob.shape != tuple(shape):
-                raise ShapeError(
-                    f"layer {param.name!r} ({param.type}) changes the shape {blob.shape} to "
-                    f"{tuple(shape)} in place; give its top another name"
-                )
-            self.blobs[name] = blob
-            top_blobs.append(blob)
-        self._register(layer, bottoms, top_blobs)
-        self._nodes[-1].seen = shapes
-        if not layer.shares_memory:
-            self._values += sum(blob.count for blob in [*top_blobs, *layer.blobs])
-            check_total(self._values, f"layer {param.name!r} ({param.type})")
-
-    def _register(self, layer: Layer, bottoms: list[Blob], tops: list[Blob]) -> None:
-        param, node = layer.param, Node(layer, bottoms, tops)
-        node.is_aliased = node.in_place and id(tops[0]) in self._aliased
-        if layer.shares_memory:
-            self._aliased.update(map(id, tops))
-        self._nodes.append(node)
-        self.layer_dict[param.name] = layer
-        self.top_names[param.name] = list(param.top)
-        self.bottom_names[param.name] = list(param.bottom)
-        if layer.is_input:
-            self.inputs += list(param.top)
-        if layer.blobs or layer.type == "Python":
-            self.params[param.name] = layer.blobs
-        if len(param.loss_weight) not in (0, len(tops)):
-            raise DefinitionError(
-                f"layer {param.name!r} ({param.type}) has {len(param.loss_weight)} loss_weight for "
-                f"{len(tops)} top(s); none or one for each is accepted"
-            )
-        for i, name in enumerate(param.top):
-            default = layer.default_loss_weight if i == 0 else 0.0
-            weight = param.loss_weight[i] if i < len(param.loss_weight) else default
-            self.blob_loss_weights[name] = weight
-            if weight:
-                tops[i].fill_diff(weight)
-
-    def _share_params(self, layer: Layer) -> None:
-        """Use one blob for parameters of one name (`param { name: ... }`)."""
-        for i, spec in enumerate(layer.param.param[: len(layer.blobs)]):
-            if not spec.name:
-                continue
-            owner = self._shared.setdefault(spec.name, layer.blobs[i])
-            own = layer.blobs[i]
-            loose = spec.share_mode == ParamSpec.PERMISSIVE
-            if owner.shape != own.shape and not (loose and owner.count == own.count):
-                raise ShapeError(
-                    f"layer {layer.name!r} shares the parameter {spec.name!r} of shape "
-                    f"{owner.shape}, but needs {own.shape}"
-                )
-            if owner.shape == own.shape:
-                layer.blobs[i] = owner
-            else:
-                layer.blobs[i] = owner.viewed_as(own.shape)
 
     # ------------------------------------------------------------ looking up
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Layer | PythonLayer]:
         """Every layer in order."""
-        return [node.layer for node in self._nodes]
-
-    @property
-    def _layer_names(self) -> list[str]:
-        return list(self.layer_dict)
-
-    @property
-    def _blob_names(self) -> list[str]:
-        return list(self.blobs)
+        return list(self.layer_dict.values())
 
     def _index(self, layer: str) -> int:
         for i, name in enumerate(self.layer_dict):
@@ -261,8 +142,10 @@ class Net(Passes):
     def _forward(self, start: int, end: int) -> float:
         """Run layers `start` to `end` (both included); return the loss."""
         self._check_range(start, end)
-        for node in self._nodes[start : end + 1]:
-            node.forward()
+        for i in range(start, end + 1):
+            self._call_hooks("before_forward", i)
+            self.nodes[i].forward()
+            self._call_hooks("after_forward", i)
         return sum(
             weight * float(self.blobs[name].tensor.sum())
             for name, weight in self.blob_loss_weights.items()
@@ -273,14 +156,16 @@ class Net(Passes):
     def _backward(self, start: int, end: int, rule: Rule = BACKPROP, params: bool = True) -> None:
         """Run layers `start` down to `end` (both included) on the diffs in their tops."""
         self._check_range(end, start)
-        for node in reversed(self._nodes[end : start + 1]):
-            node.backward(rule, params=params)
+        for i in range(start, end - 1, -1):
+            self._call_hooks("before_backward", i)
+            self.nodes[i].backward(rule, params=params)
+            self._call_hooks("after_backward", i)
 
     def _check_range(self, low: int, high: int) -> None:
-        if not 0 <= low <= high < len(self._nodes):
+        if not 0 <= low <= high < len(self.nodes):
             raise ArgumentError(
                 f"layers {low} to {high} do not exist or are in the wrong order; "
-                f"this net has layers 0 to {len(self._nodes) - 1}"
+                f"this net has layers 0 to {len(self.nodes) - 1}"
             )
 
     @NO_GRAD
@@ -290,16 +175,19 @@ class Net(Passes):
             if other is not blob:
                 other.clear_diff()
         reached = {id(blob)}
-        for node in reversed(self._nodes[: start + 1]):
+        for i in range(start, -1, -1):
+            node = self.nodes[i]
             if any(id(top) in reached for top in node.tops):
+                self._call_hooks("before_backward", i)
                 node.backward(rule, params=False)
+                self._call_hooks("after_backward", i)
                 reached.update(map(id, node.bottoms))
 
     # ------------------------------------------------------------ parameters
 
     def reshape(self) -> None:
         """Bring every blob to the shape that the inputs' shapes now give."""
-        for node in self._nodes:
+        for node in self.nodes:
             node.reshape()
 
     def copy_from(self, path: str | Path) -> None:
@@ -331,10 +219,10 @@ class Net(Passes):
         """Use the other net's parameters where layer names are the same."""
         for name, blobs in self.params.items():
             for own, theirs in zip(blobs, other.params.get(name, []), strict=False):
-                if own.shape != theirs.shape:
+                if own.dims != theirs.dims:
                     raise ShapeError(
                         f"layer {name!r} can't share parameters of shapes "
-                        f"{own.shape} and {theirs.shape}"
+                        f"{own.dims} and {theirs.dims}"
                     )
                 own.share_data(theirs)
 
@@ -347,7 +235,7 @@ class Net(Passes):
         weight_files.save_hdf5(self.params, path, diffs=diffs)
 
     def _stored_layers(self) -> Iterator[tuple[LayerParameter, list[Blob]]]:
-        for node in self._nodes:
+        for node in self.nodes:
             yield node.layer.param, node.layer.blobs
 
     def clear_param_diffs(self) -> None:

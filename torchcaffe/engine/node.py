@@ -37,7 +37,7 @@ class explained:
             return
         if self.layer.type == "Python":
             return
-        shapes = [b.shape if isinstance(b, Blob) else b for b in self.bottoms]
+        shapes = [b.dims if isinstance(b, Blob) else b for b in self.bottoms]
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise LayerError(
             f"layer {self.layer.name!r} ({self.layer.param.type}) can't work on bottoms of the "
@@ -73,6 +73,9 @@ class Node:
         self.learns = [True] * len(layer.blobs)
         for i, spec in enumerate(param.param[: len(layer.blobs)]):
             self.learns[i] = spec.lr_mult != 0
+        # Which bottoms' diffs Caffe computes, and which the definition does not refuse.
+        self.needs = [False] * len(bottoms)
+        self.given = [True] * len(bottoms)
         self.is_aliased = False  # run in place on memory that a view above it shares
 
     def inputs(self) -> list[Tensor]:
@@ -81,8 +84,8 @@ class Node:
 
     def reshape(self) -> None:
         """Bring the tops to the shapes that the bottoms' now give."""
-        shapes = [blob.shape for blob in self.bottoms]
-        if shapes == self.seen or self.layer.is_input:
+        shapes = [blob.dims for blob in self.bottoms]
+        if self.layer.is_input or (shapes == self.seen and not self.layer.works_on_blobs):
             return
         for blob, shape in zip(self.tops, self.layer.reshape(shapes), strict=True):
             blob.reshape(*shape)
@@ -95,6 +98,9 @@ class Node:
 
     def _forward(self) -> None:
         self.reshape()
+        if self.layer.works_on_blobs:
+            self.layer.run()
+            return
         inputs = [blob.tensor for blob in self.bottoms]
         if self.in_place:
             self._forward_in_place(inputs)
@@ -128,6 +134,11 @@ class Node:
     def _backward(self, rule: Rule, *, params: bool) -> None:
         if not self.bottoms and not (params and self.layer.blobs):
             return
+        if self.layer.works_on_blobs:
+            # Ours also goes where Caffe would not at all: diffs always reach the inputs.
+            caffes = params and any(self.needs)
+            self.layer.run_backward(self.needs if caffes else [True] * len(self.bottoms))
+            return
         inputs = self.inputs()
         tops = [blob.tensor for blob in self.tops]
         top_diffs = [blob.diff_tensor for blob in self.tops]
@@ -140,6 +151,6 @@ class Node:
             return
         diffs = rule.bottom_diffs(self.layer, top_diffs, inputs, tops)
         taken = set() if self.in_place else _storages(top_diffs)
-        for blob, diff in zip(self.bottoms, diffs, strict=True):
-            if diff is not None:
+        for blob, diff, wanted in zip(self.bottoms, diffs, self.given, strict=True):
+            if diff is not None and (wanted or not params):
                 blob.set_diff(_own(diff, taken))

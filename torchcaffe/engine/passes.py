@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from torchcaffe.blobs.blob import Blob
-from torchcaffe.engine.backward_rules import BACKPROP, DECONV, GUIDED, Rule
+from torchcaffe.engine.backward_rules import BACKPROP, GUIDED, ZEILER_FERGUS, Rule, deconv_rule
 from torchcaffe.errors import ArgumentError, ShapeError, unknown_name
 
 Arrays = dict[str, np.ndarray]
@@ -132,14 +132,18 @@ class Passes:
         diffs: Iterable[str] | None = None,
         start: str | None = None,
         end: str | None = None,
+        deconv_type: str = ZEILER_FERGUS,
         **top_diffs: np.ndarray,
     ) -> Arrays:
-        """Run the deconvnet backward; arguments and result as for `backward`."""
-        return self._down(DECONV, diffs, start, end, top_diffs, params=False)
+        """Run the deconvnet backward; arguments and result as for `backward`.
 
-    def _deconv(self, start: int, end: int) -> None:
+        `deconv_type` is of arikpoz's fork: "Guided Backprop" takes that rule.
+        """
+        return self._down(deconv_rule(deconv_type), diffs, start, end, top_diffs, params=False)
+
+    def _deconv(self, start: int, end: int, deconv_type: str = ZEILER_FERGUS) -> None:
         """Run layers `start` down to `end` by the deconvnet's rule."""
-        self._backward(start, end, DECONV, params=False)
+        self._backward(start, end, deconv_rule(deconv_type), params=False)
 
     def _down(
         self,
@@ -221,9 +225,13 @@ class Passes:
         diff: np.ndarray,
         diffs: Iterable[str] | None = None,
         zero_higher: bool = False,
+        deconv_type: str = ZEILER_FERGUS,
     ) -> Arrays:
-        """Do the same by the deconvnet's rule (Zeiler and Fergus 2013)."""
-        return self._from_layer(DECONV, layer, diff, diffs, zero_higher)
+        """Do the same by the deconvnet's rule (Zeiler and Fergus 2013).
+
+        `deconv_type` is of arikpoz's fork: "Guided Backprop" takes that rule.
+        """
+        return self._from_layer(deconv_rule(deconv_type), layer, diff, diffs, zero_higher)
 
     def guided_from_layer(
         self,

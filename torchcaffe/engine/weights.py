@@ -33,12 +33,14 @@ def load(params: Params, path: str | Path, *, hdf5: bool = False) -> list[str]:
     """
     is_caffemodel = not (hdf5 or is_hdf5(path) or _begins_as_hdf5(path))
     stored = read_caffemodel(path) if is_caffemodel else _read_hdf5(path)
-    names = unique_names([layer.name for layer in stored])
-    by_name = {n: layer.blobs for n, layer in zip(names, stored, strict=True) if layer.blobs}
+    by_name: dict[str, Sequence[np.ndarray | None]] = {}
+    for name, layer in zip(unique_names([la.name for la in stored]), stored, strict=True):
+        if layer.blobs:  # of several entries for one layer the last counts, as in Caffe
+            by_name[name if name in params else layer.name] = layer.blobs
     shared = _shared(params)
     wanted = [name for name, blobs in params.items() if not set(range(len(blobs))) <= shared[name]]
     missing = [name for name in wanted if name not in by_name]
-    if wanted and missing == wanted:
+    if wanted and not any(name in by_name for name, blobs in params.items() if blobs):
         refuse_foreign(path, "weights")
         held = ", ".join(list(by_name)[:20]) or "none"
         raise FileError(
@@ -103,17 +105,17 @@ def _check(
             "prototxt and weights do not belong together"
         )
     for i, (blob, array) in enumerate(zip(blobs, stored, strict=False)):
-        if array is not None and not _same_shape(blob.shape, array.shape):
+        if array is not None and not _same_shape(blob.dims, array.shape):
             raise ShapeError(
                 f"layer {name!r}: parameter {i} has the shape {array.shape} in {path}, "
-                f"expected is {blob.shape}; prototxt and weights do not belong together"
+                f"expected is {blob.dims}; prototxt and weights do not belong together"
             )
 
 
 def _fill(blobs: list[Blob], stored: Sequence[np.ndarray | None]) -> None:
     for blob, array in zip(blobs, stored, strict=False):
         if array is not None:
-            values = np.array(array.reshape(blob.shape), np.float32, order="C")
+            values = np.array(array.reshape(blob.dims), np.float32, order="C")
             blob.set_tensor(torch.from_numpy(values).to(blob.device))
 
 

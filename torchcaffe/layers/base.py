@@ -46,6 +46,9 @@ class Layer:
         Class attributes: the least and most bottoms and tops (None: any number).
     shares_memory : bool
         Class attribute: tops are views of the bottoms, as with Caffe's ShareData.
+    works_on_blobs : bool
+        Class attribute: `run` and `run_backward` take the place of `forward` and `backward`,
+        on the blobs that `attach` was given.
     is_input : bool
         Class attribute: tops are filled by the user, and keep the shapes given there.
     saves_input : bool
@@ -58,6 +61,7 @@ class Layer:
     bottoms: ClassVar[tuple[int, int | None]] = (1, 1)
     tops: ClassVar[tuple[int, int | None]] = (1, 1)
     shares_memory: ClassVar[bool] = False
+    works_on_blobs: ClassVar[bool] = False
     is_input: ClassVar[bool] = False
     saves_input: bool = True
     default_loss_weight: ClassVar[float] = 0.0
@@ -70,6 +74,9 @@ class Layer:
         self.blobs: list[Blob] = []
 
     # ------------------------------------------------------------ what a layer defines
+
+    def attach(self, bottoms: list[Blob], tops: list[Blob]) -> None:
+        """Take the blobs of the layer's place in the net; called once, before `setup`."""
 
     def setup(self, shapes: list[Shape]) -> None:
         """Read the settings and create the parameters for bottoms of these shapes."""
@@ -85,6 +92,14 @@ class Layer:
     def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
         """Return the tops for these bottoms and the layer's parameters."""
         return self.compute(bottoms, [blob.tensor for blob in self.blobs])
+
+    def run(self) -> None:
+        """Fill the tops' data, where the layer works on blobs."""
+        raise NotImplementedError(f"{type(self).__name__} defines no run")
+
+    def run_backward(self, propagate_down: list[bool]) -> None:
+        """Fill the diffs of those bottoms that want it, where the layer works on blobs."""
+        raise NotImplementedError(f"{type(self).__name__} defines no run_backward")
 
     def forward_in_place(self, bottom: Tensor) -> Tensor | None:
         """Overwrite the bottom and return it, or return None where that is not possible."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from torchcaffe import device
 from torchcaffe.blobs.blob import Shape, checked_shape
 from torchcaffe.blobs.fillers import make_filler
-from torchcaffe.errors import DefinitionError
+from torchcaffe.errors import DefinitionError, LayerError
 from torchcaffe.layers.base import Diffs, Layer, layer
 from torchcaffe.layers.shape import Silence
 from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
@@ -50,10 +52,36 @@ class Input(_Source):
 
 @layer("MemoryData")
 class MemoryData(_Source):
-    """Images and labels of a fixed shape, filled by hand as an Input layer's are."""
+    """Images and labels of a fixed shape: as an Input layer's, or from arrays in turn."""
 
     is_input = True
     tops = (2, 2)
+
+    def __init__(self, param: LayerParameter, phase: int = TEST) -> None:
+        super().__init__(param, phase)
+        self._arrays: tuple[Tensor, Tensor] | None = None
+        self._next = 0
+
+    def feed(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Take images (N, C, H, W) and N labels, of which each pass gets the next batch."""
+        p = self.param.memory_data_param
+        wanted = (p.channels, p.height, p.width)
+        if data.shape[1:] != wanted or len(data) % p.batch_size or not len(data):
+            raise LayerError(
+                f"layer {self.name!r} (MemoryData) takes data of the shape (N, {p.channels}, "
+                f"{p.height}, {p.width}) with N a multiple of {p.batch_size}, not {data.shape}"
+            )
+        if labels.size != len(data):
+            raise LayerError(
+                f"layer {self.name!r} (MemoryData) takes one label for each of {len(data)} "
+                f"images, not {labels.size}"
+            )
+        images, flat = (
+            torch.from_numpy(np.array(array, np.float32))
+            for array in (data, labels.reshape(-1, 1, 1, 1))
+        )
+        self._arrays = images, flat
+        self._next = 0
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         p = self.param.memory_data_param
@@ -63,7 +91,11 @@ class MemoryData(_Source):
         return self._check([images, (p.batch_size,)])
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
-        return []
+        if self._arrays is None:
+            return []
+        first, count = self._next, self.param.memory_data_param.batch_size
+        self._next = (first + count) % len(self._arrays[0])
+        return [array[first : first + count].clone().to(device.current()) for array in self._arrays]
 
 
 @layer("DummyData")
@@ -113,7 +145,7 @@ class Parameter(_Source):
         self.add_param(shape, FillerParameter(type="constant", value=0.0))
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return [self.blobs[0].shape]
+        return [self.blobs[0].dims]
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         return [params[0].clone()]

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor
-
+from torchcaffe.as_caffe import importing_as_caffe
 from torchcaffe.blobs.blob import Blob, Shape
 from torchcaffe.errors import CaffeError
-from torchcaffe.layers.base import Diffs, Layer, Span, layer
+from torchcaffe.layers.base import Layer, Span, layer
 
 _allowed = True
 
@@ -46,15 +45,19 @@ class PythonLayer:
 
     Attributes
     ----------
-    param_str : str
-        `python_param { param_str }` of the prototxt.
+    type : str
+        "Python".
+    param_str, param_str_ : str
+        `python_param { param_str }` of the prototxt; early pycaffe called it `param_str_`.
     phase : int
         TRAIN or TEST.
     blobs : list of Blob
         Parameters; `self.blobs.add_blob(*shape)` adds one.
     """
 
+    type = "Python"
     param_str: str = ""
+    param_str_: str = ""
     phase: int = 1
 
     def __init__(self, param: Any = None) -> None:
@@ -84,10 +87,17 @@ class BlobList(list):
 
 @layer("Python")
 class Python(Layer):
-    """Runs the class `layer` of the module `module` that python_param names."""
+    """Runs the class `layer` of the module `module` that python_param names.
+
+    The user's object works on the net's own blobs: in place, `top` is `bottom`.
+    """
 
     bottoms = (0, None)
     tops = (0, None)
+    works_on_blobs = True
+
+    def attach(self, bottoms: list[Blob], tops: list[Blob]) -> None:
+        self._bottom, self._top = bottoms, tops
 
     def setup(self, shapes: list[Shape]) -> None:
         p = self.param.python_param
@@ -97,7 +107,8 @@ class Python(Layer):
                 "give --allow-python-layers if you trust it"
             )
         try:
-            cls = getattr(importlib.import_module(p.module), p.layer)
+            with importing_as_caffe():
+                cls = getattr(importlib.import_module(p.module), p.layer)
         except (ImportError, AttributeError, ValueError) as error:
             raise self.error(
                 f"can't load {p.layer!r} of module {p.module!r} ({error}); "
@@ -109,9 +120,8 @@ class Python(Layer):
             cls.__init__(self.user, self.param)
         except TypeError:  # a class with an __init__ of its own, without arguments
             cls.__init__(self.user)
-        self.user.param_str, self.user.phase = p.param_str, self.phase
-        self._bottom = [Blob(shape) for shape in shapes]
-        self._top = [Blob() for _ in self.param.top]
+        self.user.param_str = self.user.param_str_ = p.param_str
+        self.user.phase = self.phase
         try:
             self.user.setup(self._bottom, self._top)
         except RuntimeError as error:  # as the user raised it, not as one of the engine's
@@ -122,30 +132,14 @@ class Python(Layer):
         self.blobs = self.user.blobs
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        for blob, shape in zip(self._bottom, shapes, strict=True):
-            blob.reshape(*shape)
         self.user.reshape(self._bottom, self._top)
-        return [blob.shape for blob in self._top]
+        return [blob.dims for blob in self._top]
 
-    def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
-        for blob, value in zip(self._bottom, bottoms, strict=True):
-            blob.set_tensor(value)
+    def run(self) -> None:
         self.user.forward(self._bottom, self._top)
-        return [blob.tensor.clone() for blob in self._top]
 
-    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
-        for blob, value in zip(self._bottom, bottoms, strict=True):
-            blob.set_tensor(value)
-        for blob, value, diff in zip(self._top, tops, top_diffs, strict=True):
-            blob.set_tensor(value)
-            blob.set_diff(diff)
-        self.user.backward(self._top, [True] * len(bottoms), self._bottom)
-        return [blob.diff_tensor.clone() if blob.has_diff() else None for blob in self._bottom]
-
-    def param_diffs(
-        self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
-    ) -> Diffs:
-        return [None] * len(self.blobs)  # the user's backward writes them itself
+    def run_backward(self, propagate_down: list[bool]) -> None:
+        self.user.backward(self._top, propagate_down, self._bottom)
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         warnings.warn(

@@ -29,7 +29,8 @@ _DIFFS = (6, 9, 13)  # of a training snapshot
 _SHAPE = 7  # a message; in C3D a number, the length of a 5-D blob
 _RAW = 12  # values as bytes (NVIDIA)
 RAW_TYPES = ("<f8", "<f4", "<f2", "<i4", "<u4")  # by BlobProto.Type
-_PACKED = {5: "<f4", 8: "<f8"}  # BlobProto.data and double_data
+_DOUBLES = 8
+_PACKED = {5: "<f4", _DOUBLES: "<f8"}  # BlobProto.data and double_data
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,19 @@ def _fields(data: memoryview) -> Iterator[Field]:
 
 
 def _blob(data: memoryview) -> np.ndarray:
-    """Decode a BlobProto: packed floats as a view, everything else by the library."""
+    """Decode a BlobProto: packed floats as a view, everything else by the library.
+
+    Of floats and doubles the doubles count, of an old and a new shape the old one, as in Caffe.
+    """
     runs: list[np.ndarray] = []
+    doubles: list[np.ndarray] = []
     rest = bytearray()
     raw: memoryview | None = None
     length: int | None = None
     for field in _fields(data):
         if field.number in _PACKED and field.kind == _BYTES:
-            runs.append(np.frombuffer(field.content, _PACKED[field.number]))
+            values = np.frombuffer(field.content, _PACKED[field.number])
+            (doubles if field.number == _DOUBLES else runs).append(values)
         elif field.number == _RAW and field.kind == _BYTES:
             raw = field.content
         elif field.number == _SHAPE and field.kind == _VARINT:
@@ -102,24 +108,24 @@ def _blob(data: memoryview) -> np.ndarray:
         elif field.number not in _DIFFS:
             rest += field.whole
     proto = caffe_pb2.BlobProto.FromString(bytes(rest))
-    for loose in (proto.data, proto.double_data):
+    for loose, found in ((proto.data, runs), (proto.double_data, doubles)):
         if loose:
-            runs.append(np.array(loose, np.float32))
+            found.append(np.array(loose, np.float32))
     if raw is not None:
         runs.append(np.frombuffer(raw, RAW_TYPES[proto.raw_data_type]))
-    return _shaped(proto, runs, length)
+    return _shaped(proto, doubles or runs, length)
 
 
 def _shaped(proto: caffe_pb2.BlobProto, runs: list[np.ndarray], length: int | None) -> np.ndarray:
     flat = runs[0] if len(runs) == 1 else np.concatenate(runs) if runs else np.empty(0)
     legacy = any(proto.HasField(n) for n in ("num", "channels", "height", "width"))
     shape: tuple[int, ...] = (len(flat),)
-    if proto.HasField("shape"):
-        shape = tuple(proto.shape.dim)
-    elif legacy and length is not None:
+    if legacy and length is not None:
         shape = (proto.num, proto.channels, length, proto.height, proto.width)
     elif legacy:
         shape = (proto.num, proto.channels, proto.height, proto.width)
+    elif proto.HasField("shape"):
+        shape = tuple(proto.shape.dim)
     count = 1
     for size in shape:
         count *= size

@@ -79,6 +79,50 @@ class Times(caffe.Layer):
         assert propagate_down == [True]
         bottom[0].diff[...] = self.factor * top[0].diff
 
+class OldName(Times):
+    def setup(self, bottom, top):
+        self.factor = float(self.param_str_)
+
+class ImportsLate(Times):
+    def forward(self, bottom, top):
+        import caffe
+        import caffe.io
+        from caffe.proto import caffe_pb2
+        top[0].data[...] = isinstance(self, caffe.Layer) and caffe.io.caffe_pb2 is caffe_pb2
+
+class Looks(Times):
+    def setup(self, bottom, top):
+        pass
+    def reshape(self, bottom, top):
+        pass
+    def forward(self, bottom, top):
+        self.least = bottom[0].data.min()
+        self.is_one = top[0] is bottom[0]
+
+class Adds(Looks):
+    def forward(self, bottom, top):
+        bottom[0].data[...] += 1
+        top[0].data[...] *= 2
+
+class Feed(caffe.Layer):
+    def setup(self, bottom, top):
+        self.width = 4
+    def reshape(self, bottom, top):
+        top[0].reshape(1, 3, 4, self.width)
+    def forward(self, bottom, top):
+        top[0].data[...] = self.width
+        self.width += 1
+
+class LabelFree(Times):
+    def setup(self, bottom, top):
+        pass
+    def forward(self, bottom, top):
+        top[0].data[...] = bottom[0].data
+    def backward(self, top, propagate_down, bottom):
+        if propagate_down[1]:
+            raise Exception("no diffs for labels")
+        bottom[0].diff[...] = top[0].diff
+
 class Counter(caffe.Layer):
     def setup(self, bottom, top):
         top[0].reshape(4)
@@ -178,9 +222,77 @@ def test_python_layers_of_several_tops_between_others(user):
     x = np.random.RandomState(0).normal(0, 1, (4, 3, 2)).astype(np.float32)
     out = net.forward(data=x)["out"]
     np.testing.assert_allclose(out[:, 0], 2 * x.sum((1, 2)), rtol=1e-4)
-    assert net.layer_dict["two"].user.name == "two"
+    assert net.layer_dict["two"].name == "two"
     net.blobs["out"].diff[...] = 1
     np.testing.assert_allclose(net.backward()["data"], 2, rtol=1e-6)
+
+
+def test_the_param_str_of_early_pycaffe(user):
+    path = write(user, INPUT + python_layer_text("old", "OldName", param_str="5"))
+    net = caffe.Net(path, caffe.TEST)
+    net.blobs["data"].data[...] = 1
+    assert (net.forward()["top"] == 5).all()
+    assert net.layers[-1].param_str == net.layers[-1].param_str_ == "5"
+
+
+def test_caffe_can_be_imported_inside_python_layers(user):
+    text = USER.replace("import torchcaffe as caffe", "import caffe")
+    write(user, text, "user_layers.py")
+    path = write(user, INPUT + python_layer_text("late", "ImportsLate", param_str="1"))
+    before = {name for name in sys.modules if name.split(".")[0] == "caffe"}
+    try:
+        assert (caffe.Net(path, caffe.TEST).forward()["top"] == 1).all()
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "caffe"]:
+            if name not in before:
+                del sys.modules[name]
+
+
+SHIFT = """
+layer { name: "c" type: "Power" bottom: "data" top: "c" power_param { shift: 1 } }
+"""
+
+
+def test_a_python_layer_in_place_sees_and_leaves_its_bottom(user):
+    path = write(user, INPUT + SHIFT + python_layer_text("look", "Looks", ["c"], ["c"]))
+    net = caffe.Net(path, caffe.TEST)
+    for value in (0, 3):
+        net.blobs["data"].data[...] = value
+        assert (net.forward()["c"] == value + 1).all()
+        assert net.layers[-1].least == value + 1 and net.layers[-1].is_one
+
+
+def test_a_python_layer_in_place_changes_its_bottom(user):
+    relu = 'layer { name: "relu" type: "ReLU" bottom: "c" top: "c" }\n'
+    text = INPUT + SHIFT + relu + python_layer_text("add", "Adds", ["c"], ["c"])
+    text += 'layer { name: "out" type: "Power" bottom: "c" top: "out" power_param { scale: 3 } }'
+    net = caffe.Net(write(user, text), caffe.TEST)
+    net.blobs["data"].data[...] = -4
+    net.blobs["data"].data[0] = 1
+    out = net.forward()["out"]
+    assert (out[0] == 3 * 2 * (2 + 1)).all() and (out[1:] == 3 * 2 * (0 + 1)).all()
+
+
+def test_a_data_layer_in_python_gets_on_in_every_pass(user):
+    text = python_layer_text("d", "Feed", ["data"], [])
+    text += 'layer { name: "c" type: "Convolution" bottom: "data" top: "c" ' \
+        "convolution_param { num_output: 2 kernel_size: 3 } }"  # fmt: skip
+    net = caffe.Net(write(user, text), caffe.TEST)
+    assert [net.forward()["c"].shape[3] for _ in range(3)] == [2, 3, 4]
+    assert (net.blobs["data"].data == 6).all()
+    assert list(net.params) == ["c"]
+
+
+def test_labels_get_no_diffs(user):
+    text = 'input: "data" input_shape { dim: 4 dim: 3 } input: "label" input_shape { dim: 4 }\n'
+    text += 'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" ' \
+        "inner_product_param { num_output: 3 } }\n"  # fmt: skip
+    text += python_layer_text("loss", "LabelFree", ["top"], ["ip", "label"])
+    net = caffe.Net(write(user, text), caffe.TEST)
+    net.forward()
+    net.blobs["top"].diff[...] = 2
+    net.backward()
+    assert (net.blobs["ip"].diff == 2).all()
 
 
 def test_python_layer_as_a_source(user):

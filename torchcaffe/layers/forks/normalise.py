@@ -84,7 +84,7 @@ class BN(Layer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         self.need_axes(shapes[0], 2, 4)
-        own = self.blobs[0].shape
+        own = self.blobs[0].dims
         if self.along >= len(shapes[0]) or shapes[0][self.along] != own[self.along]:
             raise self.shape_error(
                 f"its bottom has the shape {shapes[0]}, its parameters are for "
@@ -107,7 +107,7 @@ class BN(Layer):
             return [x * scale + shift]
         mean, variance = self._statistics(x, params)
         normal = (x - mean.view(view)) * (variance + self.eps).rsqrt().view(view)
-        own = self.blobs[0].shape
+        own = self.blobs[0].dims
         tops = [normal * scale + shift, mean.reshape(own), variance.reshape(own)]
         return tops[: len(self.param.top)]
 
