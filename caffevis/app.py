@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from caffevis.from_settings import model_name, namer, options_from, read_labels
+from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
 from caffevis.net.histogram import Record, follow
 from caffevis.net.layer_list import LayerError, NetLike, list_layers, missing_layer
+from caffevis.net.measures import top_units
 from caffevis.net.network import (
     ENGINE_ERRORS,
     Network,
@@ -28,12 +30,14 @@ from caffevis.unit_worker import UnitImages
 from toolbox.app.bindings import Binding
 from toolbox.app.protocol import Activations, Timing
 from toolbox.drawing.screen import Drawing
-from toolbox.drawing.tiles import Grid
+from toolbox.drawing.tiles import Grid, as_maps
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray
 from toolbox.settings.config import Settings, SettingsError
 from toolbox.window.pointer import Pointer
 from toolbox.workers.worker import Worker, close_all
+
+TEXT_KEYS = ("space", "backspace", "enter", "esc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +135,13 @@ class CaffeVisApp:
         """Change the state as a key says, and ask for what that needs."""
         self._change(row.action(self._state))
 
+    def type(self, key: str) -> bool:
+        """Take letters of the list's filter while it is typed; arrows still move."""
+        takes = self._state.typing and (len(key) == 1 or key in TEXT_KEYS)
+        if takes:
+            self._change(go.type_filter(self._state, key))
+        return takes
+
     def point(self, pointer: Pointer) -> None:
         """Change the state as the mouse says, and ask for what that needs."""
         grid = self._tile_grid(pointer.room)
@@ -149,8 +160,17 @@ class CaffeVisApp:
     def _change(self, state: State) -> None:
         self._state = state
         self._fit_shown()
+        self._seek()
         self._ask()
         self._images.update(self._state)
+
+    def _seek(self) -> None:
+        """Go to the layer's strongest unit where that is asked for and known."""
+        shown = self._shown
+        if self._state.seeks_strongest and shown and shown.state.layer == self._state.layer:
+            found = top_units(as_maps(shown.result.activations), 1)
+            self._state = go.found_strongest(self._state, found[0] if found else None)
+            self._fit_shown()
 
     def set_frame(self, frame: Frame) -> None:
         """Take the newest frame."""
@@ -158,15 +178,17 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
-        self._images.update(self._state)
         if self._worker is None:
+            self._images.update(self._state)
             return
         for outcome in self._worker.outcomes():
             self._answered = outcome.request
             self._message = outcome.error or ""
             if outcome.value is not None:
                 self._take(outcome.value)
+        self._seek()
         self._ask()
+        self._images.update(self._state)
 
     def wait(self, seconds: float) -> None:
         """Wait for the network or the images, at most this long."""

@@ -29,6 +29,10 @@ class BaseApp:
     def handle(self, row: Binding[Any]) -> None:
         """Do nothing; called only for rows of `bindings`."""
 
+    def type(self, key: str) -> bool:
+        """Take no text."""
+        return False
+
     def point(self, pointer: Pointer) -> None:
         """Pass the mouse over."""
 

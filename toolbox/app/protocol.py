@@ -69,6 +69,9 @@ class App(Protocol):
     def handle(self, row: Binding[Any]) -> None:
         """Do what one of the app's own rows says."""
 
+    def type(self, key: str) -> bool:
+        """Take a key as text where the app asks for some; False where the key is for the rows."""
+
     def point(self, pointer: Pointer) -> None:
         """Do what the mouse asks for in one of the app's own panes."""
 

@@ -105,6 +105,8 @@ class Loop:
         key : str
             A label of `toolbox.window.key_codes`.
         """
+        if not self.state.help and any(app.type(key) for app in self.apps):
+            return
         row = self.bindings.get(key)
         if row is None:
             return

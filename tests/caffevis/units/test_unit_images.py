@@ -260,11 +260,11 @@ def test_an_item_above_the_bound_is_shown_but_not_kept(folder, limit: int):
 
 
 def test_kept_pictures_are_not_read_again(folder, monkeypatch):
-    from caffevis.units import loader
+    from caffevis.units import loader as module
 
     read = []
-    real = loader.read_image
-    monkeypatch.setattr(loader, "read_image", lambda path: read.append(path) or real(path))
+    real = module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path: read.append(path) or real(path))
     load = loader(folder)
     request = ImagesRequest(Origin("conv1", 0), sheet())
     first = load(request)
@@ -292,15 +292,15 @@ def test_a_published_montage_is_kept_without_what_is_not_shown(folder):
 
 
 def test_a_folder_that_vanishes_while_a_file_is_read_is_a_message(folder, monkeypatch):
-    from caffevis.units import loader
+    from caffevis.units import loader as module
 
-    real = loader.read_image
+    real = module.read_image
 
     def vanish(path):
         shutil.rmtree(folder, ignore_errors=True)
         return real(path)
 
-    monkeypatch.setattr(loader, "read_image", vanish)
+    monkeypatch.setattr(module, "read_image", vanish)
     result = ask(loader(folder))
     assert any("cannot be read" in problem for problem in result.problems)
     assert all(picture.image is None for picture in result.pictures)
