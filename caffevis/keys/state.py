@@ -7,6 +7,7 @@ window or a network. What must be computed follows from the state (`origin`,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,6 +55,11 @@ class Layer:
     part: str = ""
     repeats: bool = False
     size: tuple[int, ...] = ()
+
+    @property
+    def values(self) -> int:
+        """How many values a unit has."""
+        return math.prod(self.size)
 
 
 @dataclass(frozen=True)

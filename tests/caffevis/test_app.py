@@ -16,7 +16,11 @@ from toolbox.settings.config import SettingsError
 
 BY_KEY = {key: row for row in CaffeVisApp.bindings for key in row.keys}
 DEFAULTS = config.load(TABLE, None).replaced(
-    caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None
+    pane_headings=False,
+    caffevis_start=None,
+    caffevis_data_mean=None,
+    caffevis_labels=None,
+    caffevis_label_layers=None,
 )
 
 

@@ -18,6 +18,7 @@ from toolbox.pictures.images import Colour, Image, draw_fitted, fill, side_by_si
 from toolbox.settings.config import Settings
 
 HELP_DARKNESS = 0.22  # how much of the picture shines through behind the help
+HEADING, SMALLEST_HEADING = 0.65, 0.55  # of a label's size; and OpenCV's font scale at least
 STATUS_SHRINK = 12  # twentieths of its size that the status line keeps at least
 
 
@@ -32,6 +33,14 @@ def style_from(settings: Settings, prefix: str, colour: str = "clr", thick: str 
         colour=to_colour(getattr(settings, f"{prefix}_{colour}")),
         thickness=getattr(settings, f"{prefix}_{thick}"),
     )
+
+
+def heading_style(settings: Settings) -> Style | None:
+    """Take the labels' style for the panes' headings; None where these are off."""
+    if not settings.pane_headings:
+        return None
+    style = style_from(settings, "caffevis_label")
+    return replace(style, size=max(HEADING * style.size, min(style.size, SMALLEST_HEADING)))
 
 
 def place_from(settings: Settings, name: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolbox.app.core_panes import place_from, style_from
+from toolbox.app.core_panes import heading_style, place_from, style_from
 from toolbox.drawing.text import Style
 from toolbox.pictures.images import Colour, to_colour
 from toolbox.settings.config import Settings
@@ -37,6 +37,7 @@ class Look:
     blur_radius: float
     note: Style
     mark: Colour
+    heading: Style | None = None
 
 
 def note_style(settings: Settings) -> Style:
@@ -69,4 +70,5 @@ def look_from(settings: Settings) -> Look:
         blur_radius=settings.caffevis_grad_norm_blur_radius,
         note=note_style(settings),
         mark=to_colour(settings.caffevis_layer_clr_top),
+        heading=heading_style(settings),
     )

@@ -19,7 +19,7 @@ from toolbox.pictures.images import grid_shape
 from toolbox.settings import config
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Pointer
 
-SETTINGS = config.load(TABLE, None)
+SETTINGS = config.load(TABLE, None).replaced(pane_headings=False, caffevis_start=None)
 LOOK = look_from(SETTINGS)
 NAMES = ("conv1", "pool1", "n", "inception_3a/output", "fc6", "fc7", "prob")
 
@@ -119,8 +119,14 @@ def test_a_click_into_another_pane_does_nothing():
     grid = plan_grid((4, 4), 3, 4, (100, 100))
     for kind in (CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN):
         assert mouse.point(state, at("caffevis_aux", 30, 30, kind=kind), LOOK, grid) is state
-        if kind != CLICK:
-            assert mouse.point(state, at(control.PANE, 15, 20, kind=kind), LOOK, grid) is state
+    assert mouse.point(state, at(control.PANE, 15, 20, kind=RIGHT_CLICK), LOOK, grid) is state
+
+
+def test_the_wheel_over_the_list_goes_along_it():
+    state = make_state(layer_index=2, in_units=True)
+    for kind, index in ((WHEEL_UP, 1), (WHEEL_DOWN, 3)):
+        after = mouse.point(state, at(control.PANE, 15, 20, kind=kind), LOOK, None)
+        assert (after.layer_index, after.in_units) == (index, True)
 
 
 def zooms(kinds: list[str], **values) -> list[int]:

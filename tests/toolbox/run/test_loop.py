@@ -99,7 +99,9 @@ class SmallApp(BaseApp):
 
 PANES = (("input", (0, 0, 20, 20)), ("small", (0, 20, 20, 20)),
          ("caffevis_status", (20, 0, 30, 600)))  # fmt: skip
-SETTINGS = config.load(TABLE, None).replaced(window_panes=PANES)
+SETTINGS = config.load(TABLE, None).replaced(
+    pane_headings=False, caffevis_start=None, window_panes=PANES
+)
 
 
 @pytest.fixture
