@@ -262,9 +262,9 @@ def find_field(net: NetLike, layer: str) -> tuple[int, ...]:
     if twin is None:
         return ()
     shape = net.blobs[layer].shape
-    middle = [length // 2 for length in (shape[2:] if len(shape) == 4 else (1, 1))]
+    row, column = (length // 2 for length in (shape[2:] if len(shape) == 4 else (1, 1)))
     try:
-        region = caffe.regions.receptive_field(twin, layer, *middle, image_input(net))
+        region = caffe.regions.receptive_field(twin, layer, row, column, image_input(net))
     except EngineError:  # the layer sees no picture, or the twin has no such layer
         return ()
     return tuple(1 + last - first for first, last in (region.rows, region.columns))
