@@ -26,7 +26,7 @@ from caffevis.units.loader import ImagesRequest, Loader, SheetRequest
 from optimize.command.arguments import parse as parse_optimize
 from tests.pictures import colour_of, group, plain_tile, write_sheet, write_unit
 from toolbox.pictures.image_file import write_image
-from toolbox.pictures.stamp import NAME, Stamp, stamp_of, write_stamp
+from toolbox.pictures.stamp import NAME, Stamp, read_stamp, stamp_of, write_stamp
 from visualizations.__main__ import parse as parse_visualizations
 
 MB = 2**20
@@ -388,3 +388,10 @@ def test_a_layer_without_a_sheet_shows_what_its_units_have(folder):
     assert is_colour(one.image, 12)
     none = load(ImagesRequest(sheet=sheet(2, "fc6"))).sheet
     assert none.note[0] == "no optimised images of fc6:2"
+
+
+def test_the_bundled_images_are_of_the_bundled_model():
+    model = ROOT / "models" / "caffenet-caltech101"
+    found = read_stamp(model / "unit_jpg_vis", model / "unit_jpg_vis")
+    own = stamp_of(model / "deploy.prototxt", model / "caffenet-caltech101.caffemodel")
+    assert found is not None and found.same(own)
