@@ -146,9 +146,8 @@ def run_headless(options: argparse.Namespace, settings: Settings) -> None:
             picture = run_script(loop, keys)
     finally:
         loop.close()
-    for message in (loop.inputs.message, *(app.message() for app in loop.apps)):
-        if message:
-            print(f"note: {message}", file=sys.stderr)
+    if loop.inputs.message:
+        print(f"note: {loop.inputs.message}", file=sys.stderr)
     if options.screenshot:
         write_image(options.screenshot, picture)
 

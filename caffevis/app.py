@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -252,6 +253,10 @@ class CaffeVisApp:
             messages.append("the network takes one picture: the pair's first")
         return "; ".join(message for message in messages if message)
 
+    def notes(self) -> Sequence[str]:
+        """Return the commands that make the missing pictures: text in a window can't be copied."""
+        return self._images.commands()
+
     def timings(self) -> Sequence[Timing]:
         """Return how long the last forward and back passes took."""
         return tuple(self._timings.values())
@@ -336,6 +341,8 @@ class CaffeVisApp:
         return self._ready[1] if self._ready and self._ready[0] is frame else None
 
     def _take(self, result: NetResult) -> None:
+        if result.broken:
+            warnings.warn(result.broken, stacklevel=2)
         self._frames_done += any(timing.name == "forward" for timing in result.timings)
         self._timings.update({timing.name: timing for timing in result.timings})
         if result.request.layer == self._state.layer.name:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Iterable
 
 from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, State
 from caffevis.panes import jpgvis, layers, patterns
@@ -53,7 +51,6 @@ class UnitImages:
         self._result: ImagesResult | None = None
         self._answered = self._submitted = ImagesRequest()  # nothing is asked for, or there
         self._defect = ""
-        self._told: set[str] = set()
 
     def start(self) -> None:
         """Start the thread."""
@@ -71,18 +68,15 @@ class UnitImages:
             self._answered = outcome.request
             self._defect = outcome.error or ""
             self._result = outcome.value
-            self._tell(outcome.value.commands if outcome.value else ())
         request = self.request(state)
         if request not in (self._answered, self._submitted):
             self._submitted = request
             self._worker.submit(request)
 
-    def _tell(self, commands: Iterable[tuple[str, str]]) -> None:
-        """Print commands, each once: text in the window cannot be copied."""
-        for what, command in commands:
-            if command not in self._told:
-                self._told.add(command)
-                print(f"{what}; made by:\n  {command}", file=sys.stderr)
+    def commands(self) -> list[str]:
+        """Return what is missing of what is shown, and the commands that make it."""
+        found = self._result.commands if self._result else ()
+        return [f"{what}; made by:\n  {command}" for what, command in found]
 
     def settled(self, state: State) -> bool:
         """Whether all that the state shows is loaded."""

@@ -72,6 +72,10 @@ class BaseApp:
         """Report nothing."""
         return ""
 
+    def notes(self) -> Sequence[str]:
+        """Have nothing for the terminal."""
+        return ()
+
     def timings(self) -> Sequence[Timing]:
         """Measure nothing."""
         return ()

@@ -105,6 +105,9 @@ class App(Protocol):
     def message(self) -> str:
         """Return what went wrong last, empty when all is well."""
 
+    def notes(self) -> Sequence[str]:
+        """Return what is worth a line in the terminal, such as commands to copy."""
+
     def timings(self) -> Sequence[Timing]:
         """Return how long its work took."""
 

@@ -95,6 +95,7 @@ class Loop:
         self._seen: dict[App, Activations] = {}
         self._heading = heading_style(settings)
         self._since: dict[str, float] = {}
+        self._told: set[str] = set()
         for app in self.apps:
             app.start()
 
@@ -189,6 +190,12 @@ class Loop:
             for other in self.apps:
                 if other is not app:
                     other.notice(seen)
+
+    def news(self) -> list[str]:
+        """Return the notes of the apps that were not returned before, for the terminal."""
+        new = {note: None for app in self.apps for note in app.notes() if note not in self._told}
+        self._told.update(new)
+        return list(new)
 
     def picture(self) -> Image:
         """Return the window's picture, with the overlays that are on (RGB)."""
