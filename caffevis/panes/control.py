@@ -12,7 +12,7 @@ from toolbox.drawing.text import Style, draw_text, shorten
 from toolbox.pictures.images import Image, fill
 
 PANE = "caffevis_control"
-SMALLEST = 0.8  # share of its size that the text may shrink to before the list is scrolled
+SHRINK = (1.0, 0.95, 0.9, 0.85, 0.8)  # of its size; below it the list is scrolled
 DIM = 0.62  # brightness of headings, of that of layers
 FILTER = 0.3  # share of the pane that the note on filter and place takes at most
 LONG = 20  # layers from which on the list says where in it the cursor is
@@ -68,18 +68,22 @@ def _note(state: State) -> str:
     return f"with '{state.filter}{cursor}': {where or len(listed) or 'none'}"
 
 
-def _style(view: ControlView, index: int) -> Style:
-    if index == view.current and not view.in_units:
-        return view.look.control_cursor
-    if index == view.frozen:
-        return view.look.control_back
-    return view.look.control_selected if index == view.current else view.look.control
+def _styles(view: ControlView, shrink: float) -> dict[int, Style]:
+    """Return the style of each layer that stands out, by index."""
+    look, styles = view.look, {}
+    styles[view.current] = look.control_selected
+    if view.frozen is not None:
+        styles[view.frozen] = look.control_back
+    if not view.in_units:
+        styles[view.current] = look.control_cursor
+    return {index: style.scaled(shrink) for index, style in styles.items()}
 
 
 def _words(view: ControlView, shrink: float) -> list[Word]:
     """List headings and layers in their order."""
     r, g, b = (round(DIM * part) for part in view.look.control.colour)
-    dim = view.look.control.scaled(shrink).with_colour((r, g, b))
+    plain, styles = view.look.control.scaled(shrink), _styles(view, shrink)
+    dim = plain.with_colour((r, g, b))
     words, before = [], ""
     for index in view.listed:
         layer = view.layers[index]
@@ -89,7 +93,7 @@ def _words(view: ControlView, shrink: float) -> list[Word]:
             words.append(Word(heading, dim, None, heading))
         before = heading
         text = layer.part if below else layer.label
-        words.append(Word(text, _style(view, index).scaled(shrink), index, heading))
+        words.append(Word(text, styles.get(index, plain), index, heading))
     return words
 
 
@@ -110,14 +114,16 @@ def place(view: ControlView, size: tuple[int, int]) -> list[Placed]:
         layers of a block.
     """
     size = (size[0], size[1] - _note_width(view, size[1]))
-    shrink = 1.0
-    while shrink > SMALLEST - 0.01:
-        words, room = _words(view, shrink), _room(view, size, shrink)
-        lines = wrapped(words, room)
-        if len(lines) <= room.lines:
-            return scrolled(words, view.current, _room(view, size, shrink, len(lines)))
-        shrink -= 0.05
-    return scrolled(_words(view, 1.0), view.current, _room(view, size, 1.0))
+    words = _words(view, 1.0)
+    # Where twice the lines would be needed, smaller letters do not help either.
+    room = _room(view, size, 1.0)
+    steps = SHRINK if len(wrapped(words, room)) <= 2 * room.lines else ()
+    for shrink in steps:
+        tight, smaller = _room(view, size, shrink), _words(view, shrink)
+        lines = len(wrapped(smaller, tight))
+        if lines <= tight.lines:
+            return scrolled(smaller, view.current, _room(view, size, shrink, lines))
+    return scrolled(words, view.current, room)
 
 
 def _room(

@@ -60,6 +60,7 @@ def _advances(word: str, size: float) -> tuple[int, ...]:
     return tuple(round(font.getlength(letter) + TRACKING * FINE * size) for letter in word)
 
 
+@lru_cache(maxsize=8192)
 def word_width(word: str, size: float) -> int:
     """Return how far a word without bold strokes moves on, in pixels; a space as well."""
     return round(SPACE * size) if word == " " else -(-sum(_advances(word, size)) // FINE)

@@ -7,6 +7,7 @@ higher pane they are wrapped, and its line is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from toolbox.drawing.text import Style, plain
 
@@ -34,11 +35,16 @@ class Word:
     layer: int | None
     heading: str = ""
 
-    @property
+    @cached_property
     def room(self) -> int:
         """How wide it is at most, in pixels."""
-        bold = Style(self.style.face, self.style.size, self.style.colour, BOLD)
-        return max(bold.width(plain(self.text)), self.style.width(plain(self.text)))
+        style = self.style
+        return _room_of(self.text, style.face, style.size, max(BOLD, style.thickness))
+
+
+@lru_cache(maxsize=4096)
+def _room_of(text: str, face: int, size: float, thickness: int) -> int:
+    return Style(face, size, (0, 0, 0), thickness).width(plain(text))
 
 
 @dataclass(frozen=True)
