@@ -255,9 +255,11 @@ class Loop:
             yield "camera"
         if self.state.frozen:
             yield "frozen"
-        own = [self.inputs.message, self._saver.message, self.film.message if self.film else ""]
-        # What happened goes after a while; what apps say is of the picture that is shown.
-        yield from self._passing(own)
+        # What happened goes after a while; a film that has stopped, and what apps say of the
+        # picture that is shown, stay true.
+        yield from self._passing([self.inputs.message, self._saver.message])
+        if self.film and self.film.message:
+            yield self.film.message
         yield from (message for app in self.apps if (message := app.message()))
         if self.state.debug:
             yield f"debug {self.state.debug}: {self._timing_text()}"
