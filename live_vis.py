@@ -127,10 +127,17 @@ def open_film(
     return kind(FilmFile(options.record)) if options.record else nullcontext()
 
 
+def at_first_layer(settings: Settings) -> Settings:
+    """Begin at the first layer, where keys of a script are counted from, whatever the model."""
+    return settings.replaced(caffevis_start=None)
+
+
 def run_headless(options: argparse.Namespace, settings: Settings) -> None:
     """Press the keys and write the screenshot."""
     classes = load_apps(settings)
     keys = all_bindings(CORE_BINDINGS, classes).parse_keys(options.keys or "")
+    if options.keys is not None:
+        settings = at_first_layer(settings)
     if options.screenshot:
         check_writable(options.screenshot)
     loop = make_loop(settings, options.image, False, classes)
@@ -168,7 +175,7 @@ def run_window(options: argparse.Namespace, settings: Settings, display: Display
 
 def write_tour(options: argparse.Namespace, settings: Settings, folder: Path) -> None:
     """Write the tour's pictures and say where they are."""
-    loop = make_loop(settings, options.image, False, load_apps(settings))
+    loop = make_loop(at_first_layer(settings), options.image, False, load_apps(settings))
     try:
         for path, caption in run_tour(loop, TOUR, folder):
             print(f"  {path}  {caption}", flush=True)

@@ -19,7 +19,7 @@ from toolbox.settings.config import Setting
 ROOT = Path(__file__).resolve().parent
 
 ENDINGS = {ending.lstrip(".") for ending in PICTURES | VIDEOS}
-_FACE = "FONT_HERSHEY_COMPLEX_SMALL"
+_FACE = "FONT_HERSHEY_COMPLEX_SMALL"  # of its size; all text is drawn in one font
 
 _MODEL = (
     Setting("caffevis_deploy_prototxt", None, kind.optional(kind.path()),
@@ -41,11 +41,13 @@ _MODEL = (
     Setting("caffe_net_input_scale", None, kind.optional(kind.number()),
             "factor after the mean is subtracted"),
     Setting("caffevis_labels", None, kind.optional(kind.path()),
-            "text file, one class label a line"),
+            "text file, one class label a line; the n01532829 of Caffe's files is left out"),
     Setting("caffevis_label_layers", None, kind.optional(kind.several(kind.text())),
-            "layers whose units are the classes, labelled under the cursor"),
+            "layers whose units are the classes, labelled under the cursor; left out, the last"
+            " layers where they look like classes"),
     Setting("caffevis_prob_layer", None, kind.optional(kind.text()),
-            "layer whose five largest values are listed with their labels"),
+            "layer whose five largest values are listed with their labels; left out, the last"
+            " layer where it looks like classes; None written: no list"),
     Setting("caffevis_layer_pretty_name_fn", None, kind.optional(kind.function()),
             "from a layer's name to a shorter one for the list of layers"),
     Setting("caffevis_layer_pretty_name_dict", None, kind.optional(kind.mapping()),
@@ -121,6 +123,8 @@ _WINDOW = (
             " made to fit the screen, and larger on a desktop of high density"),
     Setting("global_font_size", 1.0, kind.number(0.05, 10),
             "scales the texts whose own size is not set"),
+    Setting("pane_headings", True, kind.boolean(),
+            "small headings say which picture is which: the file, the unit, the layer's size"),
     Setting("debug_window_panes", False, kind.boolean(),
             "draw each pane's border and name"),
     Setting("window_background", (.2, .2, .2), kind.colour(),
@@ -141,6 +145,9 @@ _WINDOW = (
 )  # fmt: skip
 
 _CAFFEVIS = (
+    Setting("caffevis_start", None, kind.optional(kind.text()),
+            "where the window opens, as 'conv5:12' or, with a back result, 'conv5:12 deconv';"
+            " None: the first layer. Keys given by --keys begin at the first layer"),
     Setting("caffevis_fast_move_dist", 3, kind.whole(1),
             "how far the fast moves go"),
     Setting("caffevis_grad_norm_blur_radius", 4.0, kind.number(0.01),
@@ -271,6 +278,7 @@ _BUNDLED = {
     "caffevis_labels": "%DVT_ROOT%/models/caffenet-caltech101/labels.txt",
     "caffevis_label_layers": ("fc8", "prob"),
     "caffevis_prob_layer": "prob",
+    "caffevis_start": "conv5:71 deconv",
     "caffevis_layer_pretty_name_fn": _short_name,
     "caffevis_unit_jpg_dir": "%DVT_ROOT%/models/caffenet-caltech101/unit_jpg_vis",
     "caffevis_jpgvis_remap": {

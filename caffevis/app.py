@@ -9,31 +9,38 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from caffevis.from_settings import model_name, namer, options_from, read_labels
+from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
+from caffevis.net.classes import class_unit, find_classes
 from caffevis.net.histogram import Record, follow
-from caffevis.net.layer_list import LayerError, NetLike, list_layers, missing_layer
+from caffevis.net.layer_list import LayerError, NetLike, list_layers
+from caffevis.net.measures import top_units
 from caffevis.net.network import (
     ENGINE_ERRORS,
     Network,
-    compute_threads,
     make_preprocess,
     open_net,
 )
 from caffevis.net.preprocess import InputError
 from caffevis.net.request import Back, NetRequest, NetResult
+from caffevis.net.start import start_state
+from caffevis.net.threads import compute_threads
 from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, overlay, patterns, status
 from caffevis.panes.parts.look import look_from
 from caffevis.unit_worker import UnitImages
 from toolbox.app.bindings import Binding
 from toolbox.app.protocol import Activations, Timing
+from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.screen import Drawing
-from toolbox.drawing.tiles import Grid
+from toolbox.drawing.tiles import Grid, as_maps
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray
 from toolbox.settings.config import Settings, SettingsError
-from toolbox.window.pointer import Pointer
+from toolbox.window.pointer import CLICK, Pointer
 from toolbox.workers.worker import Worker, close_all
+
+TEXT_KEYS = ("space", "backspace", "enter", "esc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +82,6 @@ class CaffeVisApp:
         net: NetLike | None = None,
     ) -> None:
         self._look = look_from(settings)
-        self._labels = read_labels(settings.caffevis_labels)
-        self._label_layers = settings.caffevis_label_layers or ()
         try:
             net = net or open_net(settings)
             found = list_layers(
@@ -89,18 +94,15 @@ class CaffeVisApp:
         except (*ENGINE_ERRORS, InputError, LayerError) as error:
             raise SettingsError(str(error)) from error
         self._title = f"Model: {model_name(net, settings)}"
-        prob_layer = settings.caffevis_prob_layer
-        if prob_layer is not None and prob_layer not in net.blobs:
-            reason = missing_layer(net, prob_layer)
-            warnings.warn(f"caffevis_prob_layer: {reason}; none are shown", stacklevel=1)
-            prob_layer = None
+        labels = read_labels(settings.caffevis_labels)
+        self._classes = find_classes(net, found, settings, labels)
         self._takes_pairs = bool(prepare.pair)
         threads = compute_threads(settings.caffevis_compute_threads)
-        self._network = Network(net, prepare, prob_layer, threads, clock)
+        self._network = Network(net, prepare, self._classes.listed, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
         self._images = UnitImages(settings, self._look)
         options = replace(options_from(settings), back_modes=self._network.back_modes)
-        self._state = first_state(found, options)
+        self._state = start_state(first_state(found, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
         self._ready: tuple[Frame, FloatArray] | None = None
         self._shown: Shown | None = None
@@ -131,10 +133,38 @@ class CaffeVisApp:
         """Change the state as a key says, and ask for what that needs."""
         self._change(row.action(self._state))
 
+    def type(self, key: str) -> bool:
+        """Take letters of the list's filter while it is typed; arrows still move."""
+        takes = self._state.typing and (len(key) == 1 or key in TEXT_KEYS)
+        if takes:
+            self._change(go.type_filter(self._state, key))
+        return takes
+
     def point(self, pointer: Pointer) -> None:
         """Change the state as the mouse says, and ask for what that needs."""
+        if pointer.pane == aux_pane.PANE:
+            self._point_at_class(pointer)
+            return
+        if pointer.pane == layers.PANE:
+            strip = strip_height(self._look.heading, pointer.room[0])
+            room = (pointer.room[0] - strip, pointer.room[1])
+            pointer = replace(pointer, row=pointer.row - strip, room=room)
         grid = self._tile_grid(pointer.room)
         self._change(mouse.point(self._state, pointer, self._look, grid))
+
+    def _point_at_class(self, pointer: Pointer) -> None:
+        """Go to the unit of the class that is clicked on in the list."""
+        if self._shown is None or self._state.in_units or pointer.kind != CLICK:
+            return
+        number = aux_pane.class_at(self._aux_view(self._shown), pointer.row)
+        found = None if number is None else class_unit(self._classes, self._state.layers, number)
+        if found is not None:
+            self._change(go.select_unit(go.select_layer(self._state, found[0]), found[1]))
+
+    def _aux_view(self, shown: Shown) -> aux_pane.AuxView:
+        units = layers.view(shown.state, shown.result, self._look)
+        counted = self._record.histogram if self._record else None
+        return aux_pane.view(shown.state, units, self._classes, self._look, counted)
 
     def _tile_grid(self, room: tuple[int, int]) -> Grid | None:
         """Say where the selected layer's tiles lie in the layers pane; None without any."""
@@ -149,8 +179,17 @@ class CaffeVisApp:
     def _change(self, state: State) -> None:
         self._state = state
         self._fit_shown()
+        self._seek()
         self._ask()
         self._images.update(self._state)
+
+    def _seek(self) -> None:
+        """Go to the layer's strongest unit where that is asked for and known."""
+        shown = self._shown
+        if self._state.seeks_strongest and shown and shown.state.layer == self._state.layer:
+            found = top_units(as_maps(shown.result.activations), 1)
+            self._state = go.found_strongest(self._state, found[0] if found else None)
+            self._fit_shown()
 
     def set_frame(self, frame: Frame) -> None:
         """Take the newest frame."""
@@ -158,15 +197,17 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
-        self._images.update(self._state)
         if self._worker is None:
+            self._images.update(self._state)
             return
         for outcome in self._worker.outcomes():
             self._answered = outcome.request
             self._message = outcome.error or ""
             if outcome.value is not None:
                 self._take(outcome.value)
+        self._seek()
         self._ask()
+        self._images.update(self._state)
 
     def wait(self, seconds: float) -> None:
         """Wait for the network or the images, at most this long."""
@@ -206,10 +247,15 @@ class CaffeVisApp:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
         messages = [self._message, self._images.message(self._state)]
         messages.append(overlay.message(self._state, self.result))
+        messages.append(self.result.broken if self.result else "")
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
             messages.append("the network takes one picture: the pair's first")
         return "; ".join(message for message in messages if message)
+
+    def notes(self) -> Sequence[str]:
+        """Return the commands that make the missing pictures: text in a window can't be copied."""
+        return self._images.commands()
 
     def timings(self) -> Sequence[Timing]:
         """Return how long the last forward and back passes took."""
@@ -222,22 +268,30 @@ class CaffeVisApp:
     def drawings(self) -> Sequence[Drawing]:
         """Say what each pane shows."""
         look = self._look
-        drawings = [
+        drawings: list[Drawing] = [
             Drawing(control.PANE, control.view(self._state, look), control.draw),
             self._images.drawing(self._state),
         ]
         if self._shown is None:
             return drawings
         state, result = self._shown.state, self._shown.result
-        units = layers.view(state, result, look)
-        counted = self._record.histogram if self._record else None
-        side = aux_pane.view(state, units, self._labels, self._label_layers, look, counted)
+        units, gone_back = layers.view(state, result, look), back.view(self._state, result, look)
         marked = overlay.drawing(state, result, look)
+        side = self._aux_view(self._shown)
+        behind = Drawing(back.PANE, gone_back, back.draw)
+        tiles = with_heading(
+            Drawing(layers.PANE, units, layers.draw),
+            layers.heading(units),
+            look.heading,
+            look.background,
+        )
         return [
             *drawings,
-            self._images.pattern_drawing(self._state) or Drawing(layers.PANE, units, layers.draw),
-            Drawing(aux_pane.PANE, side, aux_pane.draw),
-            Drawing(back.PANE, back.view(self._state, result, look), back.draw),
+            self._images.pattern_drawing(self._state) or tiles,
+            with_heading(
+                Drawing(aux_pane.PANE, side, aux_pane.draw), aux_pane.heading(side), look.heading
+            ),
+            with_heading(behind, back.heading(gone_back), look.heading),
             *([marked] if marked else []),
         ]
 
@@ -287,6 +341,8 @@ class CaffeVisApp:
         return self._ready[1] if self._ready and self._ready[0] is frame else None
 
     def _take(self, result: NetResult) -> None:
+        if result.broken:
+            warnings.warn(result.broken, stacklevel=2)
         self._frames_done += any(timing.name == "forward" for timing in result.timings)
         self._timings.update({timing.name: timing for timing in result.timings})
         if result.request.layer == self._state.layer.name:

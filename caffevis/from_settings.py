@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from caffevis.net.layer_list import NetLike
 from toolbox.settings.config import Settings, SettingsError
 
 LONGEST_NAME = 80  # letters of a network's name in the window's title
+SYNSET = re.compile(r"^n\d{8}\s+(?=\S)")  # WordNet's number, as in Caffe's synset_words.txt
 
 
 def read_labels(path: str | None) -> tuple[str, ...]:
-    """Read class labels, one a line.
+    """Read class labels, one a line; the synset in front of a name (`n01532829`) is left out.
 
     Raises
     ------
@@ -29,7 +31,7 @@ def read_labels(path: str | None) -> tuple[str, ...]:
         raise SettingsError(f"caffevis_labels: {path} cannot be read: {reason}.") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"caffevis_labels: {path} is not a text file (UTF-8).") from error
-    return tuple(line.strip() for line in lines if line.strip())
+    return tuple(SYNSET.sub("", line.strip()) for line in lines if line.strip())
 
 
 def namer(settings: Settings) -> Callable[[str], str]:

@@ -7,8 +7,9 @@ import functools
 from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, State
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts.look import Look
-from caffevis.units.image_paths import folder_from
+from caffevis.units.image_paths import KINDS, folder_from
 from caffevis.units.loader import ImagesRequest, ImagesResult, Loader, Picture, SheetRequest
+from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.panes import pane_size
 from toolbox.drawing.screen import Drawing
 from toolbox.settings.config import Settings
@@ -41,7 +42,10 @@ class UnitImages:
         self._stack = settings.caffevis_jpgvis_stack_vert
         panes, scale = settings.window_panes, settings.global_scale
         self._has_pane = pane_size(panes, jpgvis.PANE, scale) is not None
-        self._room = pane_size(panes, layers.PANE, scale)
+        room = pane_size(panes, layers.PANE, scale)
+        if room is not None:
+            room = (room[0] - strip_height(look.heading, room[0]), room[1])
+        self._room = room
         self._loader = Loader(self._folder, settings.caffevis_jpg_cache_size, look.background)
         self._worker: Worker[ImagesRequest, ImagesResult] | None = None
         self._result: ImagesResult | None = None
@@ -68,6 +72,11 @@ class UnitImages:
         if request not in (self._answered, self._submitted):
             self._submitted = request
             self._worker.submit(request)
+
+    def commands(self) -> list[str]:
+        """Return what is missing of what is shown, and the commands that make it."""
+        found = self._result.commands if self._result else ()
+        return [f"{what}; made by:\n  {command}" for what, command in found]
 
     def settled(self, state: State) -> bool:
         """Whether all that the state shows is loaded."""
@@ -113,13 +122,19 @@ class UnitImages:
         pictures: tuple[Picture, ...] | None = () if unit is None else None
         if result is not None and result.request.unit == unit:
             pictures = result.pictures
-        view = jpgvis.JpgvisView(pictures, hint, self._stack, self._look)
+        of = f"{self._folder.source(state.layer.name)}:{state.unit}"
+        titles = (f"{KINDS[0].name} of {of}", f"{KINDS[1].name} of {of}", KINDS[2].name)
+        view = jpgvis.JpgvisView(pictures, hint, self._stack, self._look, titles)
         return Drawing(jpgvis.PANE, view, jpgvis.draw)
 
     def pattern_drawing(self, state: State) -> Drawing | None:
         """Say what the layers pane shows in pattern mode; None while it shows something else."""
-        view = self.pattern_view(state)
-        return None if view is None else Drawing(layers.PANE, view, patterns.draw)
+        view, look = self.pattern_view(state), self._look
+        if view is None:
+            return None
+        title = f"{self._folder.source(state.layer.name)}: optimised image of each unit"
+        drawing = Drawing(layers.PANE, view, patterns.draw)
+        return with_heading(drawing, title, look.heading, look.background)
 
     def pattern_view(self, state: State) -> patterns.PatternView | None:
         """Say what patterns are drawn from; None while something else is shown."""

@@ -25,6 +25,7 @@ from optimize.errors import OptimizeError
 from optimize.output.progress import Progress
 from optimize.params import FindParams, preset_values
 from toolbox.command_line import exit_status
+from toolbox.pictures.stamp import StampError, stamp_of
 
 MONTAGE_SEEDS = 9
 
@@ -102,8 +103,12 @@ def make_unit_jpgs(
         raise OptimizeError("--unit-jpg-dir shows single units: no --objective, no --start-images")
     seeds = options.seeds or MONTAGE_SEEDS
     record = spec.record()
+    try:
+        stamp = stamp_of(spec.prototxt, spec.weights)
+    except StampError as error:
+        raise OptimizeError(str(error)) from error
     jobs = [
-        LayerJob(layer, channels, whole, recipe, seeds, options.batch_size, record)
+        LayerJob(layer, channels, whole, recipe, seeds, options.batch_size, record, stamp)
         for layer, channels, whole in units_from(options, optimizer)
     ]
     for job in jobs:  # errors of the last layer come before the work on the first

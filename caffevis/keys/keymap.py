@@ -2,7 +2,7 @@
 
 HighGUI's Qt reports a shifted letter as the plain one, so every action with a
 capital has a second key that Qt can tell apart: `,` `.` `;` `/` for the fast
-moves and `y`, beside `t`, for the other boost.
+moves, `[` `]` for the jumps from block to block and `y`, beside `t`, for the other boost.
 """
 
 from __future__ import annotations
@@ -25,8 +25,21 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(("L", "."), "sel_right_fast", "Faster right", go.right_fast),
     Binding(("K", "/"), "sel_down_fast", "Faster down", go.down_fast),
     Binding(("I", ";"), "sel_up_fast", "Faster up", go.up_fast),
-    Binding(("u", "U"), "sel_layer_left", "Previous layer; the cursor stays", go.previous_layer),
-    Binding(("o", "O"), "sel_layer_right", "Next layer; the cursor stays", go.next_layer),
+    Binding(("u",), "sel_layer_left", "Previous layer; the cursor stays", go.previous_layer),
+    Binding(("o",), "sel_layer_right", "Next layer; the cursor stays", go.next_layer),
+    Binding(("U", "["), "sel_block_left", "Previous block of layers", go.previous_block),
+    Binding(("O", "]"), "sel_block_right", "Next block of layers", go.next_block),
+    Binding(
+        ("-",), "fold_layers", "List all layers, or none that repeats another", go.toggle_folded
+    ),
+    Binding(
+        ("3",),
+        "filter_layers",
+        "List layers by a part of their name: type it, then enter (esc: all)",
+        go.open_filter,
+        takes_text=True,
+    ),
+    Binding(("4",), "strongest_unit", "Go to the strongest unit of the layer", go.seek_strongest),
     Binding(("z",), "zoom_mode", "All units, the selected one, the back result", go.next_zoom),
     Binding(("s",), "pattern_mode", "Units show their optimised images", go.toggle_patterns),
     Binding(("b",), "ez_back_mode_loop", "Back: off, grad, grad norm, deconv", go.next_ez_back),

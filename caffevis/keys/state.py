@@ -7,7 +7,9 @@ window or a network. What must be computed follows from the state (`origin`,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from toolbox.drawing.palettes import GRAY_MAP
 
@@ -36,6 +38,12 @@ class Layer:
         Channels, or values of a vector.
     rows, columns : int
         Shape of the grid of units.
+    block, part : str
+        Its block in the list, and what it is called below the block's name; see `net.blocks`.
+    repeats : bool
+        Whether its picture is another layer's over again, as BatchNorm's is.
+    size : tuple of int
+        Height and width of a unit's map; empty for units of one value.
     """
 
     name: str
@@ -43,6 +51,15 @@ class Layer:
     units: int
     rows: int
     columns: int
+    block: str = ""
+    part: str = ""
+    repeats: bool = False
+    size: tuple[int, ...] = ()
+
+    @property
+    def values(self) -> int:
+        """How many values a unit has."""
+        return math.prod(self.size)
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,14 @@ class State:
         The strongest units and the selected unit's strongest places are marked.
     histogram : bool
         The selected unit's values are counted over the frames, and shown.
+    folded : bool
+        Layers that repeat another's picture are left out of the list.
+    filter : str
+        Only layers with this in their name are listed; upper and lower case are the same.
+    typing : bool
+        Keys are letters of the filter.
+    seeks_strongest : bool
+        The unit with the highest activation is to be selected, once it is known.
     """
 
     layers: tuple[Layer, ...]
@@ -132,6 +157,15 @@ class State:
     show_field: bool = False
     show_top: bool = False
     histogram: bool = False
+    folded: bool = False
+    filter: str = ""
+    typing: bool = False
+    seeks_strongest: bool = False
+
+    @property
+    def listed(self) -> tuple[int, ...]:
+        """The indices of the layers in the list: all, but for those folded or filtered out."""
+        return _listed(self.layers, self.folded, self.filter.lower())
 
     @property
     def layer(self) -> Layer:
@@ -173,6 +207,15 @@ class State:
     def boost_gamma(self) -> float:
         """The chosen power; 1 changes nothing."""
         return self.options.boost_gamma[self.gamma_index]
+
+
+@lru_cache(maxsize=8)
+def _listed(layers: tuple[Layer, ...], folded: bool, text: str) -> tuple[int, ...]:
+    return tuple(
+        index
+        for index, layer in enumerate(layers)
+        if not (folded and layer.repeats) and text in f"{layer.name} {layer.label}".lower()
+    )
 
 
 def first_state(layers: tuple[Layer, ...], options: Options) -> State:

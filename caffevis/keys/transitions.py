@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 
 from caffevis.keys.state import (
@@ -33,19 +34,103 @@ def _at_layer(state: State, index: int) -> State:
     return replace(state, layer_index=index, unit=min(state.unit, state.layers[index].units - 1))
 
 
+def _along(state: State, distance: int) -> State:
+    """Go along the list; from a layer that is not in it, to the nearest one that way."""
+    listed = state.listed
+    if not listed:
+        return state
+    begin = bisect_left(listed, state.layer_index)
+    if distance > 0 and state.layer_index not in listed:
+        begin -= 1
+    return _at_layer(state, listed[min(max(begin + distance, 0), len(listed) - 1)])
+
+
 def previous_layer(state: State) -> State:
     """Select the layer before; the cursor stays where it is."""
-    return _at_layer(state, state.layer_index - 1)
+    return _along(state, -1)
 
 
 def next_layer(state: State) -> State:
     """Select the layer after; the cursor stays where it is."""
-    return _at_layer(state, state.layer_index + 1)
+    return _along(state, 1)
+
+
+def _block_starts(state: State) -> list[int]:
+    """List the first layer of each block; a layer without a block is one of its own."""
+    starts, before = [], ""
+    for index in state.listed:
+        block = state.layers[index].block
+        if not block or block != before:
+            starts.append(index)
+        before = block
+    return starts
+
+
+def previous_block(state: State) -> State:
+    """Select the first layer of the block, or from there the one of the block before."""
+    before = [index for index in _block_starts(state) if index < state.layer_index]
+    return _at_layer(state, before[-1]) if before else state
+
+
+def next_block(state: State) -> State:
+    """Select the first layer of the next block; in the last one, its last layer."""
+    behind = [index for index in _block_starts(state) if index > state.layer_index]
+    last = state.listed[-1] if state.listed else state.layer_index
+    return _at_layer(state, behind[0] if behind else max(last, state.layer_index))
+
+
+def _listing(state: State) -> State:
+    """Go to the nearest listed layer where the current one is not listed any more."""
+    listed = state.listed
+    if not listed or state.layer_index in listed:
+        return state
+    return _at_layer(state, min(listed, key=lambda index: abs(index - state.layer_index)))
+
+
+def toggle_folded(state: State) -> State:
+    """List all layers, or leave out those that repeat another's picture."""
+    return _listing(replace(state, folded=not state.folded))
+
+
+def open_filter(state: State) -> State:
+    """Take the next keys as letters of the filter, beginning with an empty one."""
+    return replace(state, typing=True, filter="")
+
+
+def type_filter(state: State, key: str) -> State:
+    """Change the filter as a key says: a letter, `backspace`, `enter` to keep it, `esc` to end it.
+
+    Parameters
+    ----------
+    state : State
+        With `typing`.
+    key : str
+        A key's label; other keys than these change nothing.
+    """
+    if key == "enter":
+        return replace(state, typing=False)
+    if key == "esc":
+        return replace(state, typing=False, filter="")
+    if key == "backspace":
+        return _listing(replace(state, filter=state.filter[:-1]))
+    letter = " " if key == "space" else key
+    return _listing(replace(state, filter=state.filter + letter)) if len(letter) == 1 else state
+
+
+def seek_strongest(state: State) -> State:
+    """Go to the unit with the highest activation, as soon as it is known."""
+    return replace(state, seeks_strongest=True)
+
+
+def found_strongest(state: State, unit: int | None) -> State:
+    """Select the strongest unit; None where all are alike, and the cursor stays."""
+    state = replace(state, seeks_strongest=False)
+    return state if unit is None else select_unit(state, unit)
 
 
 def _sideways(state: State, distance: int) -> State:
     if not state.in_units:
-        return _at_layer(state, state.layer_index + distance)
+        return _along(state, distance)
     return replace(state, unit=min(max(state.unit + distance, 0), state.layer.units - 1))
 
 

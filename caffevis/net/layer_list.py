@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from caffevis.keys.state import Layer
+from caffevis.net.blocks import blocks_of
 from toolbox.pictures.images import grid_shape
 
 # Tops of these hold pixels or copies of another blob, nothing to look at.
@@ -21,6 +22,8 @@ _NOT_SHOWN = frozenset(
     {"Input", "Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData"}
     | {"AnnotatedData", "Parameter", "Split", "Dropout", "Silence"}
 )
+# Tops of these have their bottom's picture, in other shades or another order.
+_REPEATING = frozenset({"BatchNorm", "Scale", "Bias", "Flatten", "Reshape", "Split", "Dropout"})
 
 
 class BlobLike(Protocol):
@@ -196,12 +199,29 @@ def list_layers(
     tuple of Layer
         At least one.
     """
+    names = shown_blobs(net, leave_out)
+    labels, again = [str(label(name)) for name in names], repeating_blobs(net)
     layers = []
-    for name in shown_blobs(net, leave_out):
-        units = units_of(net.blobs[name].shape)
+    for name, text, (block, part) in zip(names, labels, blocks_of(labels), strict=True):
+        shape = net.blobs[name].shape
+        units = units_of(shape)
         rows, columns = grid_shape(units, aspect)
-        layers.append(Layer(name, str(label(name)), units, rows, columns))
+        size = tuple(int(length) for length in shape[2:])
+        layers.append(Layer(name, text, units, rows, columns, block, part, name in again, size))
     return tuple(layers)
+
+
+def repeating_blobs(net: NetLike) -> set[str]:
+    """Name the blobs whose every writer only scales, shifts or reorders one other blob.
+
+    An in-place ReLU behind such a one makes a picture of its own of it.
+    """
+    types = {name: layer.type for name, layer in zip(net._layer_names, net.layers, strict=True)}
+    return {
+        blob
+        for blob, writers in producers(net).items()
+        if all(types[name] in _REPEATING for name in writers)
+    }
 
 
 def missing_layer(net: NetLike, name: str) -> str:

@@ -5,7 +5,6 @@ The only module that knows the engine.
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import numpy as np
 
 import torchcaffe as caffe
 from caffevis.keys.state import DECONV, GRAD, GUIDED
+from caffevis.net.finite import all_finite, first_broken
 from caffevis.net.layer_list import NetLike, image_of, start_layer
 from caffevis.net.measures import layer_stats
 from caffevis.net.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
@@ -35,17 +35,6 @@ from torchcaffe.proto.upgrade import upgrade
 EngineError = caffe.CaffeError
 ENGINE_ERRORS = (EngineError, PycaffeError)  # of either engine; one sentence each
 BackPass = Callable[..., Any]
-
-
-def cores() -> int:
-    """Count the cores that this process may use (`taskset` may leave it less than there are)."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
-def compute_threads(wanted: int | None) -> int:
-    """Choose how many threads compute: all cores but one, which the window keeps."""
-    return wanted or max(1, cores() - 1)
 
 
 def open_net(settings: Settings) -> NetLike:
@@ -272,6 +261,20 @@ def find_fields(net: NetLike, layer: str, prepare: Preprocess) -> Fields:
     return replace(unknown, rows=rows, columns=tuple(region.columns for region in regions[:width]))
 
 
+def find_field(net: NetLike, layer: str) -> tuple[int, ...]:
+    """Return height and width of what the middle unit of a layer sees; empty where not known."""
+    twin = net if isinstance(net, caffe.Net) else getattr(net, "regions_net", None)
+    if twin is None:
+        return ()
+    shape = net.blobs[layer].shape
+    row, column = (length // 2 for length in (shape[2:] if len(shape) == 4 else (1, 1)))
+    try:
+        region = caffe.regions.receptive_field(twin, layer, row, column, image_input(net))
+    except EngineError:  # the layer sees no picture, or the twin has no such layer
+        return ()
+    return tuple(1 + last - first for first, last in (region.rows, region.columns))
+
+
 class Network:
     """Answers requests; runs forward and back only where something changed.
 
@@ -306,6 +309,8 @@ class Network:
         self._frame: Frame | None = None
         self._back: Back | None = None
         self._fields: dict[str, Fields] = {}
+        self._field: dict[str, tuple[int, ...]] = {}  # of a unit in the middle
+        self._broken: str | None = None
         self._passes = back_passes(net)
         self.back_modes = tuple(self._passes)
 
@@ -340,7 +345,7 @@ class Network:
 
     def _forward(self, request: NetRequest) -> None:
         # Forgotten first: after an error neither belongs to any frame.
-        self._frame = self._back = None
+        self._frame = self._back = self._broken = None
         values = self.prepare(request.frame) if request.values is None else request.values
         self._input.data[...] = values
         self._net.forward()
@@ -366,8 +371,31 @@ class Network:
             back_image = self._preprocess.back_image(image_of(self._input.diff))
         values = image_of(blob.data).copy()
         stats = layer_stats(as_maps(values))
-        fields = self._fields_of(request.layer) if request.fields else None
-        return NetResult(request, values, probs, diffs, back_image, timings, stats, fields)
+        return NetResult(
+            request=request,
+            activations=values,
+            probs=probs,
+            layer_diffs=diffs,
+            back_image=back_image,
+            timings=timings,
+            stats=stats,
+            fields=self._fields_of(request.layer) if request.fields else None,
+            field=self._field_of(request.layer),
+            broken=self._find_broken(np.array((stats.low, stats.high), np.float32), probs),
+        )
+
+    def _find_broken(self, *seen: FloatArray | None) -> str:
+        """Look through the network, once a picture, where what is shown has no numbers."""
+        if self._broken is None:
+            broken = not all(all_finite(values) for values in seen if values is not None)
+            self._broken = first_broken(self._net) if broken else None
+        return self._broken or ""
+
+    def _field_of(self, layer: str) -> tuple[int, ...]:
+        """Look up how much a unit in the middle of a layer sees."""
+        if layer not in self._field:
+            self._field[layer] = find_field(self._net, layer)
+        return self._field[layer]
 
     def _fields_of(self, layer: str) -> Fields:
         """Look a layer's fields up: they follow from shapes, which stay the same."""

@@ -71,6 +71,11 @@ class NetResult:
         Of `activations`.
     fields : Fields or None
         Of the viewed layer, where they were asked for.
+    field : tuple of int
+        Height and width of what a unit in the middle of the viewed layer sees, in pixels of
+        the input; empty where that is not known.
+    broken : str
+        Which layer first has no numbers, where one was met.
     """
 
     request: NetRequest
@@ -81,3 +86,5 @@ class NetResult:
     timings: tuple[Timing, ...]
     stats: LayerStats | None = None
     fields: Fields | None = None
+    field: tuple[int, ...] = ()
+    broken: str = ""

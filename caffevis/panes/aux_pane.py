@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caffevis.keys.state import State
+from caffevis.net.classes import Classes
 from caffevis.net.histogram import Histogram
 from caffevis.panes import layers
 from caffevis.panes.parts.chart import draw_chart
@@ -20,6 +21,25 @@ CHART = 0.42  # share of the pane that a histogram takes
 
 
 @dataclass(frozen=True)
+class Line:
+    """A class of the list.
+
+    Parameters
+    ----------
+    number : int
+        The class.
+    share : float
+        Its probability, from 0 to 1, for the brightness.
+    text : str
+        Probability and label. A view holds no NaN, which never equals itself.
+    """
+
+    number: int
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
 class AuxView:
     """Either lines of probabilities or a unit.
 
@@ -30,8 +50,8 @@ class AuxView:
         list of layers.
     label : str
         The unit's class, where it has one.
-    lines : tuple of (float, str)
-        Probability and label, largest first.
+    lines : tuple of Line
+        Most probable first.
     look : Look
         Colours and fonts.
     histogram : Histogram or None
@@ -40,12 +60,12 @@ class AuxView:
 
     units: layers.LayersView | None
     label: str
-    lines: tuple[tuple[float, str], ...]
+    lines: tuple[Line, ...]
     look: Look
     histogram: Histogram | None = None
 
 
-def top_classes(probs: np.ndarray | None, labels: tuple[str, ...]) -> tuple[tuple[float, str], ...]:
+def top_classes(probs: np.ndarray | None, labels: tuple[str, ...]) -> tuple[Line, ...]:
     """Choose the five largest probabilities, with their labels.
 
     Parameters
@@ -57,13 +77,18 @@ def top_classes(probs: np.ndarray | None, labels: tuple[str, ...]) -> tuple[tupl
 
     Returns
     -------
-    tuple of (float, str)
+    tuple of Line
         Largest first; equal ones in the order of the classes.
     """
     if probs is None:
         return ()
-    order = np.argsort(-np.nan_to_num(probs), kind="stable")[:TOP]
-    return tuple((float(probs[i]), label_of(int(i), labels)) for i in order)
+    numbers = np.nan_to_num(probs, nan=0.0, posinf=0.0, neginf=0.0)
+    order = np.argsort(-numbers, kind="stable")[:TOP]
+    # Of a network that ends before its Softmax, the largest value is the brightest.
+    shares = np.clip(numbers / max(1.0, float(numbers.max())), 0, 1)
+    return tuple(
+        Line(int(i), float(shares[i]), f"{probs[i]:.2f} {label_of(int(i), labels)}") for i in order
+    )
 
 
 def label_of(unit: int, labels: tuple[str, ...]) -> str:
@@ -74,23 +99,37 @@ def label_of(unit: int, labels: tuple[str, ...]) -> str:
 def view(
     state: State,
     units: layers.LayersView,
-    labels: tuple[str, ...],
-    label_layers: tuple[str, ...],
+    classes: Classes,
     look: Look,
     histogram: Histogram | None = None,
 ) -> AuxView:
     """Take from state and result what the pane shows."""
+    labels = classes.labels
     if state.in_units:
-        labelled = state.layer.name in label_layers and bool(labels)
+        labelled = state.layer.name in classes.layers and bool(labels)
         return AuxView(units, label_of(state.unit, labels) if labelled else "", (), look, histogram)
     probs = units.result.probs if state.show_labels else None
     return AuxView(None, "", top_classes(probs, labels), look)
 
 
 def _blend(low: Colour, high: Colour, share: float) -> Colour:
-    share = min(1.0, max(0.0, share))
     r, g, b = (round(a + (z - a) * share) for a, z in zip(low, high, strict=True))
     return r, g, b
+
+
+def class_at(view: AuxView, row: int) -> int | None:
+    """Return the class whose line is in a row of pixels of the pane; None beside the lines."""
+    style, (_, y) = view.look.class_style, view.look.class_place
+    step = style.height() + view.look.class_spacing
+    number = (row - (y - style.above() - view.look.class_spacing // 2)) // step
+    return view.lines[number].number if 0 <= number < len(view.lines) else None
+
+
+def heading(view: AuxView) -> str:
+    """Name the enlarged unit; a histogram has a title of its own."""
+    if view.units is None or view.histogram is not None:
+        return ""
+    return f"{view.units.layer.name}:{view.units.unit}"
 
 
 def draw(canvas: Image, view: AuxView) -> None:
@@ -108,9 +147,9 @@ def draw(canvas: Image, view: AuxView) -> None:
     look = view.look
     x, y = look.class_place
     step = look.class_style.height() + look.class_spacing
-    for number, (prob, label) in enumerate(view.lines):
-        style = look.class_style.with_colour(_blend(look.class_low, look.class_high, prob))
-        text = shorten(f"{prob:.2f} {label}", style, canvas.shape[1] - x)
+    for number, line in enumerate(view.lines):
+        style = look.class_style.with_colour(_blend(look.class_low, look.class_high, line.share))
+        text = shorten(line.text, style, canvas.shape[1] - x)
         draw_text(canvas, text, style, x, y + number * step)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from caffevis.keys.state import GRAY, NORM, RAW, State
 from caffevis.net.request import NetResult
 from caffevis.panes.parts.look import Look
+from caffevis.panes.parts.note import draw_note
 from toolbox.drawing.text import draw_text, shorten
 from toolbox.pictures.images import FloatArray, Image, draw_fitted, fill
 
@@ -96,10 +97,28 @@ def _blurred(norm: FloatArray, radius: float) -> FloatArray:
     return np.asarray(blurred, dtype=np.float32).reshape(norm.shape)
 
 
+def _nothing(result: NetResult) -> str:
+    """Say why a back image is zero everywhere."""
+    back = result.request.back
+    where = "" if back is None else f" from {back.origin.layer}:{back.origin.unit}"
+    return f"nothing goes back{where}: it is silent in this picture, or what is below it is"
+
+
+def heading(view: BackView) -> str:
+    """Say which back result is shown."""
+    if view.result is None or view.result.request.back is None:
+        return ""
+    back = view.result.request.back
+    return f"{back.mode} from {back.origin.layer}:{back.origin.unit}, {view.filter}"
+
+
 def draw(canvas: Image, view: BackView) -> None:
     """Draw the back image as large as fits, or say why there is none."""
     fill(canvas, view.look.background)
     if view.result is not None and view.result.back_image is not None:
+        if not view.result.back_image.any():
+            draw_note(canvas, (_nothing(view.result),), view.look.note)
+            return
         picture = filtered(view.result.back_image, view.filter, view.look.blur_radius)
         draw_fitted(canvas, picture)
     elif view.wanted:

@@ -1,105 +1,161 @@
-"""The list of layers, the current one highlighted."""
+"""The list of layers, scrolled to the current one, with the names of blocks as headings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from bisect import bisect
+from dataclasses import dataclass
 
-from caffevis.keys.state import State
+from caffevis.keys.state import Layer, State
 from caffevis.panes.parts.look import Look
-from toolbox.drawing.text import Span, Style, draw_text, widest, wrap_spans
+from caffevis.panes.parts.strip import Placed, Room, Word, scrolled, wrapped
+from toolbox.drawing.text import Style, draw_text, shorten
 from toolbox.pictures.images import Image, fill
 
 PANE = "caffevis_control"
-SMALLEST = 0.3  # share of the set size that text may shrink to before it is cut off
+SHRINK = (1.0, 0.95, 0.9, 0.85, 0.8)  # of its size; below it the list is scrolled
+DIM = 0.62  # brightness of headings, of that of layers
+FILTER = 0.3  # share of the pane that the note on filter and place takes at most
+LONG = 20  # layers from which on the list says where in it the cursor is
 
 
 @dataclass(frozen=True)
 class ControlView:
-    """Layers' labels, which one is current, and where the frozen unit is."""
+    """The layers listed, which one is current, where the frozen unit is, and the filter.
 
-    labels: tuple[str, ...]
+    Parameters
+    ----------
+    layers : tuple of Layer
+        All of the network.
+    listed : tuple of int
+        Indices of those in the list.
+    current : int
+        Index of the selected one.
+    in_units : bool
+        Whether the cursor is on its units.
+    frozen : int or None
+        Index of the frozen unit's layer.
+    note : str
+        Where in the list the cursor is, and what the list is filtered by.
+    look : Look
+        Colours and fonts.
+    """
+
+    layers: tuple[Layer, ...]
+    listed: tuple[int, ...]
     current: int
     in_units: bool
     frozen: int | None
+    note: str
     look: Look
 
 
 def view(state: State, look: Look) -> ControlView:
     """Take from the state what the list shows."""
-    names = [layer.name for layer in state.layers]
-    frozen = names.index(state.frozen.layer) if state.frozen else None
-    labels = tuple(layer.label for layer in state.layers)
-    return ControlView(labels, state.layer_index, state.in_units, frozen, look)
+    frozen = None
+    if state.frozen:
+        frozen = [layer.name for layer in state.layers].index(state.frozen.layer)
+    listed, current = state.listed, state.layer_index
+    return ControlView(state.layers, listed, current, state.in_units, frozen, _note(state), look)
 
 
-def _style(view: ControlView, index: int) -> Style:
-    if index == view.current and not view.in_units:
-        return view.look.control_cursor
-    if index == view.frozen:
-        return view.look.control_back
-    return view.look.control_selected if index == view.current else view.look.control
+def _note(state: State) -> str:
+    """Say where in a long list the cursor is, and what the list is filtered by."""
+    listed, at = state.listed, bisect(state.listed, state.layer_index)
+    where = f"{at}/{len(listed)}" if len(listed) >= LONG else ""
+    if not state.typing and not state.filter:
+        return where
+    cursor = "_" if state.typing else ""
+    return f"with '{state.filter}{cursor}': {where or len(listed) or 'none'}"
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A layer's label in the pane: its text, and the left end of its baseline in pixels."""
-
-    span: Span
-    x: int
-    y: int
-
-    def covers(self, row: int, column: int) -> bool:
-        """Tell whether a pixel is within the label's line and its widest form."""
-        style = self.span.style
-        bottom = self.y + style.depth()
-        inside = self.x <= column < self.x + widest(self.span)
-        return inside and bottom - style.height() <= row < bottom
+def _styles(view: ControlView, shrink: float) -> dict[int, Style]:
+    """Return the style of each layer that stands out, by index."""
+    look, styles = view.look, {}
+    styles[view.current] = look.control_selected
+    if view.frozen is not None:
+        styles[view.frozen] = look.control_back
+    if not view.in_units:
+        styles[view.current] = look.control_cursor
+    return {index: style.scaled(shrink) for index, style in styles.items()}
 
 
-def place(view: ControlView, room: tuple[int, int]) -> list[Placed]:
-    """Lay the labels out, wrapped; where they are too many, smaller until they fit.
+def _words(view: ControlView, shrink: float) -> list[Word]:
+    """List headings and layers in their order."""
+    r, g, b = (round(DIM * part) for part in view.look.control.colour)
+    plain, styles = view.look.control.scaled(shrink), _styles(view, shrink)
+    dim = plain.with_colour((r, g, b))
+    words, before = [], ""
+    for index in view.listed:
+        layer = view.layers[index]
+        below = layer.part != layer.label and bool(layer.part)
+        heading = layer.block if below or layer.block == before else ""
+        if heading and heading != before:
+            words.append(Word(heading, dim, None, heading))
+        before = heading
+        text = layer.part if below else layer.label
+        words.append(Word(text, styles.get(index, plain), index, heading))
+    return words
+
+
+def place(view: ControlView, size: tuple[int, int]) -> list[Placed]:
+    """Lay the labels out: all where they fit, else those around the current one.
 
     Parameters
     ----------
     view : ControlView
-        The labels.
-    room : (int, int)
+        The layers.
+    size : (int, int)
         Height and width of the pane.
 
     Returns
     -------
     list of Placed
-        In the order of the layers.
+        In the order of the layers, among them the current one's, with headings before the
+        layers of a block.
     """
+    size = (size[0], size[1] - _note_width(view, size[1]))
+    words = _words(view, 1.0)
+    # Where twice the lines would be needed, smaller letters do not help either.
+    room = _room(view, size, 1.0)
+    steps = SHRINK if len(wrapped(words, room)) <= 2 * room.lines else ()
+    for shrink in steps:
+        tight, smaller = _room(view, size, shrink), _words(view, shrink)
+        lines = len(wrapped(smaller, tight))
+        if lines <= tight.lines:
+            return scrolled(smaller, view.current, _room(view, size, shrink, lines))
+    return scrolled(words, view.current, room)
+
+
+def _room(
+    view: ControlView, size: tuple[int, int], shrink: float, lines: int | None = None
+) -> Room:
+    """Work out how many lines of a size a pane holds."""
+    style = view.look.control.scaled(shrink)
     x, y = view.look.control_place
-    shrink = 1.0
-    while True:
-        styles = [_style(view, index) for index in range(len(view.labels))]
-        scaled = [replace(style, size=style.size * shrink) for style in styles]
-        spans = [Span(text, style) for text, style in zip(view.labels, scaled, strict=True)]
-        base = replace(view.look.control, size=view.look.control.size * shrink)
-        lines = wrap_spans(spans, base.width("n"), room[1] - 2 * x)
-        step = base.height() + round(view.look.control_spacing * shrink)
-        bottom = y * shrink + (len(lines) - 1) * step + base.depth()
-        if bottom <= room[0] or shrink <= SMALLEST:
-            break
-        shrink -= 0.05
-    top = round(y * shrink)
-    return [
-        Placed(span, x + offset, top + number * step)
-        for number, line in enumerate(lines)
-        for offset, span in line
-    ]
+    step = style.height() + round(view.look.control_spacing * shrink)
+    y = min(round(y * shrink), size[0] - style.depth())
+    fitting = max(1, 1 + (size[0] - y - style.depth()) // step)
+    return Room(size[1] - 2 * x, lines or fitting, x, y, step, style.width("n"))
 
 
-def layer_at(view: ControlView, room: tuple[int, int], row: int, column: int) -> int | None:
+def _note_width(view: ControlView, width: int) -> int:
+    style = view.look.control
+    return min(style.width(view.note) + 2 * style.width("n"), int(FILTER * width)) * bool(view.note)
+
+
+def layer_at(view: ControlView, size: tuple[int, int], row: int, column: int) -> int | None:
     """Return the index of the layer whose label covers a pixel of the pane; None beside them."""
-    covering = (n for n, label in enumerate(place(view, room)) if label.covers(row, column))
-    return next(covering, None)
+    found = (label.word.layer for label in place(view, size) if label.covers(row, column))
+    return next((layer for layer in found if layer is not None), None)
 
 
 def draw(canvas: Image, view: ControlView) -> None:
-    """Draw the list of layers."""
+    """Draw the list of layers, and its note at the right end."""
     fill(canvas, view.look.background)
-    for label in place(view, (canvas.shape[0], canvas.shape[1])):
-        draw_text(canvas, label.span.text, label.span.style, label.x, label.y)
+    size = (canvas.shape[0], canvas.shape[1])
+    for label in place(view, size):
+        draw_text(canvas, label.word.text, label.word.style, label.x, label.y)
+    if view.note:
+        style, width = view.look.control, _note_width(view, size[1])
+        y = _room(view, size, 1.0).y
+        draw_text(canvas, shorten(view.note, style, width), style, size[1] - width, y)

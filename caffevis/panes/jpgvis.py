@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from caffevis.panes.parts.look import Look
+from caffevis.panes.parts.note import draw_note
 from caffevis.units.loader import Picture
-from toolbox.drawing.text import Style, draw_text, wrap_text
+from toolbox.drawing.headings import draw_strip, strip_height
 from toolbox.pictures.images import Image, draw_fitted, fill
 
 PANE = "caffevis_jpgvis"
-SMALLEST = 0.55  # share of the notes' size that they may shrink to before they are cut off
-MARGIN = 6  # pixels around a note
 
 
 @dataclass(frozen=True)
@@ -29,12 +27,15 @@ class JpgvisView:
         One below the other instead of side by side.
     look : Look
         Colours and fonts.
+    titles : tuple of str
+        What each picture is.
     """
 
     pictures: tuple[Picture, ...] | None
     hint: str
     stack_vert: bool
     look: Look
+    titles: tuple[str, ...] = ()
 
 
 def draw(canvas: Image, view: JpgvisView) -> None:
@@ -45,11 +46,17 @@ def draw(canvas: Image, view: JpgvisView) -> None:
     fill(canvas, view.look.background)
     if not view.pictures:
         draw_note(canvas, [view.hint], view.look.note)
-    for part, picture in zip(thirds(canvas, view.stack_vert), view.pictures, strict=False):
-        if picture.image is not None:
-            draw_fitted(part, picture.image)
-        else:
+    for number, (part, picture) in enumerate(
+        zip(thirds(canvas, view.stack_vert), view.pictures, strict=False)
+    ):
+        if picture.image is None:
             draw_note(part, picture.note, view.look.note)
+            continue
+        height = strip_height(view.look.heading, part.shape[0])
+        if height and view.look.heading is not None and number < len(view.titles):
+            draw_strip(part[:height], view.titles[number], view.look.heading)
+            part = part[height:]
+        draw_fitted(part, picture.image)
 
 
 def thirds(canvas: Image, stack_vert: bool) -> list[Image]:
@@ -58,28 +65,3 @@ def thirds(canvas: Image, stack_vert: bool) -> list[Image]:
     edges = [round(length * part / 3) for part in range(4)]
     slices = [slice(start, end) for start, end in zip(edges, edges[1:], strict=False)]
     return [canvas[part] if stack_vert else canvas[:, part] for part in slices]
-
-
-def draw_note(canvas: Image, paragraphs: Sequence[str], style: Style) -> None:
-    """Write paragraphs into a canvas, wrapped, and smaller where they would not fit.
-
-    Parameters
-    ----------
-    canvas : ndarray of uint8, shape (h, w, 3)
-        Changed in place.
-    paragraphs : sequence of str
-        Each begins a line of its own.
-    style : Style
-        Font, size and colour.
-    """
-    shrink = 1.0
-    while True:
-        scaled = replace(style, size=style.size * shrink)
-        step = round(1.25 * scaled.height())
-        room = canvas.shape[1] - 2 * MARGIN
-        lines = [line for text in paragraphs for line in wrap_text(text, scaled, room)]
-        if len(lines) * step + 2 * MARGIN <= canvas.shape[0] or shrink <= SMALLEST:
-            break
-        shrink -= 0.05
-    for number, line in enumerate(lines, 1):
-        draw_text(canvas, line, scaled, MARGIN, MARGIN + number * step - scaled.depth())

@@ -10,6 +10,7 @@ from caffevis.net.request import NetResult
 from caffevis.panes import back
 from caffevis.panes.parts.look import Look
 from caffevis.panes.parts.marks import draw_corner, draw_crosses
+from caffevis.panes.parts.note import draw_note
 from toolbox.drawing.palettes import GRAY_MAP, PALETTES, RED_GREEN, colour
 from toolbox.drawing.tiles import (
     Grid,
@@ -122,10 +123,38 @@ def unit_picture(view: LayersView) -> Image | None:
     return picture
 
 
+def silence(view: LayersView) -> str:
+    """Say that all values of the selected unit are zero; empty where they are not."""
+    maps = shown_maps(view)
+    if maps is None or maps[view.unit].any():
+        return ""
+    unit = f"{view.layer.name}:{view.unit}"
+    if view.show_back:
+        return f"no back diff reaches {unit}: 0 everywhere"
+    return f"{unit} is silent in this picture: 0 everywhere"
+
+
+def heading(view: LayersView) -> str:
+    """Say what the units are: the layer, how many, their size, and how much one sees."""
+    layer, shape = view.layer, as_maps(view.result.activations).shape[1:]
+    units = f"{layer.units} unit" + ("s" if layer.units > 1 else "")
+    size = f" of {shape[0]} x {shape[1]}" if shape != (1, 1) else ""
+    field = view.result.field
+    sees = f", each sees {field[0]} x {field[1]} pixels" if field else ""
+    what = {ZOOM_UNIT: f"{layer.name}:{view.unit} of ", ZOOM_BACK: ""}.get(view.zoom, "")
+    if view.zoom == ZOOM_BACK:
+        return back.heading(view.back) if view.back is not None else ""
+    diffs = " (back diffs)" if view.show_back else ""
+    return f"{what}{layer.name}{diffs}: {units}{size}{sees}"
+
+
 def draw_unit(canvas: Image, view: LayersView) -> None:
     """Draw the selected unit as large as fits, with its strongest places where wanted."""
     picture = unit_picture(view)
     if picture is None:
+        return
+    if silent := silence(view):
+        draw_note(canvas, (silent,), view.look.note)
         return
     height, width = draw_fitted(canvas, picture, nearest=True)
     if view.show_top:

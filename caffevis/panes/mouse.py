@@ -9,11 +9,12 @@ from caffevis.panes.parts.look import Look
 from toolbox.drawing.tiles import Grid
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Pointer
 
+STEPS = {WHEEL_UP: go.previous_layer, WHEEL_DOWN: go.next_layer}
 ZOOMS = {WHEEL_UP: go.zoom_in, WHEEL_DOWN: go.zoom_out, RIGHT_CLICK: go.next_zoom}
 
 
 def point(state: State, pointer: Pointer, look: Look, grid: Grid | None) -> State:
-    """Select the layer or unit that is clicked on, or zoom the units.
+    """Select the layer or unit that is clicked on, zoom the units, or go along the list.
 
     Parameters
     ----------
@@ -33,6 +34,8 @@ def point(state: State, pointer: Pointer, look: Look, grid: Grid | None) -> Stat
     """
     if pointer.pane == layers.PANE and pointer.kind in ZOOMS:
         return ZOOMS[pointer.kind](state)
+    if pointer.pane == control.PANE and pointer.kind in STEPS:
+        return STEPS[pointer.kind](state)
     if pointer.kind != CLICK:
         return state
     if pointer.pane == control.PANE:

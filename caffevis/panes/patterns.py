@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caffevis.panes.jpgvis import draw_note
 from caffevis.panes.parts.look import Look
+from caffevis.panes.parts.note import draw_note
 from caffevis.units.loader import Picture
 from toolbox.drawing.tiles import Grid, frame_tile
 from toolbox.pictures.images import Image, draw_fitted, fill

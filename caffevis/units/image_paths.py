@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,14 +81,17 @@ class UnitFolder:
         `caffevis_jpgvis_layers`: only these; None for all.
     remap : mapping of str to str
         `caffevis_jpgvis_remap`: layers that borrow another's images.
-    model : tuple of str
-        Definition and weights of the network, for the commands.
+    model : tuple of str or None
+        Definition and weights of the network; None where they are not known.
+    settings : Path or None
+        The settings file in use, for the commands; None for none.
     """
 
     root: str | None
     layers: tuple[str, ...] | None = None
     remap: Mapping[str, str] = field(default_factory=dict)
-    model: tuple[str, ...] = ("DEPLOY.prototxt", "WEIGHTS.caffemodel")
+    model: tuple[str, str] | None = None
+    settings: Path | None = None
 
     def source(self, layer: str) -> str:
         """Name the layer whose images a layer shows."""
@@ -115,6 +119,11 @@ class UnitFolder:
             for name in dict.fromkeys((below, Path(below.name)))
         ]
 
+    def pictures(self, kind: Kind, layer: str) -> Path | None:
+        """Return the folder of a layer's pictures; None where no file can be."""
+        below = layer_path(self.source(layer))
+        return None if self.root is None or below is None else Path(self.root) / kind.folder / below
+
     def command(self, kind: Kind, layer: str) -> str:
         """Spell the command that makes a kind of pictures for a layer.
 
@@ -128,33 +137,35 @@ class UnitFolder:
         Returns
         -------
         str
-            To be run in the checkout; words in capitals stand for the user's own
-            files.
+            As it is typed in a shell, in the folder where the app was started; `PHOTOS` and
+            `FOLDER` stand for folders of the user's own.
         """
-        folder, *model = (_short(path) for path in (self.root or "FOLDER", *self.model))
-        layer = shlex.quote(self.source(layer))
+        settings = [] if self.settings is None else ["--settings", _typed(self.settings)]
+        layers = [*settings, "--layers", shlex.quote(self.source(layer))]
+        folder = _typed(self.root) if self.root else "FOLDER"
         if kind is OPTIMISED:
-            return f"python -m optimize --layers {layer} --seeds 9 --unit-jpg-dir {folder}"
-        return (
-            "python -m find_maxes.crop_max_patches --do-maxes --do-deconv --unit-jpg-dir "
-            f"{folder} MAXES.npz {' '.join(model)} PHOTOS LIST OUT {layer}"
-        )
+            words = ["-m", "optimize", *layers, "--seeds", "9", "--unit-jpg-dir", folder]
+        else:
+            out = [] if self.root else ["--out", folder]
+            words = ["-m", "visualizations", *layers, *out, "--photos", "PHOTOS"]
+        here = [] if Path.cwd() == ROOT else ["cd", shlex.quote(str(ROOT)), "&&"]
+        return " ".join([*here, _typed(sys.executable or "python"), *words])
 
 
-def _short(path: str) -> str:
+def _typed(path: str | Path) -> str:
     """Write a path as it is typed in the checkout."""
+    path = os.path.abspath(path)
     inside = Path(path).is_relative_to(ROOT)
     return shlex.quote(os.path.relpath(path, ROOT) if inside else path)
 
 
 def folder_from(settings: Settings) -> UnitFolder:
     """Read from the settings where images of units lie."""
+    prototxt, weights = settings.caffevis_deploy_prototxt, settings.caffevis_network_weights
     return UnitFolder(
         root=settings.caffevis_unit_jpg_dir,
         layers=settings.caffevis_jpgvis_layers,
         remap=settings.caffevis_jpgvis_remap or {},
-        model=(
-            settings.caffevis_deploy_prototxt or "DEPLOY.prototxt",
-            settings.caffevis_network_weights or "WEIGHTS.caffemodel",
-        ),
+        model=(prototxt, weights) if prototxt and weights else None,
+        settings=settings.source,
     )

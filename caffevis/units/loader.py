@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from caffevis.keys.state import Origin
 from caffevis.units.image_paths import KINDS, OPTIMISED, SHEET, Kind, UnitFolder, layer_path
-from caffevis.units.montage import find_sheet, nine_images, overview
+from caffevis.units.montage import find_sheet, first_image, nine_images, overview
 from toolbox.drawing.tiles import Grid, plan_grid
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import Colour, Image
+from toolbox.pictures.stamp import StampError, foreign, read_stamp, stamp_of
 from toolbox.workers.cache import ByteCache
+
+OTHER_FOLDER = "caffevis_unit_jpg_dir in the settings names the folder; set it to another one"
+COPY = " (to copy from the terminal)"
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,15 @@ class ImagesResult:
         Of the layer, where it was asked for.
     problems : tuple of str
         Files that are there and cannot be read, one sentence each.
+    commands : tuple of (str, str)
+        What is missing, and the command that makes it.
     """
 
     request: ImagesRequest
     pictures: tuple[Picture, ...]
     sheet: Picture | None
     problems: tuple[str, ...]
+    commands: tuple[tuple[str, str], ...] = ()
 
 
 class Loader:
@@ -114,17 +121,19 @@ class Loader:
         self._background = background
         self.cache = ByteCache(limit)
         self._problems: list[str] = []
+        self._commands: dict[str, str] = {}
         self._was_there = self._is_there()
 
     def __call__(self, request: ImagesRequest) -> ImagesResult:
         """Load what a request asks for."""
-        self._problems = []
+        self._problems, self._commands = [], {}
         self._look_for_folder()
         unit = request.unit
         pictures = () if unit is None else tuple(self._picture(kind, unit) for kind in KINDS)
         sheet = None if request.sheet is None else self._sheet(request.sheet)
         problems = tuple(dict.fromkeys(self._problems))
-        return ImagesResult(request, pictures, sheet, problems)
+        commands = tuple((what, command) for command, what in self._commands.items())
+        return ImagesResult(request, pictures, sheet, problems, commands)
 
     def _look_for_folder(self) -> None:
         """Notice that the folder has gone; one that never was is no error."""
@@ -138,6 +147,8 @@ class Loader:
 
     def _picture(self, kind: Kind, unit: Origin) -> Picture:
         """Load one of a unit's pictures."""
+        if foreign := self._foreign(kind, unit.layer):
+            return Picture(note=(foreign, OTHER_FOLDER))
         adapt = nine_images if kind is OPTIMISED else None
         for path in self._folder.unit(kind, unit.layer, unit.unit):
             stamp = _stamp(path)
@@ -148,13 +159,52 @@ class Loader:
 
     def _sheet(self, wanted: SheetRequest) -> Picture:
         """Make a layer's overview, or cut one unit out of its sheet."""
+        if foreign := self._foreign(OPTIMISED, wanted.layer):
+            return Picture(note=(foreign, OTHER_FOLDER))
         path = self._folder.sheet(wanted.layer)
         stamp = None if path is None else _stamp(path)
         if path is None or stamp is None:
-            what = f"no {SHEET} of {self._folder.source(wanted.layer)}"
-            return Picture(note=self._how(OPTIMISED, wanted.layer, what))
+            return self._of_some(wanted)
         whole = (path, stamp)
         return self._kept((*whole, wanted), partial(self._from_sheet, path, whole, wanted))
+
+    def _of_some(self, wanted: SheetRequest) -> Picture:
+        """Make the overview of a layer without a sheet from what files its units have."""
+        files: dict[int, tuple[Path, tuple[int, int]]] = {}
+        for unit in range(wanted.units) if wanted.unit is None else [wanted.unit]:
+            for path in self._folder.unit(OPTIMISED, wanted.layer, unit):
+                if (stamp := _stamp(path)) is not None:
+                    files.setdefault(unit, (path, stamp))
+        if not files:
+            what = f"no optimised images of {self._folder.source(wanted.layer)}"
+            what += "" if wanted.unit is None else f":{wanted.unit}"
+            return Picture(note=self._how(OPTIMISED, wanted.layer, what))
+        return self._kept((tuple(files.items()), wanted), partial(self._from_files, files, wanted))
+
+    def _from_files(
+        self, files: Mapping[int, tuple[Path, tuple[int, int]]], wanted: SheetRequest
+    ) -> Image:
+        def image(unit: int) -> Image | None:
+            return first_image(_read(files[unit][0], nine_images)) if unit in files else None
+
+        if wanted.unit is not None:
+            return first_image(_read(files[wanted.unit][0], nine_images)).copy()
+        return overview(image, wanted.units, wanted.grid(), self._background)
+
+    def _foreign(self, kind: Kind, layer: str) -> str:
+        """Say that a layer's pictures were made from another network; empty where not."""
+        folder, root, model = (
+            self._folder.pictures(kind, layer),
+            self._folder.root,
+            self._folder.model,
+        )
+        try:
+            if folder is None or root is None or model is None or not read_stamp(folder, root):
+                return ""
+            return foreign(folder, root, stamp_of(*model))
+        except StampError as error:
+            self._problems.append(str(error))
+            return ""
 
     def _from_sheet(self, path: Path, key: Hashable, wanted: SheetRequest) -> Image:
         picture = self.cache.get(key)
@@ -171,7 +221,8 @@ class Loader:
             )
         if wanted.unit is not None:
             return sheet.image(picture, wanted.unit).copy()
-        return overview(picture, sheet, wanted.units, wanted.grid(), self._background)
+        tiles = partial(sheet.image, picture)
+        return overview(tiles, wanted.units, wanted.grid(), self._background)
 
     def _kept(self, key: Hashable, make: Callable[[], Image]) -> Picture:
         """Return what the cache has, or make it; remember what goes wrong."""
@@ -190,9 +241,9 @@ class Loader:
         if layer_path(self._folder.source(layer)) is None:
             return (what, "a layer of this name can have no files")
         unset = "caffevis_unit_jpg_dir is not set" if self._folder.root is None else ""
-        first = "" if kind is OPTIMISED else "(MAXES.npz: python -m find_maxes.find_max_acts)"
-        lines = (what, unset, "made by:", self._folder.command(kind, layer), first)
-        return tuple(line for line in lines if line)
+        command = self._folder.command(kind, layer)
+        self._commands.setdefault(command, what)
+        return tuple(line for line in (what, unset, f"made by{COPY}:", command) if line)
 
 
 def _read(path: Path, adapt: Callable[[Image], Image] | None) -> Image:

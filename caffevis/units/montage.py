@@ -15,7 +15,7 @@ remainder of its division by the number of columns is what the padding leaves.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from toolbox.drawing.tiles import Grid
 from toolbox.pictures.images import Colour, FloatArray, Image, fill, fit, resize
 
 GROUP_MARGIN = 3  # pixels around a published group: one of an image's, two of the group's
+EMPTY = 2  # by how much an empty tile is darker than what is between tiles
 SMALLEST = 22  # pixels: two times three images of one pixel with their padding
 # How far JPEG may bring the padding off its colour, in levels: a share of the contrast, within
 # these bounds; below the first, the picture is all of one colour.
@@ -186,17 +187,24 @@ def shrink(image: Image, room: tuple[int, int]) -> Image:
     return resize(image, *fit(image.shape[0], image.shape[1], room))
 
 
-def overview(picture: Image, sheet: Sheet, units: int, grid: Grid, background: Colour) -> Image:
+def first_image(nine: Image) -> Image:
+    """Cut the first of 3 x 3 images out of a file of optimised images."""
+    found = find_sheet(nine.shape[0], nine.shape[1], 9)
+    return nine if found is None or found.columns != 3 else found.image(nine, 0)
+
+
+def overview(
+    images: Callable[[int], Image | None], units: int, grid: Grid, background: Colour
+) -> Image:
     """Lay the images of all units out in the window's grid.
 
     Parameters
     ----------
-    picture : ndarray of uint8, shape (h, w, 3)
-        The layer's sheet.
-    sheet : Sheet
-        How it is arranged.
+    images : callable
+        From a unit to its image (uint8, RGB); to None where it has none, and its tile is
+        empty.
     units : int
-        How many images to lay out.
+        How many there are.
     grid : Grid
         Where the tiles lie.
     background : (int, int, int)
@@ -212,8 +220,11 @@ def overview(picture: Image, sheet: Sheet, units: int, grid: Grid, background: C
     canvas: Image = np.empty((rows, pad + grid.columns * (grid.width + pad), 3), dtype=np.uint8)
     fill(canvas, background)
     for unit in range(units):
-        small = shrink(sheet.image(picture, unit), (grid.height, grid.width))
-        top, left = grid.corner(unit)
+        image, (top, left) = images(unit), grid.corner(unit)
+        if image is None:
+            canvas[top : top + grid.height, left : left + grid.width] //= EMPTY
+            continue
+        small = shrink(image, (grid.height, grid.width))
         top += (grid.height - small.shape[0]) // 2
         left += (grid.width - small.shape[1]) // 2
         canvas[top : top + small.shape[0], left : left + small.shape[1]] = small

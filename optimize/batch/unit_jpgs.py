@@ -32,6 +32,7 @@ from optimize.output.files import check_folder, json_bytes, npz_bytes, read_json
 from optimize.output.pictures import encoded, plus_mean, sheet, tiled
 from optimize.output.progress import Progress
 from optimize.params import FindParams
+from toolbox.pictures.stamp import NAME, Stamp, StampError, foreign, write_stamp
 
 KIND = "regularized_opt"
 SHEET = "whole_layer.jpg"
@@ -57,6 +58,8 @@ class LayerJob:
         Images side by side.
     model : mapping
         What identifies the network, for the record.
+    stamp : Stamp or None
+        The same for the window, in a file beside the pictures; None writes none.
     """
 
     layer: str
@@ -66,6 +69,7 @@ class LayerJob:
     seeds: int
     batch_size: int | None
     model: Mapping[str, Any]
+    stamp: Stamp | None = None
 
     def runs(self, channel: int) -> list[FindParams]:
         """Return a unit's ascents."""
@@ -157,6 +161,7 @@ def check(root: Path, jobs: Sequence[LayerJob], keeping: Keeping) -> None:
     for job in jobs:
         place = job.place(root)
         check_folder(place.folder)
+        _check_stamp(place, root, job, keeping)
         if keeping.resume:
             _check_same(place, job)
         elif not keeping.brave:
@@ -171,6 +176,36 @@ def check(root: Path, jobs: Sequence[LayerJob], keeping: Keeping) -> None:
             with contextlib.suppress(OSError):
                 place.scores.unlink()
             place.clear_waiting()
+
+
+def _check_stamp(place: LayerFolder, root: Path, job: LayerJob, keeping: Keeping) -> None:
+    """Refuse to put a network's pictures among another's; all of a layer replace all others."""
+    if job.stamp is None or (keeping.brave and job.whole):
+        return
+    try:
+        sentence = foreign(place.folder, root, job.stamp)
+    except StampError as error:
+        raise OptimizeError(str(error)) from error
+    if sentence:
+        raise OptimizeError(
+            f"{sentence}; --unit-jpg-dir names another folder, and --brave with all units of "
+            f"{job.layer} overwrites"
+        )
+
+
+def _write_stamp(place: LayerFolder, job: LayerJob) -> None:
+    """Say beside the pictures what they are made from, before the first is there.
+
+    Some pictures among older ones, of which nobody knows, make these no more certain.
+    """
+    if job.stamp is None:
+        return
+    known = job.whole or (place.folder / NAME).exists()
+    if known or not any(place.folder.rglob("*.jpg")):
+        try:
+            write_stamp(place.folder, job.stamp)
+        except StampError as error:
+            raise OptimizeError(str(error)) from error
 
 
 def _check_same(place: LayerFolder, job: LayerJob) -> None:
@@ -218,6 +253,7 @@ def make(
         place.clear_waiting()
         progress.finish(len(job.channels) * job.seeds)
         return list(done["units"])
+    _write_stamp(place, job)
     write(place.waiting("job.json"), json_bytes(job.record()))
     cut = _batches(optimizer, job)
     kept = {number: _waiting(place, number) for number in range(len(cut))}

@@ -16,7 +16,11 @@ from toolbox.settings.config import SettingsError
 
 BY_KEY = {key: row for row in CaffeVisApp.bindings for key in row.keys}
 DEFAULTS = config.load(TABLE, None).replaced(
-    caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None
+    pane_headings=False,
+    caffevis_start=None,
+    caffevis_data_mean=None,
+    caffevis_labels=None,
+    caffevis_label_layers=None,
 )
 
 
@@ -241,3 +245,106 @@ def test_a_probability_layer_that_is_missing_is_noted(net):
 def test_a_default_boost_beyond_the_choices_is_one_sentence(net):
     with pytest.raises(SettingsError, match="caffevis_boost_gamma_default_idx is 9"):
         CaffeVisApp(DEFAULTS.replaced(caffevis_boost_gamma_default_idx=9), lambda: 0.0, net)
+
+
+def test_without_numbers_the_app_settles_and_names_the_first_layer(net, make_frame):
+    plain = net.forward
+
+    def broken() -> None:
+        plain()
+        for name in ("fc", "prob"):
+            net.blobs[name].data[0] = [np.nan, 1, np.inf, 0, -np.inf]
+
+    net.forward = broken
+    net.params = {"fc": [net.blobs["fc"]]}
+    app = CaffeVisApp(DEFAULTS.replaced(caffevis_prob_layer="prob"), lambda: 0.0, net)
+    app.start()
+    sentence = "fc is the first layer without numbers: it has NaN or infinite values, as its"
+    with pytest.warns(UserWarning, match=sentence):
+        app.set_frame(make_frame())
+        settle(app)
+        for keys in ("", "o", "down", "right", "x", "g", "n", "a", "t", "y", "z", "z", "esc"):
+            press(app, keys)
+            settle(app)
+            first, second = app.drawings(), app.drawings()
+            # An inequality would have it drawn again without end.
+            assert [one.inputs for one in first] == [two.inputs for two in second]
+            for drawing in first:
+                drawing.draw(np.zeros((300, 300, 3), np.uint8), drawing.inputs)
+            assert sentence in app.message()
+    assert app.close()
+
+
+def test_the_key_goes_to_the_strongest_unit_also_of_a_layer_still_computed(app, net, make_frame):
+    app.set_frame(make_frame(value=9))
+    settle(app)
+    press(app, "4")
+    assert (app.state.unit, app.state.in_units) == (2, True)  # twice the mean
+    net.delay = 0.05
+    press(app, "o 4")
+    settle(app)
+    assert (app.state.layer.name, app.state.unit) == ("fc", 0)
+    assert app.settled()
+
+
+def test_a_click_on_a_class_goes_to_its_unit(app, make_frame):
+    from toolbox.window.pointer import CLICK, Pointer
+
+    app.set_frame(make_frame(value=9))
+    settle(app)
+    look = app._look
+    step = look.class_style.height() + look.class_spacing
+    shown = [line.number for line in app._aux_view(app._shown).lines]
+    assert shown[0] == 0
+    for line, number in enumerate(shown):
+        press(app, "esc")
+        settle(app)
+        row = look.class_place[1] + line * step - 4
+        app.point(Pointer(CLICK, "caffevis_aux", row, 40, (300, 300)))
+        settle(app)
+        assert (app.state.layer.name, app.state.unit, app.state.in_units) == ("fc", number, True)
+    press(app, "esc")
+    settle(app)
+    app.point(Pointer(CLICK, "caffevis_aux", 290, 40, (300, 300)))  # below the list
+    assert not app.state.in_units
+
+
+def test_letters_are_a_filter_while_it_is_typed_and_arrows_still_move(app):
+    press(app, "3")
+    assert [app.type(key) for key in ("p", "r")] == [True, True]
+    assert (app.state.filter, app.state.layer.name) == ("pr", "prob")
+    assert not app.type("down")
+    assert app.type("enter")
+    assert not app.type("p")
+
+
+def test_panes_say_what_they_show(net, make_frame):
+    app = CaffeVisApp(DEFAULTS.replaced(pane_headings=True), lambda: 0.0, net)
+    app.start()
+    app.set_frame(make_frame(value=9))
+    settle(app)
+    press(app, "down right n")
+    settle(app)
+    texts = {drawing.pane: getattr(drawing.inputs, "text", "") for drawing in app.drawings()}
+    assert texts["caffevis_layers"] == "conv: 4 units of 4 x 4"  # its field is not known here
+    assert texts["caffevis_aux"] == "conv:1"
+    assert texts["caffevis_back"] == "grad from conv:1, raw"
+    assert app.close()
+
+
+def test_a_silent_unit_says_so(app, make_frame):
+    from caffevis.panes import back, layers
+
+    app.set_frame(make_frame(value=9))
+    settle(app)
+    press(app, "down right n")  # unit 1 is the negative of the mean, so 0 behind its ReLU
+    settle(app)
+    view = layers.view(app.state, app.result, app._look)
+    assert layers.silence(view) == "conv:1 is silent in this picture: 0 everywhere"
+    canvas = np.zeros((300, 300, 3), np.uint8)
+    back.draw(canvas, back.view(app.state, app.result, app._look))
+    assert "nothing goes back from conv:1" in back._nothing(app.result)
+    assert len(np.unique(canvas)) > 20  # a sentence, not one gray
+    press(app, "right")
+    settle(app)
+    assert layers.silence(layers.view(app.state, app.result, app._look)) == ""

@@ -41,7 +41,7 @@ layer { name: "three" type: "Convolution" bottom: "two" top: "three"
 PANES = (("input", (0, 0, 64, 64)), ("caffevis_back", (64, 0, 64, 64)),
          ("caffevis_aux", (0, 64, 64, 64)), ("caffevis_layers", (64, 64, 130, 130)),
          ("caffevis_status", (200, 0, 30, 600)))  # fmt: skip
-SETTINGS = config.load(TABLE, None).replaced(
+SETTINGS = config.load(TABLE, None).replaced(pane_headings=False, caffevis_start=None,
     window_panes=PANES, caffevis_data_mean=None, caffevis_labels=None, global_scale=1.0,
     caffevis_label_layers=None, caffevis_prob_layer=None, caffevis_compute_threads=1,
     caffevis_layers_aspect_ratio=1.0,

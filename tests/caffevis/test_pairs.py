@@ -29,7 +29,7 @@ from toolbox.settings import config
 BGR = (2, 1, 0)
 BOTH = (2, 1, 0, 5, 4, 3)
 BY_KEY = {key: row for row in CaffeVisApp.bindings for key in row.keys}
-DEFAULTS = config.load(TABLE, None).replaced(
+DEFAULTS = config.load(TABLE, None).replaced(pane_headings=False, caffevis_start=None,
     caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None,
     caffevis_prob_layer=None, caffevis_compute_threads=1,
 )  # fmt: skip

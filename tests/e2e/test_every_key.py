@@ -22,7 +22,7 @@ ROWS = {row.tag: row for row in (*CORE_BINDINGS, *CaffeVisApp.bindings)}
 KEYSYMS = {
     "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pgup": "Prior",
     "pgdn": "Next", "esc": "Escape", ",": "comma", ".": "period", "/": "slash",
-    ";": "semicolon",
+    ";": "semicolon", "[": "bracketleft", "]": "bracketright", "-": "minus", "enter": "Return",
 }  # fmt: skip
 
 UNIT = "o down right "  # the cursor on a unit of the second layer
@@ -62,6 +62,12 @@ CASES = {
     "sel_up_fast": Case("o down", {"aux", "layers", "control", "jpgvis"}),
     "sel_layer_left": Case(UNIT, {"aux", "layers", "control"}),  # the two share their images
     "sel_layer_right": Case(UNIT, {"aux", "layers", "control", "jpgvis"}),
+    # No layer of this network has a block, so that each is one of its own.
+    "sel_block_left": Case(UNIT, {"aux", "layers", "control"}),
+    "sel_block_right": Case(UNIT, {"aux", "layers", "control", "jpgvis"}),
+    "fold_layers": Case("3 p o o l enter", set()),  # none repeats another: test_state.py has some
+    "filter_layers": Case("o", {"control"}),
+    "strongest_unit": Case("o", {"aux", "layers", "control", "jpgvis"}),
     "zoom_mode": Case(UNIT, {"layers"}),
     "ez_back_mode_loop": Case(UNIT, {"back"}),
     "back_mode": Case(UNIT, {"back"}),
@@ -152,5 +158,6 @@ def undo(session, tag: str) -> None:
     presses = {
         "static_file_increment": ["w"], "static_file_decrement": ["e"], "stretch_mode": ["0"],
         "help_mode": ["h"], "debug_level": ["5", "5"], "freeze_cam": ["f"],
+        "filter_layers": ["Return"],
     }  # fmt: skip
     session.press(*presses.get(tag, []), "Escape")

@@ -14,7 +14,7 @@ import settings as settings_file
 from caffevis.keys.state import Layer, Options, first_state
 from caffevis.panes import control
 from caffevis.panes.parts.look import look_from
-from toolbox.drawing.text import widest
+from toolbox.drawing.headings import strip_height
 from toolbox.drawing.tiles import plan_grid
 from toolbox.pictures.images import grid_shape
 
@@ -48,16 +48,24 @@ def label(session, world):
     def find(number: int) -> tuple[int, int]:
         view = control.view(replace(first_state(layers, Options())), look)
         placed = control.place(view, room(session, "control"))[number]
-        return placed.y - 3, placed.x + widest(placed.span) // 2
+        return placed.y - 3, placed.x + placed.word.room // 2
 
     return find
 
 
-def tile(session, layer: str, unit: int) -> tuple[int, int]:
-    units, shape = LAYERS[layer]
-    grid = plan_grid(shape, *grid_shape(units), room(session, "layers"))
-    top, left = grid.corner(unit)
-    return top + grid.height // 2, left + grid.width // 2
+@pytest.fixture
+def tile(session, world):
+    """Say where a unit's tile is: the middle of it, below the pane's heading."""
+    heading = look_from(settings_file.load(world / "settings.py")).heading
+
+    def find(layer: str, unit: int, shape: tuple[int, int] | None = None) -> tuple[int, int]:
+        (units, own), (height, width) = LAYERS[layer], room(session, "layers")
+        strip = strip_height(heading, height)
+        grid = plan_grid(shape or own, *grid_shape(units), (height - strip, width))
+        top, left = grid.corner(unit)
+        return strip + top + grid.height // 2, left + grid.width // 2
+
+    return find
 
 
 def test_the_title_names_the_model(session):
@@ -76,26 +84,35 @@ def test_a_click_on_a_layers_name_does_what_keys_do(session, label):
     assert "layers" in changed(by_keys, last)
 
 
-def test_a_click_on_a_unit_does_what_keys_do(session, label):
+def test_a_click_on_a_unit_does_what_keys_do(session, label, tile):
     by_keys = session.press("o", "o", "Down", "Down", "Right", "Right")
     session.press("Escape")
     session.click("control", *label(2))
     unit = grid_shape(20)[1] + 2
-    clicked = session.click("layers", *tile(session, "conv2", unit))
+    clicked = session.click("layers", *tile("conv2", unit))
     assert not changed(by_keys, clicked)
     assert not changed(clicked, session.click("layers", 0, 0))
     assert "layers" in changed(clicked, session.press("Left"))
-    assert not changed(clicked, session.click("layers", *tile(session, "conv2", unit)))
+    assert not changed(clicked, session.click("layers", *tile("conv2", unit)))
 
 
-def test_patterns_are_clicked_too(session):
+def test_patterns_are_clicked_too(session, tile):
     by_keys = session.press("Down", "Right", "s")
     session.press("Left")
-    units = LAYERS["conv1"][0]
-    grid = plan_grid((1, 1), *grid_shape(units), room(session, "layers"))
-    top, left = grid.corner(1)
-    clicked = session.click("layers", top + grid.height // 2, left + grid.width // 2)
-    assert not changed(by_keys, clicked)
+    assert not changed(by_keys, session.click("layers", *tile("conv1", 1, (1, 1))))
+
+
+def test_a_click_on_a_class_goes_to_its_unit(session, world):
+    start = session.press("o")
+    look = look_from(settings_file.load(world / "settings.py"))
+    style, y = look.class_style, look.class_place[1]
+    step = style.height() + look.class_spacing
+    clicked = session.click("aux", y + step - 3, 30)
+    assert "layers" in changed(start, clicked)
+    session.press("Escape")
+    found = [session.press("o", "o", "o", "Down")]
+    found += [session.press("Right") for _ in range(6)]
+    assert sum(not changed(clicked, each) for each in found) == 1
 
 
 def test_the_wheel_zooms_and_the_right_button_goes_round(session):
@@ -104,22 +121,21 @@ def test_the_wheel_zooms_and_the_right_button_goes_round(session):
     back = session.press("z")
     session.press("z")
     middle = (200, 300)
-    # Qt itself magnifies the picture with the wheel; turned back elsewhere, only that is undone.
+    # Qt itself magnifies the picture with the wheel, and that is undone.
     for expected in (unit, back, back):
-        session.click("layers", *middle, UP)
-        assert not changed(expected, session.click("aux", 100, 100, DOWN))
+        assert not changed(expected, session.click("layers", *middle, UP))
     for expected in (unit, start, start):
         assert not changed(expected, session.click("layers", *middle, DOWN))
     for expected in (unit, back, start):
         assert not changed(expected, session.click("layers", *middle, RIGHT))
 
 
-def test_where_a_unit_is_enlarged_or_help_is_shown_a_click_does_nothing(session, label):
+def test_where_a_unit_is_enlarged_or_help_is_shown_a_click_does_nothing(session, label, tile):
     zoomed = session.press("z")
-    assert not changed(zoomed, session.click("layers", *tile(session, "conv1", 5)))
+    assert not changed(zoomed, session.click("layers", *tile("conv1", 5)))
     session.press("z")
     helped = session.press("h")
-    assert not changed(helped, session.click("layers", *tile(session, "conv1", 5)))
+    assert not changed(helped, session.click("layers", *tile("conv1", 5)))
     assert not changed(helped, session.click("control", *label(3)))
     plain = session.press("h")
     session.press("Escape")

@@ -29,6 +29,10 @@ class BaseApp:
     def handle(self, row: Binding[Any]) -> None:
         """Do nothing; called only for rows of `bindings`."""
 
+    def type(self, key: str) -> bool:
+        """Take no text."""
+        return False
+
     def point(self, pointer: Pointer) -> None:
         """Pass the mouse over."""
 
@@ -67,6 +71,10 @@ class BaseApp:
     def message(self) -> str:
         """Report nothing."""
         return ""
+
+    def notes(self) -> Sequence[str]:
+        """Have nothing for the terminal."""
+        return ()
 
     def timings(self) -> Sequence[Timing]:
         """Measure nothing."""

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from toolbox.window.key_codes import LABELS
 
 State = TypeVar("State")
+TEXT_ENDS = ("enter", "esc")
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,15 @@ class Binding(Generic[State]):
         One line for the help overlay.
     action : callable
         Pure: takes the state before the press, returns the state after it.
+    takes_text : bool
+        The keys that follow are text (`App.type`) until `enter` or `esc`.
     """
 
     keys: tuple[str, ...]
     tag: str
     help: str
     action: Callable[[State], State]
+    takes_text: bool = False
 
     def label(self) -> str:
         """Name the keys as the help shows them: `left or j`."""
@@ -92,7 +96,8 @@ class Bindings:
         ----------
         text : str
             Labels ("o", "pgdn") or tags ("sel_layer_right") with spaces or
-            commas between them; a comma alone is the key of that name.
+            commas between them; a comma alone is the key of that name. Behind a
+            row that takes text, any keys up to `enter` or `esc`.
 
         Returns
         -------
@@ -104,8 +109,13 @@ class Bindings:
         BindingError
             A word is neither a bound key nor a tag; the message lists both.
         """
-        words = [part for word in text.split() for part in _split_commas(word)]
-        return [self._key_of(word) for word in words]
+        keys, typing = [], False
+        for word in (part for whole in text.split() for part in _split_commas(whole)):
+            key = word if typing and word in LABELS else self._key_of(word)
+            row = self.get(key)
+            typing = key not in TEXT_ENDS if typing else row is not None and row.takes_text
+            keys.append(key)
+        return keys
 
     def _key_of(self, word: str) -> str:
         if word in self._by_key:

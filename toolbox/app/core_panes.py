@@ -18,21 +18,29 @@ from toolbox.pictures.images import Colour, Image, draw_fitted, fill, side_by_si
 from toolbox.settings.config import Settings
 
 HELP_DARKNESS = 0.22  # how much of the picture shines through behind the help
-STATUS_SHRINK = 0.6  # share of its size that the status line keeps at least
+HEADING, SMALLEST_HEADING = 0.65, 0.55  # of a label's size; and OpenCV's font scale at least
+STATUS_SHRINK = 12  # twentieths of its size that the status line keeps at least
 
 
 def style_from(settings: Settings, prefix: str, colour: str = "clr", thick: str = "thick") -> Style:
     """Collect a text style from the settings `<prefix>_face`, `_fsize`, `_<colour>`, `_<thick>`.
 
-    Size and stroke grow with the window; a stroke does not become thinner than it is set to.
+    The size grows with the window, and the strokes with the size.
     """
-    scale, stroke = settings.global_scale, getattr(settings, f"{prefix}_{thick}")
     return Style(
         face=getattr(settings, f"{prefix}_face"),
-        size=getattr(settings, f"{prefix}_fsize") * scale,
+        size=getattr(settings, f"{prefix}_fsize") * settings.global_scale,
         colour=to_colour(getattr(settings, f"{prefix}_{colour}")),
-        thickness=max(stroke, round(stroke * scale)),
+        thickness=getattr(settings, f"{prefix}_{thick}"),
     )
+
+
+def heading_style(settings: Settings) -> Style | None:
+    """Take the labels' style for the panes' headings; None where these are off."""
+    if not settings.pane_headings:
+        return None
+    style = style_from(settings, "caffevis_label")
+    return replace(style, size=max(HEADING * style.size, min(style.size, SMALLEST_HEADING)))
 
 
 def place_from(settings: Settings, name: str) -> tuple[int, int]:
@@ -73,8 +81,10 @@ def draw_status(canvas: Image, view: StatusView) -> None:
     room = canvas.shape[1] - 2 * x
     share = room / max(1, view.style.width(plain(view.text)))
     # In steps: a frame rate's digits must not make the whole line tremble.
-    share = min(1.0, max(STATUS_SHRINK, int(20 * share) / 20))
-    style = replace(view.style, size=share * view.style.size)
+    steps = range(max(STATUS_SHRINK, min(20, int(20 * share))), STATUS_SHRINK - 1, -1)
+    styles = [view.style.scaled(step / 20) for step in steps]
+    fitting = (style for style in styles if style.width(plain(view.text)) <= room)
+    style = next(fitting, styles[-1])
     draw_text(canvas, shorten(view.text, style, room), style, x, y)
 
 

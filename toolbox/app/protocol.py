@@ -69,6 +69,9 @@ class App(Protocol):
     def handle(self, row: Binding[Any]) -> None:
         """Do what one of the app's own rows says."""
 
+    def type(self, key: str) -> bool:
+        """Take a key as text where the app asks for some; False where the key is for the rows."""
+
     def point(self, pointer: Pointer) -> None:
         """Do what the mouse asks for in one of the app's own panes."""
 
@@ -101,6 +104,9 @@ class App(Protocol):
 
     def message(self) -> str:
         """Return what went wrong last, empty when all is well."""
+
+    def notes(self) -> Sequence[str]:
+        """Return what is worth a line in the terminal, such as commands to copy."""
 
     def timings(self) -> Sequence[Timing]:
         """Return how long its work took."""

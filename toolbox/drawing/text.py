@@ -1,22 +1,23 @@
-"""Text in panes: styles from the settings, lines of coloured spans, wrapping."""
+"""Text in panes: styles from the settings, lines cut or wrapped to a width, drawing."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import cv2
 import numpy as np
 
+from toolbox.drawing.fonts import (
+    CAPITAL,
+    DESCENT,
+    Mask,
+    bolder,
+    pixel_size,
+    word_mask,
+    word_width,
+)
 from toolbox.pictures.images import Colour, Image
-
-SMALL = 1.3  # font scale up to which bold letters are made of thin strokes
-TINY = 11  # pixels that a capital is high; below it strokes are finer than a pixel
-FINE = 4  # how many times larger such text is drawn before it is made small
-BOLDER = 1.3  # strokes of half a pixel would be pale
-ONE_STROKE = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_PLAIN)  # clear at any size
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,13 @@ class Style:
     Parameters
     ----------
     face : int
-        A `cv2.FONT_...` constant.
+        A `cv2.FONT_...` constant, for its size; see `fonts`.
     size : float
         OpenCV's font scale.
     colour : (int, int, int)
         RGB, 0 to 255.
     thickness : int
-        Stroke width in pixels.
+        1 for the font's own strokes, 2 for bold ones.
     """
 
     face: int
@@ -44,34 +45,38 @@ class Style:
         """Return the same style in another colour."""
         return replace(self, colour=colour)
 
+    def scaled(self, factor: float) -> Style:
+        """Return the same style in another size."""
+        return replace(self, size=self.size * factor)
+
+    @property
+    def pixels(self) -> float:
+        """The font's size in pixels."""
+        return pixel_size(self.face, self.size)
+
     def width(self, text: str) -> int:
         """Measure a text in pixels."""
-        return int(cv2.getTextSize(text, self.face, self.size, self.thickness)[0][0])
+        size = self.pixels
+        words = text.split(" ")
+        inner = sum(word_width(word, size) for word in words if word)
+        bold = round(bolder(size, self.thickness)) if text else 0
+        return inner + (len(words) - 1) * word_width(" ", size) + bold
 
     def height(self) -> int:
         """Height of a line in pixels, from the top of an `H` to below a `g`."""
-        (_, above), below = cv2.getTextSize("Hg", self.face, self.size, self.thickness)
-        return int(above + below)
+        return self.above() + self.depth()
 
     def above(self) -> int:
         """Height of a capital in pixels."""
-        return int(cv2.getTextSize("H", self.face, self.size, self.thickness)[0][1])
+        return round(self.pixels * CAPITAL)
 
     def depth(self) -> int:
         """Pixels from the baseline down to the end of a `g`."""
-        return int(cv2.getTextSize("Hg", self.face, self.size, self.thickness)[1]) + 1
-
-
-@dataclass(frozen=True)
-class Span:
-    """A piece of text in one style."""
-
-    text: str
-    style: Style
+        return round(self.pixels * DESCENT) + 1
 
 
 def plain(text: str) -> str:
-    """Spell a text with the letters that OpenCV's fonts have (ASCII).
+    """Spell a text with the letters that the font has (ASCII).
 
     Accents are dropped, other letters become `?`, line breaks become spaces.
     """
@@ -158,42 +163,32 @@ def draw_text(canvas: Image, text: str, style: Style, x: int, y: int) -> int:
         x after the text.
     """
     text = plain(text)
-    if style.face not in ONE_STROKE and style.above() < TINY:
-        _blend(canvas, *_ink(text, style.face, style.size, style.thickness), style.colour, x, y)
-        return x + style.width(text)
-    # A thick pen fills the loops of small letters; strokes side by side leave them open.
-    pen, strokes = (1, style.thickness) if style.size <= SMALL else (style.thickness, 1)
-    for offset in range(strokes):
-        where = (x + offset, y)
-        cv2.putText(canvas, text, where, style.face, style.size, style.colour, pen, cv2.LINE_AA)
+    ink, rows = _line(text, style)
+    _blend(canvas, ink, rows, style.colour, x, y)
     return x + style.width(text)
 
 
-@lru_cache(maxsize=256)
-def _ink(text: str, face: int, size: float, thickness: int) -> tuple[Image, int]:
-    """Draw small text large and shrink it, so that the letters' loops stay open.
+def _line(text: str, style: Style) -> tuple[Mask, int]:
+    """Put the words of a line side by side.
 
     Returns
     -------
     (ndarray of uint8, shape (h, w), int)
-        How much of each pixel is covered, 255 for all of it, with a margin of a pixel
-        around; and the rows above the baseline.
+        How much of each pixel is covered, with a margin of a pixel at the left; and the rows
+        above the baseline.
     """
-    pen = FINE // 2
-    (width, above), below = cv2.getTextSize(text, face, size * FINE, pen)
-    columns = -(-(width + pen * thickness) // FINE) + 2
-    rows, deep = -(-above // FINE) + 2, -(-below // FINE) + 2
-    large = np.zeros(((rows + deep) * FINE, columns * FINE), np.uint8)
-    for stroke in range(thickness):
-        where = (FINE + pen * stroke, rows * FINE)
-        cv2.putText(large, text, where, face, size * FINE, 255, pen, cv2.LINE_8)
-    small = cv2.resize(large, (columns, rows + deep), interpolation=cv2.INTER_AREA)
-    covered = cv2.convertScaleAbs(small, alpha=BOLDER)
-    covered.setflags(write=False)
-    return covered.astype(np.uint8, copy=False), rows
+    size, words = style.pixels, text.split(" ")
+    masks = [word_mask(word, size, style.thickness) for word in words]
+    width = style.width(text) + int(size / 4) + 4
+    line, x = np.zeros((masks[0][0].shape[0], width), np.uint8), 0
+    for word, (mask, _) in zip(words, masks, strict=True):
+        part = line[:, x : x + mask.shape[1]]
+        np.maximum(part, mask[:, : part.shape[1]], out=part)
+        x += word_width(word, size) + word_width(" ", size)
+    return line, masks[0][1]
 
 
-def _blend(canvas: Image, ink: Image, rows: int, colour: Colour, x: int, y: int) -> None:
+def _blend(canvas: Image, ink: Mask, rows: int, colour: Colour, x: int, y: int) -> None:
     """Lay ink over a canvas, with the left end of its baseline at x and y."""
     top, left = y - rows, x - 1
     part = canvas[max(0, top) : max(0, top + ink.shape[0])]
@@ -204,71 +199,3 @@ def _blend(canvas: Image, ink: Image, rows: int, colour: Colour, x: int, y: int)
     ground = cv2.multiply(part, cv2.merge([255 - ink] * 3), scale=1 / 255)
     letters = cv2.merge([cv2.convertScaleAbs(ink, alpha=level / 255) for level in colour])
     part[:] = cv2.add(ground, letters)
-
-
-def draw_lines(canvas: Image, lines: Sequence[Sequence[Span]], x: int, y: int, spacing: int) -> int:
-    """Draw lines of spans one below the other.
-
-    Parameters
-    ----------
-    canvas : ndarray of uint8, shape (h, w, 3)
-        Changed in place.
-    lines : sequence of sequences of Span
-        The text; an empty line still takes its height.
-    x, y : int
-        Left end of the first baseline.
-    spacing : int
-        Pixels between lines, besides their height.
-
-    Returns
-    -------
-    int
-        The baseline after the last line.
-    """
-    height = 0
-    for line in lines:
-        at = x
-        for span in line:
-            at = draw_text(canvas, span.text, span.style, at, y)
-        height = max([span.style.height() for span in line], default=height)
-        y += height + spacing
-    return y
-
-
-def widest(span: Span) -> int:
-    """Measure the room a word takes in a row, in pixels.
-
-    Bold words must not push their neighbours about when the cursor moves, so
-    every word takes the room of its widest form.
-    """
-    bold = max(2, round(2 * span.style.size), span.style.thickness)
-    return replace(span.style, thickness=bold).width(plain(span.text))
-
-
-def wrap_spans(spans: Sequence[Span], gap: int, room: int) -> list[list[tuple[int, Span]]]:
-    """Break a row of words into lines that fit a width.
-
-    Parameters
-    ----------
-    spans : sequence of Span
-        Words, kept whole.
-    gap : int
-        Pixels between words.
-    room : int
-        Width of a line in pixels.
-
-    Returns
-    -------
-    list of lists of (int, Span)
-        For each line its words with their x, counted from the line's start.
-    """
-    lines: list[list[tuple[int, Span]]] = [[]]
-    x = 0
-    for span in spans:
-        width = widest(span)
-        if x and x + width > room:
-            lines.append([])
-            x = 0
-        lines[-1].append((x, span))
-        x += width + gap
-    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -82,6 +83,8 @@ def run_live(loop: Loop, window: Window) -> None:
                 loop.press(event)
         if loop.step(keys.poll_if_due):
             show(loop, window)
+            for note in loop.news():
+                print(note, file=sys.stderr, flush=True)
 
 
 def show(loop: Loop, window: Window) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -17,10 +18,12 @@ from toolbox.app.core_panes import (
     draw_help,
     draw_input,
     draw_status,
+    heading_style,
     place_from,
     style_from,
 )
 from toolbox.app.protocol import Activations, App, all_bindings
+from toolbox.drawing.headings import with_heading
 from toolbox.drawing.panes import PaneError, make_layout
 from toolbox.drawing.screen import Drawing, Screen
 from toolbox.input.frame import Frame
@@ -38,6 +41,7 @@ CORE_PANES = ("input", "caffevis_status")
 # Panes of other versions: their files load, the panes stay empty.
 FOREIGN_PANES = ("caffevis_buttons", "caffevis_upconv")
 FPS_SECONDS = 2.0
+MESSAGE_SECONDS = 8.0  # that something that happened is told
 FPS_EVERY_SECONDS = 0.5
 
 
@@ -89,6 +93,9 @@ class Loop:
         self._rate = 0.0
         self._rated = 0.0
         self._seen: dict[App, Activations] = {}
+        self._heading = heading_style(settings)
+        self._since: dict[str, float] = {}
+        self._told: set[str] = set()
         for app in self.apps:
             app.start()
 
@@ -105,6 +112,8 @@ class Loop:
         key : str
             A label of `toolbox.window.key_codes`.
         """
+        if not self.state.help and any(app.type(key) for app in self.apps):
+            return
         row = self.bindings.get(key)
         if row is None:
             return
@@ -164,6 +173,7 @@ class Loop:
         drawings = [*self._core_drawings(), *(d for app in self.apps for d in app.drawings())]
         # An app may draw a pane of the window's own, such as the input, in its stead.
         last = {drawing.pane: drawing for drawing in drawings}
+        last["input"] = with_heading(last["input"], self._file_name(), self._heading)
         changed = self.screen.draw(list(last.values()), between)
         overlay = (self.state.help, self.state.debug)
         changed = changed or overlay != self._overlay
@@ -180,6 +190,12 @@ class Loop:
             for other in self.apps:
                 if other is not app:
                     other.notice(seen)
+
+    def news(self) -> list[str]:
+        """Return the notes of the apps that were not returned before, for the terminal."""
+        new = {note: None for app in self.apps for note in app.notes() if note not in self._told}
+        self._told.update(new)
+        return list(new)
 
     def picture(self) -> Image:
         """Return the window's picture, with the overlays that are on (RGB)."""
@@ -204,8 +220,22 @@ class Loop:
         """Join every thread; False where one did not end in time."""
         return close_all([*(app.close for app in self.apps), self.inputs.close, self._saver.close])
 
+    def _shown_frame(self) -> Frame | None:
+        return self.apps[0].shown_frame() if self.apps else self._newest
+
+    def _file_name(self) -> str:
+        """Name the picture that is shown, without its folder."""
+        frame = self._shown_frame()
+        return "" if frame is None else os.path.basename(frame.name)
+
+    def _passing(self, messages: Iterable[str]) -> list[str]:
+        """Leave out messages that have been shown for some seconds."""
+        now = self._clock()
+        self._since = {text: self._since.get(text, now) for text in messages if text}
+        return [text for text, since in self._since.items() if now - since < MESSAGE_SECONDS]
+
     def _core_drawings(self) -> list[Drawing]:
-        shown = self.apps[0].shown_frame() if self.apps else self._newest
+        shown = self._shown_frame()
         status = StatusView(
             text=" | ".join(self._status_parts()),
             style=style_from(self.settings, "caffevis_status"),
@@ -225,9 +255,12 @@ class Loop:
             yield "camera"
         if self.state.frozen:
             yield "frozen"
-        own = [self.inputs.message, self._saver.message, self.film.message if self.film else ""]
-        messages = [*own, *(app.message() for app in self.apps)]
-        yield from (message for message in messages if message)
+        # What happened goes after a while; a film that has stopped, and what apps say of the
+        # picture that is shown, stay true.
+        yield from self._passing([self.inputs.message, self._saver.message])
+        if self.film and self.film.message:
+            yield self.film.message
+        yield from (message for app in self.apps if (message := app.message()))
         if self.state.debug:
             yield f"debug {self.state.debug}: {self._timing_text()}"
         yield f"{self.bindings.keys_for(['help_mode'])} for help"

@@ -60,6 +60,8 @@ class Settings:
         What the user should be told once, for instance names without effect.
     written : iterable of str
         Names that the user's file gives, as opposed to defaults.
+    source : Path or None
+        The user's file; None where there is none.
     """
 
     def __init__(
@@ -67,13 +69,16 @@ class Settings:
         values: Mapping[str, Any],
         notes: Iterable[str] = (),
         written: Iterable[str] = (),
+        source: Path | None = None,
     ) -> None:
         object.__setattr__(self, "_values", dict(values))
         object.__setattr__(self, "notes", tuple(notes))
         object.__setattr__(self, "written", frozenset(written))
+        object.__setattr__(self, "source", source)
 
     notes: tuple[str, ...]
     written: frozenset[str]
+    source: Path | None
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -86,7 +91,7 @@ class Settings:
 
     def replaced(self, **values: Any) -> Settings:
         """Return the same settings with some values changed (unchecked)."""
-        return Settings(self.__dict__["_values"] | values, self.notes, self.written)
+        return Settings(self.__dict__["_values"] | values, self.notes, self.written, self.source)
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ def load(table: Table, path: Path | None) -> Settings:
             checked[row.name] = _resolve(checked[row.name], places, table.root)
         if row.kind.is_font_size and not given:
             checked[row.name] *= checked.get("global_font_size", 1.0)
-    return Settings(checked, notes, written)
+    return Settings(checked, notes, written, None if path is None else path.absolute())
 
 
 def _run(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import cv2
 
 from toolbox.pictures.images import Image
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
+from toolbox.window.wheel import WheelUndo
 
 _PROBE = """
 import sys, cv2
@@ -131,6 +132,7 @@ class Window:
         with display or Display():
             cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             cv2.resizeWindow(title, *size)
+            self._undo = WheelUndo()
             cv2.setMouseCallback(title, self._on_mouse)
             cv2.waitKeyEx(1)
 
@@ -154,6 +156,10 @@ class Window:
         kind = _BUTTONS.get(event)
         if event == cv2.EVENT_MOUSEWHEEL and flags >> 16:
             kind = WHEEL_UP if flags > 0 else WHEEL_DOWN  # the upper half has the signed way
+            if kind == WHEEL_UP:
+                self._undo.turned_up()
+            elif self._undo.is_own():
+                return
         if kind is not None:
             self._mouse.append(MouseEvent(kind, x, y))
 
@@ -200,3 +206,4 @@ class Window:
         """Close the window."""
         cv2.destroyAllWindows()
         cv2.waitKeyEx(1)
+        self._undo.close()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import cv2
-
-from toolbox.app.core_panes import place_from, style_from
+from toolbox.app.core_panes import heading_style, place_from, style_from
 from toolbox.drawing.text import Style
 from toolbox.pictures.images import Colour, to_colour
 from toolbox.settings.config import Settings
+
+NOTE = 0.75  # of a label's size that notes have
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,12 @@ class Look:
     blur_radius: float
     note: Style
     mark: Colour
+    heading: Style | None = None
 
 
 def note_style(settings: Settings) -> Style:
     """Take the labels' style in a size that holds a command in a narrow pane."""
-    style = style_from(settings, "caffevis_label")
-    pen = max(1, round(settings.global_scale))
-    return replace(style, face=cv2.FONT_HERSHEY_SIMPLEX, size=0.45 * style.size, thickness=pen)
+    return style_from(settings, "caffevis_label").scaled(NOTE)
 
 
 def look_from(settings: Settings) -> Look:
@@ -71,4 +70,5 @@ def look_from(settings: Settings) -> Look:
         blur_radius=settings.caffevis_grad_norm_blur_radius,
         note=note_style(settings),
         mark=to_colour(settings.caffevis_layer_clr_top),
+        heading=heading_style(settings),
     )

@@ -172,7 +172,9 @@ def test_keys_and_tags_are_those_of_the_specification():
     table = {
         "reset_state": "esc", "sel_left": "left j", "sel_right": "right l", "sel_up": "up i",
         "sel_down": "down k", "sel_left_fast": "J", "sel_right_fast": "L", "sel_up_fast": "I",
-        "sel_down_fast": "K", "sel_layer_left": "u U", "sel_layer_right": "o O",
+        "sel_down_fast": "K", "sel_layer_left": "u", "sel_layer_right": "o",
+        "sel_block_left": "U [", "sel_block_right": "O ]", "fold_layers": "-",
+        "filter_layers": "3", "strongest_unit": "4",
         "zoom_mode": "z", "ez_back_mode_loop": "b", "back_mode": "n", "back_filt_mode": "m",
         "freeze_back_unit": "d", "show_back": "a", "boost_gamma": "t", "boost_individual": "T",
         "toggle_label_predictions": "8", "toggle_unit_jpgs": "9", "pattern_mode": "s",

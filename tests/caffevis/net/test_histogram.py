@@ -10,6 +10,7 @@ import pytest
 
 from caffevis.app import CaffeVisApp
 from caffevis.keys.state import Layer, Options, first_state
+from caffevis.net.classes import Classes
 from caffevis.net.histogram import BINS, add, follow
 from caffevis.net.request import NetRequest, NetResult
 from caffevis.panes import aux_pane, layers
@@ -19,7 +20,11 @@ from settings import TABLE
 from toolbox.settings import config
 
 DEFAULTS = config.load(TABLE, None).replaced(
-    caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None
+    pane_headings=False,
+    caffevis_start=None,
+    caffevis_data_mean=None,
+    caffevis_labels=None,
+    caffevis_label_layers=None,
 )
 BY_KEY = {key: row for row in CaffeVisApp.bindings for key in row.keys}
 RNG = np.random.default_rng(9)
@@ -164,7 +169,7 @@ def test_the_chart_takes_the_lower_part_of_the_pane_and_the_unit_the_rest(make_f
     pictures = []
     for histogram in (None, add(None, values[0])):
         canvas = np.zeros((300, 300, 3), np.uint8)
-        aux_pane.draw(canvas, aux_pane.view(state, units, (), (), look, histogram))
+        aux_pane.draw(canvas, aux_pane.view(state, units, Classes(), look, histogram))
         pictures.append(canvas)
     plain, charted = pictures
     assert np.all(plain == 255)

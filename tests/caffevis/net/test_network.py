@@ -7,6 +7,7 @@ import pytest
 
 from caffevis.keys.state import BACK_MODES, Origin
 from caffevis.net import network as module
+from caffevis.net import threads
 from caffevis.net.network import Back, NetRequest, Network, make_preprocess
 from caffevis.net.preprocess import InputError, Preprocess, check_swap, find_pair, fit_mean
 from settings import TABLE
@@ -158,19 +159,19 @@ def test_batches_become_one_image(make_fake):
 
 
 def test_window_keeps_a_core_for_itself(monkeypatch):
-    monkeypatch.setattr(module, "cores", lambda: 8)
-    assert module.compute_threads(None) == 7
-    assert module.compute_threads(3) == 3
-    monkeypatch.setattr(module, "cores", lambda: 1)
-    assert module.compute_threads(None) == 1
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    assert threads.compute_threads(None) == 7
+    assert threads.compute_threads(3) == 3
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    assert threads.compute_threads(None) == 1
 
 
 def test_cores_are_those_the_process_may_use(monkeypatch):
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: {2, 5}, raising=False)
-    assert module.cores() == 2
-    monkeypatch.delattr(module.os, "sched_getaffinity")
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 6)
-    assert module.cores() == 6
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: {2, 5}, raising=False)
+    assert threads.cores() == 2
+    monkeypatch.delattr(threads.os, "sched_getaffinity")
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: 6)
+    assert threads.cores() == 6
 
 
 def test_a_frame_may_be_prepared_before_and_is_the_same_request(network, make_frame):

@@ -15,6 +15,7 @@ from caffevis.app import CaffeVisApp
 from caffevis.keys import transitions as go
 from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, Layer, Options, Origin, first_state
 from caffevis.panes import jpgvis, layers, patterns
+from caffevis.panes.parts import note
 from caffevis.panes.parts.look import look_from
 from caffevis.unit_worker import UnitImages
 from caffevis.units.loader import Loader, Picture
@@ -25,7 +26,11 @@ from toolbox.drawing.tiles import plan_grid
 from toolbox.settings import config
 
 DEFAULTS = config.load(TABLE, None).replaced(
-    caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None
+    pane_headings=False,
+    caffevis_start=None,
+    caffevis_data_mean=None,
+    caffevis_labels=None,
+    caffevis_label_layers=None,
 )
 LOOK = look_from(DEFAULTS)
 BACKGROUND, STALE = (51, 51, 51), (76, 76, 51)
@@ -118,15 +123,15 @@ def test_while_pictures_load_the_pane_is_stale_and_empty_without():
 
 def test_a_missing_picture_leaves_its_third_to_the_note():
     image = Picture(np.full((30, 30, 3), 200, np.uint8))
-    note = Picture(note=("no top patches of conv:3", "made by:", "python -m find_maxes"))
+    missing = Picture(note=("no top patches of conv:3", "made by:", "python -m find_maxes"))
     picture = canvas(900, 300)
-    jpgvis.draw(picture, jpgvis.JpgvisView((image, note, image), "", True, LOOK))
+    jpgvis.draw(picture, jpgvis.JpgvisView((image, missing, image), "", True, LOOK))
     assert np.all(picture[:300] == 200)
     assert np.all(picture[600:] == 200)
     text = np.any(picture[300:600] != BACKGROUND, axis=2)
     assert 100 < text.sum() < 9000
-    assert not text[:, : jpgvis.MARGIN].any()
-    assert not text[:, -jpgvis.MARGIN :].any()
+    assert not text[:, : note.MARGIN].any()
+    assert not text[:, -note.MARGIN :].any()
 
 
 @pytest.mark.parametrize("size", [(300, 300), (180, 180), (90, 300), (300, 90)])
@@ -134,9 +139,9 @@ def test_a_command_is_readable_whole_in_a_narrow_pane(size, monkeypatch):
     folder = "models/caffenet-caltech101/unit_jpg_vis"
     command = f"python -m optimize --layers conv5 --seeds 9 --unit-jpg-dir {folder}"
     drawn: list[str] = []
-    monkeypatch.setattr(jpgvis, "draw_text", lambda *a: drawn.append(a[1]) or draw_text(*a))
+    monkeypatch.setattr(note, "draw_text", lambda *a: drawn.append(a[1]) or draw_text(*a))
     picture = canvas(*size)
-    jpgvis.draw_note(picture, ["no optimised images of conv5:26", "made by:", command], LOOK.note)
+    note.draw_note(picture, ["no optimised images of conv5:26", "made by:", command], LOOK.note)
     assert "".join(drawn).replace(" ", "").endswith(command.replace(" ", ""))
     text = np.any(picture != 7, axis=2)
     assert not text[-2:].any()
@@ -297,7 +302,7 @@ def test_messages_name_what_is_missing_broken_or_gone_and_end_with_it(make_image
     images = make_images()
     at = state(layer_index=2, pattern_mode=True)
     settle(images, at)
-    assert images.message(at) == "no whole_layer.jpg of fc"
+    assert images.message(at) == "no optimised images of fc"
     assert images.message(go.toggle_patterns(at)) == ""
     file = root / "max_im" / "conv" / "conv_0003.jpg"
     whole = file.read_bytes()

@@ -14,13 +14,12 @@ from caffevis.panes import control, layers, mouse
 from caffevis.panes.parts.look import look_from
 from settings import TABLE
 from tests.pictures import write_sheet
-from toolbox.drawing.text import widest
 from toolbox.drawing.tiles import plan_grid
 from toolbox.pictures.images import grid_shape
 from toolbox.settings import config
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Pointer
 
-SETTINGS = config.load(TABLE, None)
+SETTINGS = config.load(TABLE, None).replaced(pane_headings=False, caffevis_start=None)
 LOOK = look_from(SETTINGS)
 NAMES = ("conv1", "pool1", "n", "inception_3a/output", "fc6", "fc7", "prob")
 
@@ -42,13 +41,16 @@ def test_the_middle_of_each_label_selects_its_layer(names, room, values):
         values = {"layer_index": len(names) // 2}
     state = make_state(names, **values)
     placed = control.place(control.view(state, LOOK), room)
-    assert [label.span.text for label in placed] == list(names)
-    for index, label in enumerate(placed):
-        style = label.span.style
+    shown = [label.word.layer for label in placed if label.word.layer is not None]
+    assert state.layer_index in shown  # a list that is too long is scrolled to it
+    assert shown == list(range(shown[0], shown[0] + len(shown)))
+    for label in (label for label in placed if label.word.layer is not None):
+        style = label.word.style
         row = label.y + style.depth() - style.height() // 2
-        pointer = at(control.PANE, row, label.x + widest(label.span) // 2, room)
+        pointer = at(control.PANE, row, label.x + label.word.room // 2, room)
         after = mouse.point(state, pointer, LOOK, None)
-        assert (after.layer_index, after.in_units) == (index, False)
+        assert label.word.text == names[label.word.layer]
+        assert (after.layer_index, after.in_units) == (label.word.layer, False)
 
 
 def test_each_labels_ink_belongs_to_its_layer():
@@ -56,7 +58,7 @@ def test_each_labels_ink_belongs_to_its_layer():
     view = control.view(state, LOOK)
     empty, full = np.zeros((2, *room, 3), np.uint8)
     control.draw(full, view)
-    control.draw(empty, replace(view, labels=()))
+    control.draw(empty, replace(view, listed=()))
     selected = {
         control.layer_at(view, room, int(row), int(column))
         for row, column in np.argwhere((full != empty).any(axis=2))
@@ -72,7 +74,7 @@ def test_each_labels_ink_belongs_to_its_layer():
 def test_between_labels_nothing_is_selected():
     state, room = make_state(layer_index=3, in_units=True), (100, 420)
     first, second = control.place(control.view(state, LOOK), room)[:2]
-    gap = (first.x + widest(first.span) + second.x) // 2
+    gap = (first.x + first.word.room + second.x) // 2
     for row, column in ((first.y, gap), (0, 0), (99, 419), (first.y, first.x - 1)):
         assert mouse.point(state, at(control.PANE, row, column, room), LOOK, None) is state
 
@@ -117,8 +119,14 @@ def test_a_click_into_another_pane_does_nothing():
     grid = plan_grid((4, 4), 3, 4, (100, 100))
     for kind in (CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN):
         assert mouse.point(state, at("caffevis_aux", 30, 30, kind=kind), LOOK, grid) is state
-        if kind != CLICK:
-            assert mouse.point(state, at(control.PANE, 15, 20, kind=kind), LOOK, grid) is state
+    assert mouse.point(state, at(control.PANE, 15, 20, kind=RIGHT_CLICK), LOOK, grid) is state
+
+
+def test_the_wheel_over_the_list_goes_along_it():
+    state = make_state(layer_index=2, in_units=True)
+    for kind, index in ((WHEEL_UP, 1), (WHEEL_DOWN, 3)):
+        after = mouse.point(state, at(control.PANE, 15, 20, kind=kind), LOOK, None)
+        assert (after.layer_index, after.in_units) == (index, True)
 
 
 def zooms(kinds: list[str], **values) -> list[int]:

@@ -11,6 +11,7 @@ import pytest
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
 from caffevis.keys.state import OVER_ACTIVE, OVER_INACTIVE, OVERLAY_OFF, Layer, Options, first_state
+from caffevis.net.classes import Classes
 from caffevis.net.network import find_fields
 from caffevis.net.preprocess import CHANNELS, WIDTH, Preprocess
 from caffevis.net.receptive_fields import Fields
@@ -24,7 +25,11 @@ from toolbox.input.frame import Frame
 from toolbox.settings import config
 
 DEFAULTS = config.load(TABLE, None).replaced(
-    caffevis_data_mean=None, caffevis_labels=None, caffevis_label_layers=None
+    pane_headings=False,
+    caffevis_start=None,
+    caffevis_data_mean=None,
+    caffevis_labels=None,
+    caffevis_label_layers=None,
 )
 LOOK = look_from(DEFAULTS)
 BY_KEY = {key: row for row in CaffeVisApp.bindings for key in row.keys}
@@ -306,7 +311,7 @@ def test_top_units_are_framed_and_their_places_marked_on_the_enlarged_unit(make_
         frame, corner = marked[top - 1, left + 9], marked[top + 1, left + 1]
         assert frame == (unit == 7)  # the cursor's frame covers unit 2's
         assert corner == (unit in (2, 7))
-    side = aux_pane.view(state, view, (), (), LOOK)
+    side = aux_pane.view(state, view, Classes(), LOOK)
     canvas = np.zeros((90, 90, 3), np.uint8)
     aux_pane.draw(canvas, side)
     assert is_colour(canvas, LOOK.mark)[45, 45]

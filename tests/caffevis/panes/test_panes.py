@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from caffevis.keys.state import Layer, Options, Origin, first_state
+from caffevis.net.classes import Classes
 from caffevis.net.network import Back, NetRequest, NetResult
 from caffevis.panes import aux_pane, back, control, layers, status
 from caffevis.panes.parts.look import look_from
@@ -145,8 +146,11 @@ def test_aux_lists_the_five_largest_brighter_with_probability(make_frame):
     labels = ("a", "b", "c", "d", "e")
     state = make_state(4)
     result = make_result(make_frame, np.ones((4, 2, 2)), probs=probs)
-    view = aux_pane.view(state, layers.view(state, result, LOOK), labels, (), LOOK)
-    assert [label for _, label in view.lines] == ["b", "c", "d", "a", "e"]
+    view = aux_pane.view(state, layers.view(state, result, LOOK), Classes(labels=labels), LOOK)
+    assert [line.text for line in view.lines] == [
+        "0.60 b", "0.20 c", "0.10 d", "0.05 a", "0.03 e"
+    ]  # fmt: skip
+    assert [line.number for line in view.lines] == [1, 2, 3, 0, 4]
     picture = canvas(300, 300)
     aux_pane.draw(picture, view)
     step = LOOK.class_style.height() + LOOK.class_spacing
@@ -160,9 +164,9 @@ def test_aux_hides_probabilities_and_names_classes_without_labels(make_frame):
     state = make_state(4, show_labels=False)
     result = make_result(make_frame, np.ones((4, 2, 2)), probs=[0.3, 0.7])
     units = layers.view(state, result, LOOK)
-    assert aux_pane.view(state, units, ("a",), (), LOOK).lines == ()
-    shown = aux_pane.view(replace(state, show_labels=True), units, ("a",), (), LOOK)
-    assert shown.lines[0][1] == "class 1"
+    assert aux_pane.view(state, units, Classes(labels=("a",)), LOOK).lines == ()
+    shown = aux_pane.view(replace(state, show_labels=True), units, Classes(labels=("a",)), LOOK)
+    assert shown.lines[0].text == "0.70 class 1"
 
 
 def test_aux_shows_the_unit_under_the_cursor_with_its_label(make_frame):
@@ -170,9 +174,9 @@ def test_aux_shows_the_unit_under_the_cursor_with_its_label(make_frame):
     values[1] = 1
     state = make_state(4, in_units=True, unit=1)
     units = layers.view(state, make_result(make_frame, values), LOOK)
-    view = aux_pane.view(state, units, ("a", "tench"), ("conv",), LOOK)
+    view = aux_pane.view(state, units, Classes("conv", ("conv",), ("a", "tench")), LOOK)
     assert view.label == "tench"
-    plain = aux_pane.view(state, units, ("a", "tench"), (), LOOK)
+    plain = aux_pane.view(state, units, Classes(labels=("a", "tench")), LOOK)
     picture, labelled = canvas(100, 100), canvas(100, 100)
     aux_pane.draw(picture, plain)
     aux_pane.draw(labelled, view)

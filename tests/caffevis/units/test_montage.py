@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from caffevis.units.montage import Sheet, find_sheet, has_four_groups, nine_images, overview, shrink
+from caffevis.units.montage import (
+    Sheet,
+    find_sheet,
+    first_image,
+    has_four_groups,
+    nine_images,
+    overview,
+    shrink,
+)
 from tests.pictures import as_jpeg, colour_of, group, plain_tile, published, textured_tile
 from toolbox.drawing.tiles import plan_grid
 
@@ -134,7 +144,8 @@ def test_an_overview_has_each_image_in_its_tile():
     tiles = [plain_tile(30, 15, unit) for unit in range(7)]
     picture = group(tiles, 3)
     grid = plan_grid((1, 1), 2, 4, (100, 200))
-    made = overview(picture, Sheet(3, 30, 15, 0, 0), 7, grid, (9, 8, 7))
+    tiles = Sheet(3, 30, 15, 0, 0)
+    made = overview(partial(tiles.image, picture), 7, grid, (9, 8, 7))
     for unit in range(7):
         top, left = grid.corner(unit)
         middle = made[top + grid.height // 2, left + grid.width // 2]
@@ -142,3 +153,26 @@ def test_an_overview_has_each_image_in_its_tile():
         assert made[top + grid.height // 2, left].tolist() == [9, 8, 7]
     top, left = grid.corner(7)
     assert np.all(made[top:, left:] == (9, 8, 7))
+
+
+def test_units_without_an_image_have_empty_tiles():
+    grid = plan_grid((1, 1), 2, 4, (100, 200))
+    made = overview(
+        lambda unit: plain_tile(30, 15, unit) if unit % 2 else None, 7, grid, (60, 50, 40)
+    )
+    for unit in range(7):
+        top, left = grid.corner(unit)
+        middle = made[top + grid.height // 2, left + grid.width // 2]
+        assert middle.tolist() == (list(colour_of(unit)) if unit % 2 else [30, 25, 20])
+
+
+@pytest.mark.parametrize("gap", [0, 1])
+def test_the_first_of_nine_images_is_cut_out(gap):
+    tiles = [plain_tile(30, 30, unit) for unit in range(9)]
+    nine = np.zeros((90 + 2 * gap, 90 + 2 * gap, 3), np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = ((30 + gap) * part for part in divmod(number, 3))
+        nine[top : top + 30, left : left + 30] = tile
+    first = first_image(nine)
+    assert first.shape == (30, 30, 3)
+    assert np.array_equal(first, tiles[0])

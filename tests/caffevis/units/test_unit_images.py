@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +23,14 @@ from caffevis.units.image_paths import (
     layer_path,
 )
 from caffevis.units.loader import ImagesRequest, Loader, SheetRequest
+from optimize.command.arguments import parse as parse_optimize
 from tests.pictures import colour_of, group, plain_tile, write_sheet, write_unit
 from toolbox.pictures.image_file import write_image
+from toolbox.pictures.stamp import NAME, Stamp, read_stamp, stamp_of, write_stamp
+from visualizations.__main__ import parse as parse_visualizations
 
 MB = 2**20
+PARSERS = {"optimize": parse_optimize, "visualizations": parse_visualizations}
 
 
 @pytest.fixture
@@ -133,21 +138,40 @@ def test_a_units_three_pictures_come_in_order(folder):
     assert result.problems == ()
 
 
-def test_commands_can_be_pasted(tmp_path):
-    inside = UnitFolder(str(ROOT / "models/m/jpg"), None, {"pool5": "conv5"}, (
-        str(ROOT / "models/m/deploy.prototxt"), "/far away/w.caffemodel",
-    ))  # fmt: skip
-    assert inside.command(OPTIMISED, "pool5") == (
-        "python -m optimize --layers conv5 --seeds 9 --unit-jpg-dir models/m/jpg"
+def test_commands_can_be_pasted(monkeypatch, tmp_path):
+    found = UnitFolder(
+        str(ROOT / "models/m/jpg"), None, {"pool5": "conv5"}, settings=Path("/far away/own.py")
     )
-    words = shlex.split(inside.command(DECONV, "a b"))
-    assert words[:3] == ["python", "-m", "find_maxes.crop_max_patches"]
-    assert words[words.index("--unit-jpg-dir") + 1] == "models/m/jpg"
-    assert words[-7:] == [
-        "MAXES.npz", "models/m/deploy.prototxt", "/far away/w.caffemodel",
-        "PHOTOS", "LIST", "OUT", "a b",
-    ]  # fmt: skip
-    assert "FOLDER" in UnitFolder(None).command(OPTIMISED, "fc")
+    python = ROOT / ".venv" / "bin" / "python"
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.chdir(ROOT)
+    assert found.command(OPTIMISED, "pool5") == (
+        ".venv/bin/python -m optimize --settings '/far away/own.py' --layers conv5 --seeds 9"
+        " --unit-jpg-dir models/m/jpg"
+    )
+    for kind in (PATCHES, DECONV):
+        assert shlex.split(found.command(kind, "a b")) == [
+            ".venv/bin/python", "-m", "visualizations", "--settings", "/far away/own.py",
+            "--layers", "a b", "--photos", "PHOTOS",
+        ]  # fmt: skip
+    bare = UnitFolder(None)
+    assert "--settings" not in bare.command(OPTIMISED, "fc")  # none is in use
+    assert bare.command(OPTIMISED, "fc").endswith("--unit-jpg-dir FOLDER")
+    assert "--out FOLDER" in bare.command(PATCHES, "fc")
+    monkeypatch.chdir(tmp_path)  # started elsewhere, where no package is found
+    words = shlex.split(found.command(OPTIMISED, "pool5"))
+    assert words[:4] == ["cd", str(ROOT), "&&", ".venv/bin/python"]
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    assert "&& /usr/bin/python3 -m optimize" in found.command(OPTIMISED, "pool5")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tools_take_the_commands_as_they_stand(kind):
+    words = shlex.split(UnitFolder(None, settings=Path("s.py")).command(kind, "conv1"))
+    rest = words[words.index("-m") + 1 :]
+    options = PARSERS[rest[0]](rest[1:])
+    assert options.settings.name == "s.py"
+    assert list(options.layers) == ["conv1"]
 
 
 def test_missing_files_are_no_error_and_come_with_their_command(folder):
@@ -158,7 +182,7 @@ def test_missing_files_are_no_error_and_come_with_their_command(folder):
         assert picture.note[0] == f"no {kind.name} of conv1:77"
         assert UnitFolder(str(folder)).command(kind, "conv1") in picture.note
     missing = loader(folder)(ImagesRequest(sheet=sheet(layer="conv9"))).sheet
-    assert missing.note[0] == "no whole_layer.jpg of conv9"
+    assert missing.note[0] == "no optimised images of conv9"
     unset = ask(loader(None))
     assert "caffevis_unit_jpg_dir is not set" in unset.pictures[0].note
     never = ask(loader(folder / "never there"))
@@ -304,3 +328,70 @@ def test_a_folder_that_vanishes_while_a_file_is_read_is_a_message(folder, monkey
     result = ask(loader(folder))
     assert any("cannot be read" in problem for problem in result.problems)
     assert all(picture.image is None for picture in result.pictures)
+
+
+# --- folders of another network ---
+
+
+@pytest.fixture
+def model(tmp_path) -> tuple[str, str]:
+    files = tmp_path / "own.prototxt", tmp_path / "own.caffemodel"
+    for file in files:
+        file.write_bytes(b"own")
+    return str(files[0]), str(files[1])
+
+
+def test_pictures_of_another_network_are_a_sentence_and_no_picture(folder, model):
+    load = loader(folder, model=model)
+    request = ImagesRequest(Origin("conv1", 0), sheet())
+    before = load(request)
+    assert all(picture.image is not None for picture in (*before.pictures, before.sheet))
+    write_stamp(folder, Stamp("deploy.prototxt", "caffenet.caffemodel", "12" * 32, "34" * 32))
+    after = load(request)
+    for picture in (*after.pictures, after.sheet):
+        assert picture.image is None
+        assert (
+            "were made from caffenet.caffemodel (34343434), not own.caffemodel" in picture.note[0]
+        )
+        assert "caffevis_unit_jpg_dir" in picture.note[1]
+    assert after.problems == ()
+    write_stamp(folder / "max_im" / "conv1", stamp_of(*model))  # made anew, of this network
+    assert [picture.image is None for picture in load(request).pictures] == [True, False, True]
+    write_stamp(folder, stamp_of(*model))
+    assert all(picture.image is not None for picture in load(request).pictures)
+
+
+def test_a_stamp_that_cannot_be_read_is_told_and_the_pictures_show(folder, model):
+    (folder / NAME).write_text("{", encoding="utf-8")
+    result = ask(loader(folder, model=model))
+    assert all(picture.image is not None for picture in result.pictures)
+    assert "does not say which network" in result.problems[0]
+
+
+# --- layers of which some units have images ---
+
+
+def test_a_layer_without_a_sheet_shows_what_its_units_have(folder):
+    for unit in (1, 4):
+        write_unit(folder, "fc6", unit)
+    load = loader(folder)
+    made = load(ImagesRequest(sheet=sheet(layer="fc6"))).sheet
+    grid = sheet().grid()
+    for unit in range(6):
+        top, left = grid.corner(unit)
+        tile = made.image[top : top + grid.height, left : left + grid.width]
+        if unit in (1, 4):
+            assert is_colour(tile, 3 * unit)
+        else:
+            assert middle(tile).tolist() == [0, 1, 1]
+    one = load(ImagesRequest(sheet=sheet(4, "fc6"))).sheet
+    assert is_colour(one.image, 12)
+    none = load(ImagesRequest(sheet=sheet(2, "fc6"))).sheet
+    assert none.note[0] == "no optimised images of fc6:2"
+
+
+def test_the_bundled_images_are_of_the_bundled_model():
+    model = ROOT / "models" / "caffenet-caltech101"
+    found = read_stamp(model / "unit_jpg_vis", model / "unit_jpg_vis")
+    own = stamp_of(model / "deploy.prototxt", model / "caffenet-caltech101.caffemodel")
+    assert found is not None and found.same(own)

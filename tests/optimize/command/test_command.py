@@ -109,6 +109,34 @@ def test_images_of_units_are_where_the_app_looks(model, tmp_path):
     assert main([*model, *words, str(tmp_path / "u"), "--resume"]) == 0
 
 
+def test_a_folder_says_which_network_its_images_were_made_from(branches, tmp_path, model, capsys):
+    from toolbox.pictures.stamp import NAME, read_stamp, stamp_of
+
+    branches.save(str(tmp_path / "b.caffemodel"))
+    other = ["--deploy-proto", str(tmp_path / "branches.prototxt"),
+             "--net-weights", str(tmp_path / "b.caffemodel")]  # fmt: skip
+    root = tmp_path / "u"
+    words = ["--seeds", "1", "--max-iter", "2", "--unit-jpg-dir", str(root), "--layers"]
+    assert main([*model, *words, "conv1"]) == 0
+    folder = root / "regularized_opt" / "conv1"
+    first = read_stamp(folder, root)
+    assert first == stamp_of(model[3], model[5])
+    folder.rename(root / "regularized_opt" / "b")  # as if conv1 were the other one's b
+    capsys.readouterr()
+    (root / "regularized_opt" / "b" / NAME).rename(root / NAME)  # and of the whole folder
+    assert main([*model, *other, *words, "b/3x3"]) == 2
+    assert "were made from" in (told := capsys.readouterr().err)
+    assert "--unit-jpg-dir" in told and "--brave" in told and told.count("\n") == 1
+    assert main([*model, *other, *words, "b/3x3", "--brave"]) == 0
+    made = read_stamp(root / "regularized_opt" / "b" / "3x3", root)
+    assert made is not None and made.weights == "b.caffemodel"
+    (folder / "conv1_0000_montage.jpg").parent.mkdir()
+    (folder / "conv1_0000_montage.jpg").write_bytes(b"older, of nobody knows what")
+    (root / NAME).unlink()
+    assert main([*model, *words, "conv1", "--push-channels", "1"]) == 0
+    assert read_stamp(folder, root) is None
+
+
 def test_a_layer_with_a_slash_becomes_a_folder(branches, tmp_path, model):
     from caffevis.units.image_paths import OPTIMISED, UnitFolder
 

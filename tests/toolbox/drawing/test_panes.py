@@ -8,7 +8,7 @@ import pytest
 
 from toolbox.drawing.panes import MAX_WINDOW, PaneError, make_layout, pane_size
 from toolbox.drawing.screen import Drawing, Screen
-from toolbox.drawing.text import Span, Style, draw_text, plain, shorten, wrap_spans
+from toolbox.drawing.text import Style, draw_text, plain, shorten
 
 KNOWN = ("input", "one", "two")
 STYLE = Style(cv2.FONT_HERSHEY_COMPLEX_SMALL, 1.0, (200, 200, 200))
@@ -81,16 +81,6 @@ def test_text_is_drawn_in_its_colour_and_bolder_when_thick():
     assert 180 < thin.max() <= 200
     assert bold.astype(int).sum() > 1.3 * thin.astype(int).sum()
     assert not thin[:, end + 1 :].any()
-
-
-def test_words_wrap_whole_and_fit_the_room():
-    spans = [Span(f"layer_{n}", STYLE) for n in range(20)]
-    lines = wrap_spans(spans, 10, 300)
-    assert [span for line in lines for _, span in line] == spans
-    for line in lines:
-        x, span = line[-1]
-        assert x + STYLE.width(span.text) <= 300
-        assert line[0][0] == 0
 
 
 def test_only_panes_whose_inputs_changed_are_drawn():

@@ -99,7 +99,9 @@ class SmallApp(BaseApp):
 
 PANES = (("input", (0, 0, 20, 20)), ("small", (0, 20, 20, 20)),
          ("caffevis_status", (20, 0, 30, 600)))  # fmt: skip
-SETTINGS = config.load(TABLE, None).replaced(window_panes=PANES)
+SETTINGS = config.load(TABLE, None).replaced(
+    pane_headings=False, caffevis_start=None, window_panes=PANES
+)
 
 
 @pytest.fixture
@@ -425,3 +427,96 @@ def test_a_live_film_sees_what_the_window_shows_and_its_failure_is_in_the_status
     assert len(screen.shown) == len(loop.film.pictures)
     loop.film.message = "recording has stopped"
     assert "recording has stopped" in list(loop._status_parts())
+
+
+# ------------------------------------------------------------------ messages, notes, text
+
+
+def test_a_message_of_something_that_happened_goes_after_some_seconds(make_loop, tmp_path):
+    clock = [100.0]
+    saved = SETTINGS.replaced(saved_pictures_dir=str(tmp_path / "saved"))
+    loop = make_loop(saved, clock=lambda: clock[0])
+
+    def told() -> bool:
+        return any(part.startswith("saved ") for part in loop._status_parts())
+
+    run_script(loop, ["p"])
+    assert told()
+    clock[0] += 7
+    assert told()
+    clock[0] += 2
+    assert not told()
+    run_script(loop, ["p"])  # another one
+    assert told()
+
+
+def test_in_a_script_no_time_passes_and_messages_stay(make_loop, tmp_path):
+    loop = make_loop(SETTINGS.replaced(saved_pictures_dir=str(tmp_path / "saved")))
+    run_script(loop, ["p"])
+    time.sleep(0.1)
+    loop.step()
+    assert any(part.startswith("saved ") for part in loop._status_parts())
+
+
+def test_what_an_app_says_of_the_picture_stays(make_loop):
+    class Talking(SmallApp):
+        def message(self) -> str:
+            return "conv1 has no numbers"
+
+    clock = [0.0]
+    loop = make_loop(apps=[Talking()], clock=lambda: clock[0])
+    loop.step()
+    clock[0] += 100
+    assert "conv1 has no numbers" in list(loop._status_parts())
+
+
+def test_notes_are_told_once(make_loop):
+    class Noting(SmallApp):
+        def notes(self):
+            return [f"command {self.count}", "always"]
+
+    loop = make_loop(apps=[Noting()])
+    assert loop.news() == ["command 0", "always"]
+    assert loop.news() == []
+    loop.press("x")
+    assert loop.news() == ["command 1"]
+
+
+def test_an_app_that_takes_text_gets_keys_before_the_rows_but_not_behind_help(make_loop):
+    class Typing(SmallApp):
+        text = ""
+
+        def type(self, key: str) -> bool:
+            if key == "x":
+                self.text += key
+            return key == "x"
+
+    app = Typing()
+    loop = make_loop(apps=[app])
+    for key in ("x", "h", "x", "h", "x"):
+        loop.press(key)
+    assert (app.text, app.count, loop.state.help) == ("xx", 1, False)
+
+
+def test_a_script_may_type_any_key_behind_a_row_that_takes_text(make_loop):
+    class Typing(SmallApp):
+        bindings = (*SmallApp.bindings,
+                    Binding(("3",), "find", "Find", lambda n: n, takes_text=True))  # fmt: skip
+
+    rows = make_loop(apps=[Typing()]).bindings
+    assert rows.parse_keys("x 3 r _ 5 enter x") == ["x", "3", "r", "_", "5", "enter", "x"]
+    assert rows.parse_keys("find % esc x") == ["3", "%", "esc", "x"]
+    for words in ("%", "3 % esc %", "3 a enter %"):
+        with pytest.raises(BindingError, match="Nothing is bound to the key '%'"):
+            rows.parse_keys(words)
+
+
+def test_the_file_is_the_inputs_heading(make_loop):
+    panes = (("input", (0, 0, 200, 200)), ("caffevis_status", (200, 0, 30, 600)))
+    plain, headed = (
+        run_script(make_loop(SETTINGS.replaced(window_panes=panes, pane_headings=on)), []).copy()
+        for on in (False, True)
+    )
+    changed = np.argwhere((plain != headed).any(axis=2))
+    assert changed[:, 0].min() > 150 and changed[:, 0].max() < 200
+    assert changed[:, 1].max() < 100

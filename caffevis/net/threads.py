@@ -1,0 +1,16 @@
+"""How many threads compute."""
+
+from __future__ import annotations
+
+import os
+
+
+def cores() -> int:
+    """Count the cores that this process may use (`taskset` may leave it less than there are)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def compute_threads(wanted: int | None) -> int:
+    """Choose how many threads compute: all cores but one, which the window keeps."""
+    return wanted or max(1, cores() - 1)
