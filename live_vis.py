@@ -18,7 +18,7 @@ from typing import NoReturn
 import settings as settings_file
 from toolbox.app.bindings import BindingError
 from toolbox.app.core import CORE_BINDINGS
-from toolbox.app.protocol import App, all_bindings, load_apps
+from toolbox.app.protocol import App, all_bindings, load_apps, picture_aspect
 from toolbox.command_line import exit_status
 from toolbox.drawing.panes import PaneError
 from toolbox.input.files import FileQuery
@@ -89,7 +89,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def make_inputs(settings: Settings, paths: Sequence[str], single: bool) -> Inputs:
+def make_inputs(
+    settings: Settings, paths: Sequence[str], single: bool, aspect: float = 1.0
+) -> Inputs:
     """Make the sources: files given by name, or those of the settings, and the camera."""
     mode = settings.static_files_input_mode
     query = FileQuery(
@@ -104,7 +106,7 @@ def make_inputs(settings: Settings, paths: Sequence[str], single: bool) -> Input
     if device is not None:
         pause = settings.input_updater_sleep_after_read_frame
         camera = Spec(device, camera_label(device), pause=pause)
-    return Inputs(query, camera, single)
+    return Inputs(query, camera, single, aspect=aspect)
 
 
 def make_loop(
@@ -112,9 +114,10 @@ def make_loop(
 ) -> Loop:
     """Put apps and inputs together; a scripted run gets a clock that stands still."""
     clock = time.perf_counter if live else still_clock
-    inputs = make_inputs(settings, paths, single=not live)
+    apps = [make(settings, clock) for make in classes]
+    inputs = make_inputs(settings, paths, not live, picture_aspect(apps))
     try:
-        return Loop(settings, [make(settings, clock) for make in classes], inputs, clock)
+        return Loop(settings, apps, inputs, clock)
     except BaseException:
         inputs.close()
         raise

@@ -95,7 +95,7 @@ _INPUT = (
             "with is_siamese: whether the two pictures are each other's further channels, or"
             " the left and right half of the input"),
     Setting("static_file_stretch_mode", False, kind.boolean(),
-            "True: stretch files to a square; False: crop the largest centred square"),
+            "True: stretch files to the input's shape; False: crop the largest centred part of it"),
     Setting("input_updater_capture_device", 0,
             kind.optional(kind.one_of(kind.whole(), kind.text())),
             "camera: its index or URL; None for no camera"),

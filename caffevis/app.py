@@ -94,7 +94,7 @@ class CaffeVisApp:
             reason = missing_layer(net, prob_layer)
             warnings.warn(f"caffevis_prob_layer: {reason}; none are shown", stacklevel=1)
             prob_layer = None
-        self._takes_pairs = bool(prepare.pair)
+        self._takes_pairs, self._aspect = bool(prepare.pair), prepare.aspect
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, prob_layer, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
@@ -174,6 +174,10 @@ class CaffeVisApp:
             self._worker.wait(seconds)
         else:
             self._images.wait(seconds)
+
+    def aspect(self) -> float | None:
+        """Return width over height of one picture of the network's input."""
+        return self._aspect
 
     def settled(self) -> bool:
         """Whether the newest frame and the state are answered."""

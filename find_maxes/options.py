@@ -12,6 +12,7 @@ import settings as settings_file
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
 from find_maxes.photos.net_input import FloatArray, Recipe, fit_mean
+from toolbox.pictures.crop import STRETCH
 from toolbox.settings.config import Settings, SettingsError
 
 USER_ERRORS = (FindMaxesError, SettingsError, caffe.CaffeError)
@@ -59,6 +60,26 @@ def parse_swap(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Read `--crop`: 256, 256x320, or none (0, 0), which is the input's own size.
+
+    Raises
+    ------
+    FindMaxesError
+        It is none of these.
+    """
+    if text is None:
+        return None
+    if text.strip().lower() == "none":
+        return 0, 0
+    found = re.fullmatch(r"\s*(\d{1,5})(?:\s*[x,]\s*(\d{1,5}))?\s*", text)
+    if found is None or int(found[1]) == 0:
+        raise FindMaxesError(
+            f"--crop {text} is no size; 256, 256x320 (height x width), or none is accepted"
+        )
+    return int(found[1]), int(found[2] or found[1])
+
+
 def _mean_of(settings: Settings) -> FloatArray | None:
     mean = settings.caffevis_data_mean
     if mean is None:
@@ -69,7 +90,7 @@ def _mean_of(settings: Settings) -> FloatArray | None:
 def make_recipe(
     options: argparse.Namespace, settings: Settings, input_shape: tuple[int, int, int]
 ) -> Recipe:
-    """Build how pictures become inputs from the options `mean`, `channel_swap`, `resize`.
+    """Build how pictures become inputs from the options `mean`, `channel_swap`, `resize`, `crop`.
 
     Parameters
     ----------
@@ -92,7 +113,8 @@ def make_recipe(
         swap = parse_swap(",".join(map(str, swap)))
     return Recipe(
         *input_shape,
-        resize=options.resize,
+        resize=options.resize or (STRETCH if settings.static_file_stretch_mode else None),
+        size=parse_size(options.crop),
         swap=tuple(swap),
         mean=mean,
         raw_scale=settings.caffe_net_raw_scale,

@@ -54,6 +54,16 @@ class Preprocess:
         """Whether each picture is one channel."""
         return self.channels < 3
 
+    @property
+    def aspect(self) -> float:
+        """Width over height of one picture."""
+        return self.picture_width / self.height
+
+    @property
+    def picture_width(self) -> int:
+        """Columns of the input that one picture is."""
+        return self.width // (2 if self.pair == WIDTH else 1)
+
     def __call__(self, image: Image, second: Image | None = None) -> FloatArray:
         """Preprocess a frame.
 
@@ -85,7 +95,7 @@ class Preprocess:
 
     def _planes(self, image: Image) -> Image:
         """Bring one picture to its part of the input, shape (1 or 3, h, w)."""
-        small = resize(image, self.height, self.width // (2 if self.pair == WIDTH else 1))
+        small = resize(image, self.height, self.picture_width)
         if self.is_grey:
             return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[None]
         planes: Image = small.transpose(2, 0, 1)
