@@ -25,6 +25,7 @@ from toolbox.input.files import FileQuery
 from toolbox.input.lists import FilesError
 from toolbox.input.sources import Inputs
 from toolbox.input.video import Spec, camera_label
+from toolbox.pictures.held import HeldError, parse_held
 from toolbox.pictures.image_file import ImageError, check_writable, write_image
 from toolbox.record.film import Film, LiveFilm, ScriptedFilm
 from toolbox.record.film_file import FilmError, FilmFile, check_film
@@ -37,7 +38,7 @@ from toolbox.window.highgui import Display, NoDisplayError, Window
 
 USER_ERRORS = (
     SettingsError, PaneError, BindingError, ImageError, FilesError, LoopError, NoDisplayError,
-    FilmError,
+    FilmError, HeldError,
 )  # fmt: skip
 
 
@@ -60,6 +61,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="let the network's Python layers run the code they name",
     )
+    parser.add_argument("--image-input", metavar="NAME", help="the input that takes the picture")
+    parser.add_argument(
+        "--hold", metavar="NAME=VALUE", action="append",
+        help="what another input holds: a number, one a channel as im_info=600,800,1, or a file",
+    )  # fmt: skip
     parser.add_argument(
         "--image", metavar="PATH", nargs="+", default=[], help="pictures, videos or folders to show"
     )
@@ -189,6 +195,12 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_file.load(options.settings)
     if options.allow_python_layers:
         settings = settings.replaced(caffevis_allow_python_layers=True)
+    if options.image_input or options.hold:
+        held = dict(parse_held(options.hold or ()))
+        settings = settings.replaced(
+            caffevis_image_input=options.image_input or settings.caffevis_image_input,
+            caffevis_held_inputs={**settings.caffevis_held_inputs, **held},
+        )
     for note in settings.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.record:

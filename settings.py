@@ -40,6 +40,12 @@ _MODEL = (
             "what white is before the mean is subtracted"),
     Setting("caffe_net_input_scale", None, kind.optional(kind.number()),
             "factor after the mean is subtracted"),
+    Setting("caffevis_image_input", None, kind.optional(kind.text()),
+            "the input that takes the picture; None: the first with four axes"),
+    Setting("caffevis_held_inputs", {}, kind.held(),
+            "what other inputs hold, as {'im_info': (600, 800, 1), 'depth': 'depth.npy'}: a"
+            " number, one a channel, a .npy array, or for one channel a picture; under the"
+            " picture's own input what channels beyond three hold; else 0"),
     Setting("caffevis_labels", None, kind.optional(kind.path()),
             "text file, one class label a line"),
     Setting("caffevis_label_layers", None, kind.optional(kind.several(kind.text())),

@@ -30,6 +30,7 @@ from toolbox.app.protocol import Activations, Timing
 from toolbox.drawing.screen import Drawing
 from toolbox.drawing.tiles import Grid
 from toolbox.input.frame import Frame
+from toolbox.pictures.held import HeldError
 from toolbox.pictures.images import FloatArray
 from toolbox.settings.config import Settings, SettingsError
 from toolbox.window.pointer import Pointer
@@ -86,7 +87,7 @@ class CaffeVisApp:
                 settings.caffevis_filter_layers,
             )
             prepare = make_preprocess(net, settings)
-        except (*ENGINE_ERRORS, InputError, LayerError) as error:
+        except (*ENGINE_ERRORS, HeldError, InputError, LayerError) as error:
             raise SettingsError(str(error)) from error
         self._title = f"Model: {model_name(net, settings)}"
         prob_layer = settings.caffevis_prob_layer

@@ -26,6 +26,7 @@ from optimize.output.notes import Notes
 from optimize.output.progress import Progress
 from optimize.params import FindParams, preset_values
 from toolbox.command_line import exit_status
+from toolbox.pictures.held import Held, HeldError
 
 MONTAGE_SEEDS = 9
 
@@ -33,9 +34,15 @@ MONTAGE_SEEDS = 9
 def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
     """Return the settings' network, changed as the command line says."""
     changes: dict[str, Any] = {"data_size": options.data_size}
+    held = default.held
     if options.deploy_proto:
-        # The labels belong to the other network.
+        # The labels and inputs belong to the other network.
         changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
+        held = Held()
+    try:
+        changes["held"] = held.changed(options.image_input, options.hold)
+    except HeldError as error:
+        raise OptimizeError(str(error)) from error
     if options.net_weights:
         changes["weights"] = options.net_weights
     for name in ("mean", "channel_swap_to_rgb"):

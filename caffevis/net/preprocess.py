@@ -25,7 +25,7 @@ class Preprocess:
     Parameters
     ----------
     channels, height, width : int
-        Of the network's input; 1 or 3 channels a picture.
+        Of the network's input; 1 or 3 channels a picture, and others after them.
     swap : tuple of int
         Which of R, G, B each input channel gets, one number for each; of a pair
         in `CHANNELS`, 3, 4, 5 are the second picture's. Unused for grey.
@@ -38,6 +38,8 @@ class Preprocess:
     pair : str
         `ALONE`: the input is one picture. `CHANNELS`: two, the second's channels
         behind the first's. `WIDTH`: two, side by side.
+    others : ndarray of float32, shape (channels - 3, height, width), or None
+        What the channels hold that no picture feeds, in units of the input.
     """
 
     channels: int
@@ -48,6 +50,7 @@ class Preprocess:
     raw_scale: float = 255.0
     input_scale: float = 1.0
     pair: str = ALONE
+    others: FloatArray | None = None
 
     @property
     def is_grey(self) -> bool:
@@ -88,9 +91,11 @@ class Preprocess:
         if self.raw_scale != 255:
             values *= self.raw_scale / 255
         if self.mean is not None:
-            values -= self.mean
+            values -= self.mean[: len(values)]
         if self.input_scale != 1:
             values *= self.input_scale
+        if self.others is not None:
+            values = np.concatenate([values, self.others])
         return values[None]
 
     def _planes(self, image: Image) -> Image:
@@ -142,12 +147,12 @@ def find_pair(channels: int, width: int, along_width: bool) -> str:
     Raises
     ------
     InputError
-        Pictures cannot feed so many channels, or the width has no halves.
+        There are no channels, or the width has no halves.
     """
-    if channels not in (1, 2, 3, 6):
+    if channels < 1:
         raise InputError(
             f"The network's input has {channels} channels; pictures can feed 1 (grey) or 3, "
-            "and pairs of pictures 2 or 6."
+            "with further ones that hold a value, and pairs of pictures 2 or 6."
         )
     if channels in (2, 6):
         return CHANNELS
@@ -182,8 +187,9 @@ def check_swap(swap: Sequence[int] | None, channels: int) -> tuple[int, ...]:
     order = tuple(swap) if swap is not None else (2, 1, 0)
     if channels == 6 and len(order) == 3:
         order = (*order, *(3 + colour for colour in order))
-    if channels >= 3 and sorted(order) != list(range(channels)):
-        accepted = "0, 1 and 2" if channels == 3 else "0, 1 and 2, or 0 to 5,"
+    fed = channels if channels == 6 else 3  # others hold their values
+    if channels >= 3 and sorted(order) != list(range(fed)):
+        accepted = "0, 1 and 2" if fed == 3 else "0, 1 and 2, or 0 to 5,"
         raise InputError(
             f"caffe_net_channel_swap is {tuple(swap or order)}, but must hold {accepted} "
             "in some order."

@@ -174,8 +174,9 @@ def open_patcher(options: argparse.Namespace, maxes: Maxes, images: ImageList) -
     """Open the net, and make sure that MAXES is of it."""
     check_weights(options.maxes, maxes, options.net_weights)
     files_of_net = NetFiles(
-        options.net_prototxt, options.net_weights, options.gpu, options.allow_python_layers
-    )
+        options.net_prototxt, options.net_weights, options.gpu, options.allow_python_layers,
+        maxes.held,
+    )  # fmt: skip
     return Patcher(files_of_net, maxes.recipe, images)
 
 

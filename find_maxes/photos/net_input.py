@@ -25,7 +25,7 @@ class Recipe:
     Parameters
     ----------
     channels, height, width : int
-        Of the net's input; 1 or 3 channels.
+        Of the net's input; 1 channel, or 3 and more.
     resize : str or None
         Of `toolbox.pictures.crop.RESIZE`; None: as suits the size (see `scan_fit` there).
     swap : tuple of int
@@ -40,6 +40,8 @@ class Recipe:
         What pictures are resized to before the centre is cut out; None: as suits the input.
     smooth : bool or None
         Of `toolbox.pictures.crop.Fit`; None: as suits the size.
+    others : ndarray of float32, shape (channels - 3, height, width), or None
+        What the channels hold that no colour feeds.
     """
 
     channels: int
@@ -52,6 +54,7 @@ class Recipe:
     input_scale: float = 1.0
     size: tuple[int, int] | None = None
     smooth: bool | None = None
+    others: FloatArray | None = None
 
     @cached_property
     def fit(self) -> Fit:
@@ -90,6 +93,8 @@ class Recipe:
             values = values - self._whole_mean
         if self.input_scale != 1:
             values = values * np.float32(self.input_scale)
+        if self.others is not None:
+            values = np.concatenate([values, self.others.transpose(1, 2, 0)], axis=2)
         return values
 
     @cached_property
@@ -98,7 +103,8 @@ class Recipe:
         if self.mean is None:
             return None
         shape = (self.height, self.width, self.channels)
-        return np.ascontiguousarray(np.broadcast_to(self.mean, shape))
+        fed = 1 if self.channels == 1 else 3
+        return np.ascontiguousarray(np.broadcast_to(self.mean, shape)[..., :fed])
 
     def to_picture(self, values: FloatArray) -> FloatArray:
         """Undo `to_input`: (..., height, width, 3), RGB, 0 to 255."""
@@ -127,7 +133,9 @@ class Recipe:
         mean = None if self.mean is None else self.mean.tolist()
         fit = self.fit
         how = {"resize": fit.resize, "size": list(fit.size), "smooth": fit.smooth}
-        return {**asdict(self), **how, "swap": list(self.swap), "mean": mean}
+        others = None if self.others is None else self.others.tolist()
+        out = {**asdict(self), **how, "swap": list(self.swap), "mean": mean, "others": others}
+        return {k: v for k, v in out.items() if k != "others" or v is not None}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Recipe:
@@ -136,7 +144,10 @@ class Recipe:
         if "size" not in values:
             values = {**values, "size": _old_size(values), "smooth": False}
         size = tuple(values["size"])
-        return cls(**{**values, "swap": tuple(values["swap"]), "mean": mean, "size": size})
+        others = values.get("others")
+        others = None if others is None else np.array(others, np.float32)
+        changed = {"swap": tuple(values["swap"]), "mean": mean, "size": size, "others": others}
+        return cls(**{**values, **changed})
 
 
 def _old_size(values: dict[str, Any]) -> tuple[int, int]:
