@@ -14,9 +14,10 @@ from find_maxes.errors import FindMaxesError
 from find_maxes.photos.net_input import FloatArray, Recipe, fit_mean
 from toolbox.pictures.crop import STRETCH
 from toolbox.pictures.held import Held, HeldError, pad_mean
+from toolbox.pictures.stamp import StampError
 from toolbox.settings.config import Settings, SettingsError
 
-USER_ERRORS = (FindMaxesError, SettingsError, HeldError, caffe.CaffeError)
+USER_ERRORS = (FindMaxesError, SettingsError, HeldError, StampError, caffe.CaffeError)
 _NUMBERS = re.compile(r"[\[(]?\s*([-+0-9.eE]+(?:\s*,\s*[-+0-9.eE]+)*)\s*,?\s*[\])]?\Z")
 
 

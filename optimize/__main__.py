@@ -110,9 +110,9 @@ def make_unit_jpgs(
     if recipe.objective is not None or options.start_images:
         raise OptimizeError("--unit-jpg-dir shows single units: no --objective, no --start-images")
     seeds = options.seeds or MONTAGE_SEEDS
-    record = spec.record()
+    record, stamp = spec.record(), spec.stamp()
     jobs = [
-        LayerJob(layer, channels, whole, recipe, seeds, options.batch_size, record)
+        LayerJob(layer, channels, whole, recipe, seeds, options.batch_size, record, stamp)
         for layer, channels, whole in units_from(options, optimizer)
     ]
     for job in jobs:  # errors of the last layer come before the work on the first

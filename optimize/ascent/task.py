@@ -67,6 +67,8 @@ class Planner:
         Channels, height and width of the image.
     regularisers : sequence of type
         The ordered list.
+    tried : bool
+        As for `Crops`.
     """
 
     def __init__(
@@ -74,9 +76,11 @@ class Planner:
         net: caffe.Net,
         shape: tuple[int, int, int],
         regularisers: Sequence[type[Regulariser]],
+        *,
+        tried: bool = True,
     ) -> None:
         self.net, self.shape, self.regularisers = net, shape, regularisers
-        self._crops = Crops(net)
+        self._crops = Crops(net, tried=tried)
         self._parts: dict[frozenset[str], Part] = {}
 
     def task(self, params: FindParams) -> Task:

@@ -32,6 +32,7 @@ from optimize.output.files import check_folder, json_bytes, npz_bytes, read_json
 from optimize.output.pictures import encoded, plus_mean, sheet, tiled
 from optimize.output.progress import Progress
 from optimize.params import FindParams
+from toolbox.pictures.stamp import Stamp, StampError, write_stamp
 
 KIND = "regularized_opt"
 SHEET = "whole_layer.jpg"
@@ -57,6 +58,8 @@ class LayerJob:
         Images side by side.
     model : mapping
         What identifies the network, for the record.
+    stamp : Stamp or None
+        The same for the window, which shows no network another one's images.
     """
 
     layer: str
@@ -66,6 +69,7 @@ class LayerJob:
     seeds: int
     batch_size: int | None
     model: Mapping[str, Any]
+    stamp: Stamp | None = None
 
     def runs(self, channel: int) -> list[FindParams]:
         """Return a unit's ascents."""
@@ -239,9 +243,18 @@ def make(
         units += found[1]
     if job.whole:
         write(place.sheet, encoded(sheet(images)))
+    if job.stamp is not None:
+        _write_stamp(place.folder, job.stamp)
     write(place.scores, json_bytes({"record": job.record(), "units": units}))
     place.clear_waiting()
     return _noted(job, units, progress)
+
+
+def _write_stamp(folder: Path, stamp: Stamp) -> None:
+    try:
+        write_stamp(folder, stamp)
+    except StampError as error:
+        raise OptimizeError(str(error)) from error
 
 
 def _noted(job: LayerJob, units: list[dict[str, Any]], progress: Progress) -> list[dict[str, Any]]:

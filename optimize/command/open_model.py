@@ -16,6 +16,7 @@ from optimize.errors import OptimizeError
 from optimize.net.section import image_input
 from optimize.output.files import reason
 from toolbox.pictures.held import Held, HeldError, pad_mean
+from toolbox.pictures.stamp import Stamp, StampError, stamp_of
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ class ModelSpec:
     gpu: int | None = None
     python_layers: bool = field(default=False)
     held: Held = Held()
+
+    def stamp(self) -> Stamp:
+        """Return what identifies the network's two files."""
+        try:
+            return stamp_of(self.prototxt, self.weights)
+        except StampError as error:
+            raise OptimizeError(str(error)) from error
 
     def record(self) -> dict[str, Any]:
         """Return what tells networks apart: names and checksums of the files."""

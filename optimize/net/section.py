@@ -226,6 +226,11 @@ class Section:
             self._net._backward(start, end + 1, params=False)
         return self._source.diff_tensor
 
+    def sizes(self) -> list[int]:
+        """Return how many values each layer of the part writes for one image."""
+        tops = self._net.top_names.values()
+        return [sum(math.prod(self._net.blobs[top].shape) for top in names) for names in tops]
+
     def largest(self) -> int:
         """Return how many values the largest map of one image has."""
         return max(math.prod(blob.shape) for blob in self._net.blobs.values())
