@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -124,8 +123,8 @@ def _others_there(making: Making, layers: Sequence[Layer]) -> list[str]:
 
 
 def say(text: str) -> None:
-    """Say on standard error what is being done."""
-    print(f"... {text}", file=sys.stderr, flush=True)
+    """Say what is being done."""
+    print(f"... {text}", flush=True)
 
 
 def _cores() -> int:
