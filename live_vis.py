@@ -18,13 +18,14 @@ from typing import NoReturn
 import settings as settings_file
 from toolbox.app.bindings import BindingError
 from toolbox.app.core import CORE_BINDINGS
-from toolbox.app.protocol import App, all_bindings, load_apps
+from toolbox.app.protocol import App, all_bindings, load_apps, picture_aspect
 from toolbox.command_line import exit_status
 from toolbox.drawing.panes import PaneError
 from toolbox.input.files import FileQuery
 from toolbox.input.lists import FilesError
 from toolbox.input.sources import Inputs
 from toolbox.input.video import Spec, camera_label
+from toolbox.pictures.held import HeldError, parse_held
 from toolbox.pictures.image_file import ImageError, check_writable, write_image
 from toolbox.record.film import Film, LiveFilm, ScriptedFilm
 from toolbox.record.film_file import FilmError, FilmFile, check_film
@@ -37,7 +38,7 @@ from toolbox.window.highgui import Display, NoDisplayError, Window
 
 USER_ERRORS = (
     SettingsError, PaneError, BindingError, ImageError, FilesError, LoopError, NoDisplayError,
-    FilmError,
+    FilmError, HeldError,
 )  # fmt: skip
 
 
@@ -60,6 +61,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="let the network's Python layers run the code they name",
     )
+    parser.add_argument("--image-input", metavar="NAME", help="the input that takes the picture")
+    parser.add_argument(
+        "--hold", metavar="NAME=VALUE", action="append",
+        help="what another input holds: a number, one a channel as im_info=600,800,1, or a file",
+    )  # fmt: skip
     parser.add_argument(
         "--image", metavar="PATH", nargs="+", default=[], help="pictures, videos or folders to show"
     )
@@ -89,7 +95,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def make_inputs(settings: Settings, paths: Sequence[str], single: bool) -> Inputs:
+def make_inputs(
+    settings: Settings, paths: Sequence[str], single: bool, aspect: float = 1.0
+) -> Inputs:
     """Make the sources: files given by name, or those of the settings, and the camera."""
     mode = settings.static_files_input_mode
     query = FileQuery(
@@ -104,7 +112,7 @@ def make_inputs(settings: Settings, paths: Sequence[str], single: bool) -> Input
     if device is not None:
         pause = settings.input_updater_sleep_after_read_frame
         camera = Spec(device, camera_label(device), pause=pause)
-    return Inputs(query, camera, single)
+    return Inputs(query, camera, single, aspect=aspect)
 
 
 def make_loop(
@@ -112,9 +120,10 @@ def make_loop(
 ) -> Loop:
     """Put apps and inputs together; a scripted run gets a clock that stands still."""
     clock = time.perf_counter if live else still_clock
-    inputs = make_inputs(settings, paths, single=not live)
+    apps = [make(settings, clock) for make in classes]
+    inputs = make_inputs(settings, paths, not live, picture_aspect(apps))
     try:
-        return Loop(settings, [make(settings, clock) for make in classes], inputs, clock)
+        return Loop(settings, apps, inputs, clock)
     except BaseException:
         inputs.close()
         raise
@@ -193,6 +202,12 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_file.load(options.settings)
     if options.allow_python_layers:
         settings = settings.replaced(caffevis_allow_python_layers=True)
+    if options.image_input or options.hold:
+        held = dict(parse_held(options.hold or ()))
+        settings = settings.replaced(
+            caffevis_image_input=options.image_input or settings.caffevis_image_input,
+            caffevis_held_inputs={**settings.caffevis_held_inputs, **held},
+        )
     for note in settings.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.record:

@@ -40,6 +40,12 @@ _MODEL = (
             "what white is before the mean is subtracted"),
     Setting("caffe_net_input_scale", None, kind.optional(kind.number()),
             "factor after the mean is subtracted"),
+    Setting("caffevis_image_input", None, kind.optional(kind.text()),
+            "the input that takes the picture; None: the first with four axes"),
+    Setting("caffevis_held_inputs", {}, kind.held(),
+            "what other inputs hold, as {'im_info': (600, 800, 1), 'depth': 'depth.npy'}: a"
+            " number, one a channel, a .npy array, or for one channel a picture; under the"
+            " picture's own input what channels beyond three hold; else 0"),
     Setting("caffevis_labels", None, kind.optional(kind.path()),
             "text file, one class label a line; the n01532829 of Caffe's files is left out"),
     Setting("caffevis_label_layers", None, kind.optional(kind.several(kind.text())),
@@ -97,7 +103,7 @@ _INPUT = (
             "with is_siamese: whether the two pictures are each other's further channels, or"
             " the left and right half of the input"),
     Setting("static_file_stretch_mode", False, kind.boolean(),
-            "True: stretch files to a square; False: crop the largest centred square"),
+            "True: stretch files to the input's shape; False: crop the largest centred part of it"),
     Setting("input_updater_capture_device", 0,
             kind.optional(kind.one_of(kind.whole(), kind.text())),
             "camera: its index or URL; None for no camera"),

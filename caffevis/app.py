@@ -35,6 +35,7 @@ from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.screen import Drawing
 from toolbox.drawing.tiles import Grid, as_maps
 from toolbox.input.frame import Frame
+from toolbox.pictures.held import HeldError
 from toolbox.pictures.images import FloatArray
 from toolbox.settings.config import Settings, SettingsError
 from toolbox.window.pointer import CLICK, Pointer
@@ -91,12 +92,12 @@ class CaffeVisApp:
                 settings.caffevis_filter_layers,
             )
             prepare = make_preprocess(net, settings)
-        except (*ENGINE_ERRORS, InputError, LayerError) as error:
+        except (*ENGINE_ERRORS, HeldError, InputError, LayerError) as error:
             raise SettingsError(str(error)) from error
         self._title = f"Model: {model_name(net, settings)}"
         labels = read_labels(settings.caffevis_labels)
         self._classes = find_classes(net, found, settings, labels)
-        self._takes_pairs = bool(prepare.pair)
+        self._takes_pairs, self._aspect = bool(prepare.pair), prepare.aspect
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, self._classes.listed, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
@@ -215,6 +216,10 @@ class CaffeVisApp:
             self._worker.wait(seconds)
         else:
             self._images.wait(seconds)
+
+    def aspect(self) -> float | None:
+        """Return width over height of one picture of the network's input."""
+        return self._aspect
 
     def settled(self) -> bool:
         """Whether the newest frame and the state are answered."""

@@ -70,6 +70,7 @@ class Checker:
         self.net = net_files.open()
         self.input = image_input(self.net)
         set_batch(self.net, 1)
+        net_files.held.fill(self.net)
         self._check_net()
         self.report = Report()
         self._scale = {name: self._least(values) for name, values in maxes.values.items()}
@@ -185,8 +186,9 @@ def run(options: argparse.Namespace) -> int:
     check_names(maxes, images)
     check_weights(options.maxes, maxes, options.net_weights)
     net_files = NetFiles(
-        options.net_prototxt, options.net_weights, python_layers=options.allow_python_layers
-    )
+        options.net_prototxt, options.net_weights, python_layers=options.allow_python_layers,
+        held=maxes.held,
+    )  # fmt: skip
     report = Checker(maxes, net_files, images).run(options.exhaustive)
     for fault in report.faults[:_SHOWN]:
         print(fault.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)

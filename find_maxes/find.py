@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
-from find_maxes.options import make_recipe, read_settings
+from find_maxes.options import held_from, make_recipe, read_settings
 from find_maxes.photos.decoders import Decoder
 from find_maxes.photos.photo_list import ImageList, read_images
 from find_maxes.reports import charts, summary
 from find_maxes.scan import dask_shards, maxes_file
 from find_maxes.scan.lanes import Lanes
-from find_maxes.scan.network import NetFiles, Runner
+from find_maxes.scan.network import NetFiles, Runner, image_input
 from find_maxes.scan.running_totals import Totals, Wanted, remaining
 from find_maxes.scan.scan import Job, Scan, describe
 
@@ -132,9 +132,11 @@ def open_job(options: argparse.Namespace) -> tuple[Job, Runner]:
         options.net_weights,
         gpu=options.gpu or settings.caffevis_mode_gpu,
         python_layers=options.allow_python_layers or settings.caffevis_allow_python_layers,
+        held=held_from(options, settings),
     )
     runner = Runner(net, options.layers)
-    recipe = make_recipe(options, settings, runner.input_shape)
+    others = net.held.channels(runner.net, image_input(runner.net))
+    recipe = make_recipe(options, settings, runner.input_shape, others)
     wanted = Wanted(options.top, options.histograms, options.correlation)
     return Job(net, recipe, tuple(runner.shapes), wanted), runner
 

@@ -70,8 +70,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
                                        " default: from the settings"},
     "--channel-swap": {"metavar": "2,1,0", "help": "which of red, green, blue each input"
                                                    " channel gets; default: from the settings"},
-    "--resize": {"choices": ("stretch", "short"), "default": "stretch",
-                 "help": "to 256x256 (stretch), or the short side to 256"},
+    "--resize": {"choices": ("stretch", "short"),
+                 "help": "stretch photos, or resize them in proportion; default: stretch for"
+                         " inputs of 192 to 256 pixels as the original, else in proportion"},
+    "--crop": {"metavar": "SIZE",
+               "help": "resize to that (256, 256x320), and cut the input's size out of the"
+                       " centre; none: resize to the input; default: 256 for inputs of 192 to"
+                       " 256 pixels, else none"},
+    "--image-input": {"metavar": "NAME", "help": "the input that photos go to; default: from"
+                                                 " the settings, or the first with four axes"},
+    "--hold": {"action": "append", "metavar": "NAME=VALUE",
+               "help": "what another input holds: a number, one a channel as"
+                       " im_info=600,800,1, or a file; else 0"},
     "--max-bad": {"type": _percentage, "default": 0.05, "metavar": "PERCENT",
                   "help": "exit with 1 where more of the files are bad (5)"},
     "--histograms": flag("also keep histograms of each unit's maxima"),

@@ -12,9 +12,12 @@ import settings as settings_file
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
 from find_maxes.photos.net_input import FloatArray, Recipe, fit_mean
+from toolbox.pictures.crop import STRETCH
+from toolbox.pictures.held import Held, HeldError, pad_mean
+from toolbox.pictures.stamp import StampError
 from toolbox.settings.config import Settings, SettingsError
 
-USER_ERRORS = (FindMaxesError, SettingsError, caffe.CaffeError)
+USER_ERRORS = (FindMaxesError, SettingsError, HeldError, StampError, caffe.CaffeError)
 _NUMBERS = re.compile(r"[\[(]?\s*([-+0-9.eE]+(?:\s*,\s*[-+0-9.eE]+)*)\s*,?\s*[\])]?\Z")
 
 
@@ -59,6 +62,26 @@ def parse_swap(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Read `--crop`: 256, 256x320, or none (0, 0), which is the input's own size.
+
+    Raises
+    ------
+    FindMaxesError
+        It is none of these.
+    """
+    if text is None:
+        return None
+    if text.strip().lower() == "none":
+        return 0, 0
+    found = re.fullmatch(r"\s*(\d{1,5})(?:\s*[x,]\s*(\d{1,5}))?\s*", text)
+    if found is None or int(found[1]) == 0:
+        raise FindMaxesError(
+            f"--crop {text} is no size; 256, 256x320 (height x width), or none is accepted"
+        )
+    return int(found[1]), int(found[2] or found[1])
+
+
 def _mean_of(settings: Settings) -> FloatArray | None:
     mean = settings.caffevis_data_mean
     if mean is None:
@@ -66,10 +89,19 @@ def _mean_of(settings: Settings) -> FloatArray | None:
     return np.asarray(caffe.io.load_mean(mean) if isinstance(mean, str) else mean, np.float32)
 
 
+def held_from(options: argparse.Namespace, settings: Settings) -> Held:
+    """Return what inputs hold: the settings', and the options `image_input` and `hold`."""
+    held = Held.of(settings.caffevis_image_input, settings.caffevis_held_inputs)
+    return held.changed(options.image_input, options.hold)
+
+
 def make_recipe(
-    options: argparse.Namespace, settings: Settings, input_shape: tuple[int, int, int]
+    options: argparse.Namespace,
+    settings: Settings,
+    input_shape: tuple[int, int, int],
+    others: FloatArray | None = None,
 ) -> Recipe:
-    """Build how pictures become inputs from the options `mean`, `channel_swap`, `resize`.
+    """Build how pictures become inputs from the options `mean`, `channel_swap`, `resize`, `crop`.
 
     Parameters
     ----------
@@ -79,20 +111,24 @@ def make_recipe(
         The user's.
     input_shape : (int, int, int)
         Of the net's input: channels, height, width.
+    others : ndarray, optional
+        As `Recipe.others`.
     """
     mean = _mean_of(settings) if options.mean is None else parse_mean(options.mean)
     if mean is not None:
-        mean = fit_mean(mean, *input_shape)
+        mean = fit_mean(pad_mean(mean, input_shape[0]), *input_shape)
         if settings.generate_channelwise_mean:
             mean = mean.mean((0, 1), keepdims=True)
     swap = settings.caffe_net_channel_swap or (2, 1, 0)
     if options.channel_swap is not None:
         swap = parse_swap(options.channel_swap)
-    elif input_shape[0] == 3:
+    elif input_shape[0] >= 3:
         swap = parse_swap(",".join(map(str, swap)))
     return Recipe(
         *input_shape,
-        resize=options.resize,
+        resize=options.resize or (STRETCH if settings.static_file_stretch_mode else None),
+        size=parse_size(options.crop),
+        others=others,
         swap=tuple(swap),
         mean=mean,
         raw_scale=settings.caffe_net_raw_scale,

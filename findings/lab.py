@@ -13,9 +13,9 @@ import numpy.typing as npt
 from optimize.ascent.optimizer import GradientOptimizer
 from optimize.ascent.top_images import read_images
 from optimize.errors import OptimizeError
-from toolbox.pictures.crop import crop_square
+from toolbox.pictures.crop import crop_to
 from toolbox.pictures.image_file import read_image
-from toolbox.pictures.images import Image, resize
+from toolbox.pictures.images import Image, fit, resize
 
 FloatArray = npt.NDArray[np.float32]
 FACES = ("Faces", "Faces_easy")  # people's; Caltech-101 has both
@@ -164,7 +164,9 @@ class Lab:
 
     def picture(self, photo: Photo, side: int = 110) -> Image:
         """Return a photo as the net sees it, made small (RGB)."""
-        return resize(crop_square(read_image(photo.path)), side, side)
+        _, height, width = self.optimizer.shape
+        seen = crop_to(read_image(photo.path), width / height)
+        return resize(seen, *fit(height, width, (side, side)))
 
 
 def maximum(values: FloatArray) -> FloatArray:

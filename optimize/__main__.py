@@ -22,10 +22,11 @@ from optimize.command import settings_defaults
 from optimize.command.arguments import PROGRAM, RECIPE, parse
 from optimize.command.open_model import ModelSpec, open_optimizer
 from optimize.errors import OptimizeError
+from optimize.output.notes import Notes
 from optimize.output.progress import Progress
 from optimize.params import FindParams, preset_values
 from toolbox.command_line import exit_status
-from toolbox.pictures.stamp import StampError, stamp_of
+from toolbox.pictures.held import Held, HeldError
 
 MONTAGE_SEEDS = 9
 
@@ -33,9 +34,15 @@ MONTAGE_SEEDS = 9
 def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
     """Return the settings' network, changed as the command line says."""
     changes: dict[str, Any] = {"data_size": options.data_size}
+    held = default.held
     if options.deploy_proto:
-        # The labels belong to the other network.
+        # The labels and inputs belong to the other network.
         changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
+        held = Held()
+    try:
+        changes["held"] = held.changed(options.image_input, options.hold)
+    except HeldError as error:
+        raise OptimizeError(str(error)) from error
     if options.net_weights:
         changes["weights"] = options.net_weights
     for name in ("mean", "channel_swap_to_rgb"):
@@ -97,16 +104,13 @@ def make_unit_jpgs(
     recipe: FindParams,
     spec: ModelSpec,
     compute: Compute,
+    notes: Notes,
 ) -> str:
     """Write the live app's images; return what to tell the user."""
     if recipe.objective is not None or options.start_images:
         raise OptimizeError("--unit-jpg-dir shows single units: no --objective, no --start-images")
     seeds = options.seeds or MONTAGE_SEEDS
-    record = spec.record()
-    try:
-        stamp = stamp_of(spec.prototxt, spec.weights)
-    except StampError as error:
-        raise OptimizeError(str(error)) from error
+    record, stamp = spec.record(), spec.stamp()
     jobs = [
         LayerJob(layer, channels, whole, recipe, seeds, options.batch_size, record, stamp)
         for layer, channels, whole in units_from(options, optimizer)
@@ -114,7 +118,8 @@ def make_unit_jpgs(
     for job in jobs:  # errors of the last layer come before the work on the first
         optimizer.place(recipe.replaced(push_layer=job.layer))
     check(options.unit_jpg_dir, jobs, Keeping(brave=options.brave, resume=options.resume))
-    progress = Progress(sum(len(job.channels) * seeds for job in jobs), quiet=options.quiet)
+    progress = Progress(sum(len(job.channels) * seeds for job in jobs), quiet=options.quiet,
+                        notes=notes)  # fmt: skip
     lines = []
     try:
         for job in jobs:
@@ -149,6 +154,7 @@ def make_runs(
     recipe: FindParams,
     prefix: str,
     compute: Compute,
+    notes: Notes,
 ) -> str:
     """Make single runs; return what to tell the user."""
     begin = facet_starts(options, optimizer, recipe.rand_seed)
@@ -167,7 +173,7 @@ def make_runs(
     starts = begin * (len(runs) // count) if begin else None
     naming = Naming(options.output_prefix or prefix, options.output_template)
     keeping = Keeping(not options.skipbig, options.brave, options.resume)
-    progress = Progress(len(runs), quiet=options.quiet)
+    progress = Progress(len(runs), quiet=options.quiet, notes=notes)
     try:
         names = run_all(
             optimizer, runs, naming, keeping, progress, options.batch_size, starts, compute
@@ -190,8 +196,8 @@ def place_to_compute(
         yield dask_batches.there(client, spec, optimizer)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Do what the command line asks for."""
+def run(options: argparse.Namespace) -> int:
+    """Do what the command line asks for; return the exit status."""
     defaults = settings_defaults.read(options.settings)
     recipe = recipe_from(options, defaults.recipe)
     if options.threads:
@@ -199,12 +205,15 @@ def run(options: argparse.Namespace) -> None:
     begun = time.perf_counter()
     spec = model_from(options, defaults.model)
     optimizer = open_optimizer(spec)
+    notes = Notes()
     with place_to_compute(options.scheduler, optimizer, spec) as compute:
         if options.unit_jpg_dir:
-            told = make_unit_jpgs(options, optimizer, recipe, spec, compute)
+            told = make_unit_jpgs(options, optimizer, recipe, spec, compute, notes)
         else:
-            told = make_runs(options, optimizer, recipe, defaults.output_prefix, compute)
+            told = make_runs(options, optimizer, recipe, defaults.output_prefix, compute, notes)
+    notes.tell()
     print(f"{told}\n{time.perf_counter() - begun:.1f} s")
+    return 1 if notes.failed else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -218,7 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 after one sentence on standard error; 130 where the user stopped it.
+        0; 1 where some unit has no image, for its gradient is zero; 2 after one sentence on
+        standard error; 130 where the user stopped it.
     """
     words = sys.argv[1:] if arguments is None else arguments
     stopped = "stopped; the same command with --resume goes on"

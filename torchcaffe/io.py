@@ -10,6 +10,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from torchcaffe.errors import ArgumentError, FileError, ShapeError
+from torchcaffe.picture_files import read_pixels
 from torchcaffe.proto import caffe_pb2
 from torchcaffe.proto.wire import RAW_TYPES
 
@@ -122,13 +123,22 @@ def load_image(filename: str | Path, color: bool = True) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        float32, (H, W, 3) RGB, or (H, W, 1) where `color` is False; 0 to 1.
+        float32, (H, W, 3) RGB, or (H, W, 1) where `color` is False; 0 to 1. docs/picture_files.md
+        says what files of all kinds become; where they are transparent, the colours beneath
+        count, as in pycaffe, and for grey white does.
+
+    Raises
+    ------
+    FileError
+        The file is missing or no picture.
     """
-    from skimage.io import imread
+    from skimage.color import rgb2gray, rgba2rgb
     from skimage.util import img_as_float
 
     try:
-        image = img_as_float(imread(filename, as_gray=not color))
+        image = img_as_float(read_pixels(filename))
+        if not color and image.ndim == 3:
+            image = rgb2gray(rgba2rgb(image) if image.shape[2] == 4 else image)
     except (OSError, ValueError, SyntaxError) as error:
         raise FileError(f"could not read the image {filename}: {error}") from error
     image = image.astype(np.float32)

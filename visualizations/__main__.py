@@ -11,9 +11,13 @@ from typing import NoReturn
 import torchcaffe as caffe
 from optimize.errors import OptimizeError
 from toolbox.command_line import exit_status
+from toolbox.pictures.crop import RESIZE, SHORT
+from toolbox.pictures.stamp import StampError
 from toolbox.settings.config import SettingsError
 from visualizations.errors import VisualizationsError
-from visualizations.pipeline import BUNDLED, ITERATIONS, Making, settings_path
+from visualizations.forecast import forecast
+from visualizations.making import BUNDLED, ITERATIONS, Making, settings_path
+from visualizations.pipeline import make
 
 PROGRAM = "python -m visualizations"
 
@@ -58,7 +62,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--out", type=Path, metavar="DIR",
         help="where to (default: the settings' caffevis_unit_jpg_dir)")  # fmt: skip
     add("--work", type=Path, metavar="DIR",
-        help="for what is half done, and true sizes (build/visualizations/NAME)")  # fmt: skip
+        help="for what is half done, and true sizes (build/visualizations)")  # fmt: skip
+    add("--resize", choices=RESIZE, default=SHORT,
+        help="photos: in proportion (short), or stretched")  # fmt: skip
+    add("--crop", metavar="SIZE", help="photos: resized to that (256, 256x320, none) before the "
+        "input's size is cut out of the centre (default: as find_max_acts)")  # fmt: skip
+    add("--image-input", metavar="NAME", help="the input that takes the picture")
+    add("--hold", action="append", default=[], metavar="NAME=VALUE",
+        help="what another input holds: a number, one a channel as im_info=600,800,1, or a "
+        "file")  # fmt: skip
     add("--threads", type=_whole(1, 1024), metavar="N", help="processor threads")
     add("--plan", action="store_true", help="only say how long it takes and how large it gets")
     options = parser.parse_args(arguments)
@@ -80,21 +92,26 @@ def _making(options: argparse.Namespace) -> Making:
         out=options.out,
         work=options.work,
         threads=options.threads,
+        fit=["--resize", options.resize, *(["--crop", options.crop] if options.crop else [])],
+        image_input=options.image_input,
+        hold=options.hold,
     )
 
 
 def run(options: argparse.Namespace) -> None:
     """Plan, and where the user wants more than the plan, make the images."""
     making = _making(options)
-    layers = making.plan()
+    layers, rows = forecast(making)
     if not options.plan:
-        making.make(layers)
+        make(making, layers, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, 2 after a sentence, 130 when stopped."""
     words = sys.argv[1:] if arguments is None else arguments
-    errors = (VisualizationsError, OptimizeError, SettingsError, caffe.CaffeError)
+    errors = (
+        VisualizationsError, OptimizeError, SettingsError, StampError, caffe.CaffeError,
+    )  # fmt: skip
     return exit_status(
         PROGRAM, lambda: run(parse(words)), errors, "stopped; the same command goes on"
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from visualizations.errors import VisualizationsError
 
@@ -15,6 +15,7 @@ from visualizations.errors import VisualizationsError
 BITS_A_PIXEL = {"fine": 3.6, "small": 1.45}
 KINDS_WITH_PHOTOS = 3
 GAP = 1
+OPTIMISED, PATCHES = "optimised", "patches"
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,15 @@ class Rates:
     ----------
     ascent : mapping of str to float
         Seconds an image and iteration, by layer.
-    photo : float
-        Seconds to decode a photo and send it forward.
-    patch : float
-        Seconds a patch: its share of a forward pass, and a deconv.
+    patch : mapping of str to float
+        Seconds a patch, by layer: its share of a forward pass, and a deconv.
+    start : float
+        Seconds that a command takes to begin.
     """
 
     ascent: Mapping[str, float]
-    photo: float
-    patch: float
+    patch: Mapping[str, float] = field(default_factory=dict)
+    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def estimate(
     iterations: int,
     with_photos: bool,
     tile: int,
+    done: Collection[tuple[str, str]] = (),
 ) -> list[Row]:
     """Work out what each layer takes.
 
@@ -109,6 +111,8 @@ def estimate(
         Whether patches and deconvs are made too.
     tile : int
         Longest side of a tile in the small copies, 0 for none.
+    done : collection of (str, str)
+        Layers with `OPTIMISED` or `PATCHES`, which are made already.
 
     Returns
     -------
@@ -119,8 +123,11 @@ def estimate(
     rows = []
     for layer in layers:
         images = len(layer.units) * seeds
-        ascent = images * iterations * rates.ascent[layer.name]
-        patches = 9 * len(layer.units) * rates.patch if with_photos else 0.0
+        ascent = patches = 0.0
+        if (layer.name, OPTIMISED) not in done:
+            ascent = rates.start + images * iterations * rates.ascent[layer.name]
+        if with_photos and (layer.name, PATCHES) not in done:
+            patches = rates.start + 9 * len(layer.units) * rates.patch[layer.name]
         small = min(tile, layer.side) if tile else layer.side
         rows.append(
             Row(layer, images, ascent, patches,
@@ -150,7 +157,7 @@ def table(rows: Sequence[Row], scan: float, tile: int) -> str:
     lines = [head + (("made small",) if tile else ())]
     for row in rows:
         cells = (row.layer.name, str(len(row.layer.units)), str(row.images),
-                 duration(row.optimise), duration(row.patches), _megabytes(row.fine))  # fmt: skip
+                 _left(row.optimise), _left(row.patches), _megabytes(row.fine))  # fmt: skip
         lines.append(cells + ((_megabytes(row.small),) if tile else ()))
     total = sum(row.optimise + row.patches for row in rows) + scan
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
@@ -164,6 +171,10 @@ def table(rows: Sequence[Row], scan: float, tile: int) -> str:
         f"{ending}"
     )
     return "\n".join(text)
+
+
+def _left(seconds: float) -> str:
+    return duration(seconds) if seconds else "-"
 
 
 def _megabytes(size: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import Image
+from toolbox.pictures.stamp import StampError, read_stamp, write_stamp
 from visualizations.errors import VisualizationsError
 
 GAP = 1  # pixels between tiles
@@ -52,15 +53,20 @@ class Shrink:
     fields: Mapping[str, int] = field(default_factory=dict)
 
 
-def shrink_folder(source: Path, target: Path, how: Shrink) -> tuple[int, int]:
-    """Write smaller copies of all unit images of a folder.
+def shrink_folder(
+    source: Path, target: Path, how: Shrink, layers: Collection[str] | None = None
+) -> tuple[int, int]:
+    """Write smaller copies of unit images of a folder, and their stamps.
 
     Parameters
     ----------
     source, target : Path
-        Folders of unit images. Other files of the target stay.
+        Folders of unit images. Other files of the target stay, but for the pictures of a
+        layer that another network made (its stamp says so).
     how : Shrink
         Sizes and quality.
+    layers : collection of str, optional
+        Which layers'; default: all.
 
     Returns
     -------
@@ -73,9 +79,16 @@ def shrink_folder(source: Path, target: Path, how: Shrink) -> tuple[int, int]:
         A picture is corrupt or one can't be written; the sentence names it.
     """
     count = total = 0
+    stamped: set[Path] = set()
     for path in unit_files(source):
         below = path.relative_to(source)
-        data = shrink_file(path, how, below.parent.relative_to(below.parts[0]).as_posix())
+        layer = below.parent.relative_to(below.parts[0]).as_posix()
+        if layers is not None and layer not in layers:
+            continue
+        if below.parent not in stamped:
+            stamped.add(below.parent)
+            _stamp(source / below.parent, target / below.parent)
+        data = shrink_file(path, how, layer)
         place = target / below
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +99,22 @@ def shrink_folder(source: Path, target: Path, how: Shrink) -> tuple[int, int]:
             raise VisualizationsError(f"{place} cannot be written: {error.strerror}") from error
         count, total = count + 1, total + len(data)
     return count, total
+
+
+def _stamp(source: Path, target: Path) -> None:
+    """Say which network a layer's pictures are of; remove those of another one."""
+    try:
+        own, found = read_stamp(source, source), read_stamp(target, target)
+        if own is None:
+            return
+        if found is not None and not found.same(own):
+            for path in target.glob("*.jpg"):
+                path.unlink()
+        write_stamp(target, own)
+    except StampError as error:
+        raise VisualizationsError(str(error)) from error
+    except OSError as error:
+        raise VisualizationsError(f"{target} cannot be changed: {error.strerror}") from error
 
 
 def unit_files(root: Path) -> Iterator[Path]:

@@ -1,28 +1,40 @@
-"""What a model has, and how fast this machine is with it."""
+"""What a model has, and how fast this machine is with it: measured in some seconds.
+
+An ascent's time is a sum over the layers it runs. Each layer of the net is timed once, forward
+and backward on the whole image; a crop's layers take the share of that time which they compute
+of their maps. What comes on top (regularisers, small batches) is measured on real ascents of a
+few layers, and its factor is applied to the others.
+"""
 
 from __future__ import annotations
 
 import argparse
-import re
-import subprocess
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 import torchcaffe as caffe
 from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.task import Planner, Task
 from optimize.command.arguments import numbers
 from optimize.params import FindParams
+from toolbox.pictures.crop import window_fit
+from toolbox.pictures.image_file import ImageError, read_image
 from visualizations.errors import VisualizationsError
 from visualizations.plan import Layer, parse_layer
-from visualizations.steps import Step
 
 # Layers whose units are learned: theirs are the units that a user looks at. The images of the
 # pooling and normalisation behind them are the same (`caffevis_jpgvis_remap`).
 LEARNED = frozenset({"Convolution", "DepthwiseConvolution", "ConvolutionDepthwise",
                      "Deconvolution", "InnerProduct"})  # fmt: skip
-ROOT = Path(__file__).resolve().parents[1]
-_FEW, _MORE = 2, 8  # iterations: the difference is free of what is done once
+_IMAGES = 4  # go through the net together when its layers are timed
+_ASCENTS = 3  # layers whose ascents are really run
+_SECONDS = 1.5  # for each of these, about
+_PHOTOS = 8  # are decoded
 
 
 def learned_layers(net: caffe.Net) -> list[str]:
@@ -34,63 +46,199 @@ def learned_layers(net: caffe.Net) -> list[str]:
     ]
 
 
-def layers_of(optimizer: GradientOptimizer, wanted: Sequence[str] | None) -> list[Layer]:
-    """Look the layers up.
+@dataclass(frozen=True)
+class NetTimes:
+    """Seconds that each layer takes for one whole image, by its number.
+
+    Parameters
+    ----------
+    forward, backward : tuple of float
+        One a layer.
+    """
+
+    forward: tuple[float, ...]
+    backward: tuple[float, ...]
+
+    def through(self, shares: dict[int, float]) -> tuple[float, float]:
+        """Return seconds forward and backward through some shares of layers."""
+        return (
+            sum(self.forward[i] * share for i, share in shares.items()),
+            sum(self.backward[i] * share for i, share in shares.items()),
+        )
+
+
+class Probe:
+    """Measures.
 
     Parameters
     ----------
     optimizer : GradientOptimizer
         The network's.
-    wanted : sequence of str or None
-        Such as `conv5` and `fc6:0-95`; None for all with weights.
-
-    Raises
-    ------
-    VisualizationsError, OptimizeError
-        A layer or unit does not exist.
+    recipe : FindParams
+        Of the ascents; layer and unit are filled in.
+    say : callable
+        Gets what is being measured.
     """
-    found = []
-    for text in wanted or learned_layers(optimizer.net):
-        # A layer's own name may hold a colon.
-        name, some = (text, None) if text in optimizer.net.blobs else parse_layer(text)
-        every = tuple(range(optimizer.channels(name)))
-        try:
-            units = numbers(some) if some else every
-        except argparse.ArgumentTypeError as error:
-            raise VisualizationsError(f"{text!r}: {error}") from error
-        if set(units) - set(every):
-            raise VisualizationsError(
-                f"layer {name!r} has no unit {max(units)}; 0 to {every[-1]} are accepted"
-            )
-        field = optimizer.field(FindParams(push_layer=name, push_channel=units[0]))
-        found.append(Layer(name, units, units == every, max(field.height, field.width)))
-    return found
 
+    def __init__(
+        self, optimizer: GradientOptimizer, recipe: FindParams, say: Callable[[str], None]
+    ) -> None:
+        self.optimizer, self._recipe, self._say = optimizer, recipe, say
+        net = optimizer.net
+        self._planner = Planner(net, optimizer.shape, optimizer.regularisers, tried=False)
+        self._tasks: dict[str, tuple[dict[int, float], int]] = {}
+        self.times: NetTimes | None = None
 
-def ascent_rate(optimizer: GradientOptimizer, layer: str, recipe: FindParams) -> float:
-    """Measure the seconds that an image takes an iteration, in a batch as in the real run."""
-    first = recipe.replaced(push_layer=layer, push_channel=0)
-    size = optimizer.batch_size(first)
-    times = []
-    for iterations in (_FEW, _FEW, _MORE):  # the first one warms up
+    # ------------------------------------------------------------ layers
+
+    def layers(self, wanted: Sequence[str] | None) -> list[Layer]:
+        """Look the layers up.
+
+        Parameters
+        ----------
+        wanted : sequence of str or None
+            Such as `conv5` and `fc6:0-95`; None for all with weights.
+
+        Raises
+        ------
+        VisualizationsError, OptimizeError
+            A layer or unit does not exist.
+        """
+        found = []
+        for text in wanted or learned_layers(self.optimizer.net):
+            # A layer's own name may hold a colon.
+            name, some = (text, None) if text in self.optimizer.net.blobs else parse_layer(text)
+            every = tuple(range(self.optimizer.channels(name)))
+            try:
+                units = numbers(some) if some else every
+            except argparse.ArgumentTypeError as error:
+                raise VisualizationsError(f"{text!r}: {error}") from error
+            if set(units) - set(every):
+                raise VisualizationsError(
+                    f"layer {name!r} has no unit {max(units)}; 0 to {every[-1]} are accepted"
+                )
+            found.append(Layer(name, units, units == every, self._side(name, units[0])))
+        return found
+
+    def _side(self, name: str, unit: int) -> int:
+        """Return the longest side of what a layer's units see; keep what an ascent computes."""
+        task = self._planner.task(self._recipe.replaced(push_layer=name, push_channel=unit))
+        pixels = task.window.height * task.window.width
+        self._tasks[name] = (self._shares(task), pixels)
+        return max(task.view.field.height, task.view.field.width)
+
+    def _shares(self, task: Task) -> dict[int, float]:
+        """Return what share of the whole image's values each layer of a task computes."""
+        net = self.optimizer.net
+        names = list(net.layer_dict)
+        sizes = task.view.section.sizes()
+        whole = [
+            sum(net.blobs[top].count // max(1, net.blobs[top].shape[0]) for top in tops)
+            for tops in (net.top_names[names[i]] for i in task.part.layers)
+        ]
+        pairs = zip(task.part.layers, sizes, whole, strict=True)
+        return {i: size / max(1, all_of_it) for i, size, all_of_it in pairs}
+
+    # ------------------------------------------------------------ seconds
+
+    def measure(self, layers: Sequence[Layer]) -> dict[str, float]:
+        """Measure the seconds that an image of each layer takes an iteration."""
+        self._say("how fast each layer is")
+        self.times = time_layers(self.optimizer.net)
+        raw = {layer.name: sum(self.times.through(self._tasks[layer.name][0])) for layer in layers}
+        order = sorted(raw, key=lambda name: raw[name])
+        picked = np.unique(np.linspace(0, len(order) - 1, _ASCENTS).round().astype(int))
+        factors = []
+        for at in picked:
+            name = order[at]
+            self._say(f"an ascent of {name}")
+            factors.append(self._ascent(name, raw[name]) / raw[name])
+        where = np.log([raw[order[at]] for at in picked])
+        return {
+            name: seconds * float(np.exp(np.interp(np.log(seconds), where, np.log(factors))))
+            for name, seconds in raw.items()
+        }
+
+    def _ascent(self, layer: str, guess: float) -> float:
+        """Run ascents of a layer for a while; return the seconds an image and iteration take."""
+        first = self._recipe.replaced(push_layer=layer, push_channel=0)
+        size = max(1, min(self.optimizer.batch_size(first), round(_SECONDS / 4 / guess)))
+        best, spent, iterations = float("inf"), 0.0, 2
+        while spent < _SECONDS:
+            took = self._timed(first, size, 1), self._timed(first, size, 1 + iterations)
+            spent += sum(took)
+            if took[1] > took[0]:
+                best = min(best, (took[1] - took[0]) / iterations / size)
+            iterations *= 2
+        return best if best < float("inf") else guess
+
+    def _timed(self, first: FindParams, size: int, iterations: int) -> float:
         runs = [first.replaced(rand_seed=k, max_iter=iterations) for k in range(size)]
         begun = time.perf_counter()
-        optimizer.run_batch(runs)
-        times.append(time.perf_counter() - begun)
-    return max(times[2] - times[1], 1e-9) / (_MORE - _FEW) / size
+        self.optimizer.run_batch(runs)
+        return time.perf_counter() - begun
+
+    def whole(self, layer: Layer) -> tuple[float, float]:
+        """Return the seconds of a layer forward and backward, of a whole image."""
+        if self.times is None:
+            self.times = time_layers(self.optimizer.net)
+        return self.times.through(dict.fromkeys(self._tasks[layer.name][0], 1.0))
+
+    def decoding(self, photos: Sequence[Path]) -> float:
+        """Measure the seconds that a photo takes to be read and fitted, on one core."""
+        self._say("how long photos take to be read")
+        fit, times = window_fit(*self.optimizer.shape[1:]), []
+        for path in photos[:: max(1, len(photos) // _PHOTOS)][:_PHOTOS]:
+            begun = time.perf_counter()
+            try:
+                fit(read_image(path))
+            except ImageError:
+                continue  # the scan names it
+            times.append(time.perf_counter() - begun)
+        return float(np.mean(times)) if times else 0.0
 
 
-def photo_rate(scan: Step) -> float:
-    """Measure the seconds a photo takes, by a scan of a short list.
+def time_layers(net: caffe.Net) -> NetTimes:
+    """Time each layer of a net on some images; its inputs are as before at the end."""
+    before = {name: (net.blobs[name].shape, net.blobs[name].data.copy()) for name in net.inputs}
+    images = _set_batch(net, _IMAGES)
+    rng = np.random.default_rng(0)
+    for name in net.inputs:
+        if len(net.blobs[name].shape) == 4:
+            net.blobs[name].data[...] = rng.normal(0, 40, net.blobs[name].shape)
+    last = len(net.layers) - 1
+    net.forward()  # the first time memory is taken and weights are brought into their order
+    forward = [_seconds(net._forward, i, i) for i in range(last + 1)]
+    for name in net.outputs:
+        net.blobs[name].diff[...] = 1
+    back = functools.partial(net._backward, params=False)
+    back(last, 0)
+    backward = [_seconds(back, i, i) for i in range(last, -1, -1)][::-1]
+    for name, (shape, values) in before.items():
+        net.blobs[name].reshape(*shape)
+        net.blobs[name].data[...] = values
+    net.reshape()
+    return NetTimes(tuple(t / images for t in forward), tuple(t / images for t in backward))
 
-    Raises
-    ------
-    VisualizationsError
-        The scan fails; its own sentence has been printed.
-    """
-    done = subprocess.run(scan.command, cwd=ROOT, capture_output=True, text=True, check=False)
-    match = re.search(r"([\d.]+) images/s;", done.stdout)
-    if match is None or done.returncode not in (0, 1) or float(match[1]) <= 0:
-        told = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise VisualizationsError(f"a scan of the first photos failed: {told[0]}")
-    return 1 / float(match[1])
+
+def _set_batch(net: caffe.Net, size: int) -> int:
+    """Give all inputs of the first one's batch another batch; return what it is then."""
+    shapes = {name: net.blobs[name].shape for name in net.inputs}
+    own = shapes[net.inputs[0]][0]
+    try:
+        for name, shape in shapes.items():
+            if shape[0] == own:
+                net.blobs[name].reshape(size, *shape[1:])
+        net.reshape()
+    except caffe.CaffeError:  # a layer insists on its batch
+        for name, shape in shapes.items():
+            net.blobs[name].reshape(*shape)
+        net.reshape()
+        return own
+    return size
+
+
+def _seconds(run: Callable[[int, int], object], start: int, end: int) -> float:
+    begun = time.perf_counter()
+    run(start, end)
+    return time.perf_counter() - begun

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visualizations.errors import VisualizationsError
-from visualizations.plan import Layer
+import numpy as np
 
-# Cameras' and cutters' pictures; what else lies in a folder of photos is not listed.
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+from toolbox.input.files import PICTURES
+from visualizations.errors import VisualizationsError
+from visualizations.identity import digest
+from visualizations.plan import Layer
 
 
 @dataclass(frozen=True)
@@ -44,36 +47,66 @@ class Model:
         The settings file.
     prototxt, weights : str
         Of the network.
-    work : Path
-        For what is needed until all is done, and to go on.
+    images : Path
+        For optimised images at true size.
     gpu : int or None
         Which GPU computes.
+    inputs : tuple of str
+        Options for inputs that no picture feeds.
     """
 
     settings: Path
     prototxt: str
     weights: str
-    work: Path
+    images: Path
     gpu: int | None = None
-
-    @property
-    def full(self) -> Path:
-        """Where the images are at true size."""
-        return self.work / "full"
-
-    @property
-    def maxes(self) -> Path:
-        """The scan's result."""
-        return self.work / "max.npz"
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Photos:
-    """A folder of photos, the list of them, and how many there are."""
+    """A folder of photos, the list of them, how they are fitted, and where results go.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the photos are.
+    list : Path
+        Their list.
+    count : int
+        How many there are.
+    work : Path
+        For scans, patches and their images at true size.
+    fit : tuple of str
+        Options for how photos become the input.
+    """
 
     folder: Path
     list: Path
     count: int
+    work: Path
+    fit: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> Path:
+        """For patches and deconvs at true size."""
+        return self.work / "images"
+
+    def scans(self) -> dict[str, Path]:
+        """Return the finished scans: layer -> file."""
+        found: dict[str, Path] = {}
+        for path in sorted(self.work.glob("scan-*.npz")):
+            try:
+                with np.load(path, allow_pickle=False) as file:
+                    layers = json.loads(str(file["settings"]))["layers"]
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+                continue  # damaged: it is made again
+            found.update(dict.fromkeys(layers, path))
+        return found
+
+    def scan_file(self, layers: Sequence[Layer]) -> Path:
+        """Return where a scan of some layers goes."""
+        return self.work / f"scan-{digest([layer.name for layer in layers])}.npz"
 
 
 def optimise(model: Model, layer: Layer, recipe: Sequence[str]) -> Step:
@@ -82,33 +115,33 @@ def optimise(model: Model, layer: Layer, recipe: Sequence[str]) -> Step:
     gpu = [] if model.gpu is None else ["--gpu", str(model.gpu)]
     return Step(
         f"optimised images of {layer.name}",
-        [sys.executable, "-m", "optimize", "--settings", str(model.settings), "--layers",
-         layer.name, *units, *recipe, *gpu, "--resume", "--unit-jpg-dir", str(model.full)],
+        [sys.executable, "-m", "optimize", "--settings", str(model.settings), *model.inputs,
+         "--layers", layer.name, *units, *recipe, *gpu, "--resume", "--unit-jpg-dir",
+         str(model.images)],
     )  # fmt: skip
 
 
-def scan(model: Model, photos: Photos, layers: Sequence[Layer], result: Path) -> Step:
+def scan(model: Model, photos: Photos, layers: Sequence[Layer]) -> Step:
     """Return the step that finds each unit's strongest photos."""
     return Step(
-        "the photos that excite each unit most",
+        f"the photos that excite each unit most, of {len(layers)} layer(s)",
         [sys.executable, "-m", "find_maxes.find_max_acts", "--settings", str(model.settings),
-         "--resize", "short", *_gpu(model), "--layers", *(layer.name for layer in layers),
+         *photos.fit, *model.inputs, *_gpu(model), "--layers", *(la.name for la in layers),
          "--resume", "--", model.prototxt, model.weights, str(photos.folder), str(photos.list),
-         str(result)],
-        result,
+         str(photos.scan_file(layers))],
     )  # fmt: skip
 
 
-def crop(model: Model, photos: Photos, layer: Layer) -> Step:
+def crop(model: Model, photos: Photos, layer: Layer, maxes: Path) -> Step:
     """Return the step that cuts the patches of a layer out, with their deconvs."""
-    where = [str(model.maxes), model.prototxt, model.weights, str(photos.folder)]
+    where = [str(maxes), model.prototxt, model.weights, str(photos.folder)]
     some = ["--idx-begin", str(layer.units[0]), "--idx-end", str(layer.units[-1] + 1)]
     return Step(
         f"patches and deconvs of {layer.name}",
         [sys.executable, "-m", "find_maxes.crop_max_patches", *some, *_gpu(model),
-         "--unit-jpg-dir", str(model.full), "--", *where, str(photos.list),
-         str(model.work / "patches"), layer.name],
-        model.work / f"patches-{_safe(layer)}.done",
+         "--unit-jpg-dir", str(photos.images), "--", *where, str(photos.list),
+         str(photos.work / "patches"), layer.name],
+        photos.work / f"patches-{_safe(layer)}.done",
     )  # fmt: skip
 
 
@@ -148,7 +181,8 @@ def list_photos(folder: Path, classes: Sequence[str]) -> list[str]:
                 lines.append(f"{below.as_posix()}\t{below.parts[0] if len(below.parts) > 1 else 0}")
     if not lines:
         raise VisualizationsError(
-            f"there is no photo in {folder}; files that end in {', '.join(_ENDINGS)} are taken"
+            f"there is no photo in {folder}; files that end in {', '.join(sorted(PICTURES))} are "
+            "taken"
         )
     return lines
 
@@ -157,5 +191,5 @@ def _walk(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if name.lower().endswith(_ENDINGS) and not name.startswith("."):
+            if Path(name).suffix.lower() in PICTURES and not name.startswith("."):
                 yield Path(root) / name

@@ -76,7 +76,7 @@ class NetLike(Protocol):
         """Names of each layer's tops."""
 
     @property
-    def inputs(self) -> Sequence[str]:
+    def inputs(self) -> list[str]:
         """Names of the input blobs."""
 
     def forward(self) -> Any:

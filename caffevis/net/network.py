@@ -26,6 +26,7 @@ from caffevis.net.request import Back, NetRequest, NetResult
 from toolbox.app.protocol import Timing
 from toolbox.drawing.tiles import as_maps
 from toolbox.input.frame import Frame
+from toolbox.pictures.held import Held, pad_mean
 from toolbox.pictures.images import FloatArray
 from toolbox.settings.config import Settings, SettingsError
 from torchcaffe.proto.caffe_pb2 import NetParameter
@@ -55,8 +56,9 @@ def open_net(settings: Settings) -> NetLike:
     ------
     SettingsError
         No weights are named.
-    EngineError, PycaffeError
-        A file cannot be read or the network cannot be built; one sentence.
+    EngineError, PycaffeError, HeldError
+        A file cannot be read, the network cannot be built, or an input can't hold what it is
+        to hold; one sentence.
     """
     if settings.caffevis_network_weights is None:
         raise SettingsError(
@@ -82,7 +84,13 @@ def open_net(settings: Settings) -> NetLike:
             leave_out_unknown=True,
         )
     _use_one_image(net)
+    held_from(settings).fill(net)
     return net
+
+
+def held_from(settings: Settings) -> Held:
+    """Return what the settings say of inputs that no picture feeds."""
+    return Held.of(settings.caffevis_image_input, settings.caffevis_held_inputs)
 
 
 def open_shapes(settings: Settings) -> NetLike:
@@ -130,6 +138,7 @@ def _open_pycaffe(module: Any, settings: Settings) -> NetLike:
         if all(twin.blobs[name].shape[:1] == (1,) for name in twin.inputs):
             _use_one_image(net)
         net.regions_net = twin
+    held_from(settings).fill(net)
     return net
 
 
@@ -192,13 +201,14 @@ def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
     EngineError
         The mean file cannot be read.
     """
-    channels, height, width = net.blobs[image_input(net)].shape[1:]
+    picture = image_input(net)
+    channels, height, width = net.blobs[picture].shape[1:]
     side_by_side = settings.is_siamese and settings.siamese_input_mode == "concat_along_width"
     pair = find_pair(channels, width, side_by_side)
     mean = settings.caffevis_data_mean
     if mean is not None:
         array = caffe.io.load_mean(mean) if isinstance(mean, str) else np.array(mean, np.float32)
-        mean = fit_pair_mean(array, pair, channels, height, width)
+        mean = fit_pair_mean(pad_mean(array, channels), pair, channels, height, width)
         if settings.generate_channelwise_mean:
             mean = mean.mean(axis=(1, 2), keepdims=True)
     return Preprocess(
@@ -212,6 +222,7 @@ def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
         if settings.caffe_net_input_scale is None
         else settings.caffe_net_input_scale,
         pair=pair,
+        others=held_from(settings).channels(net, picture),
     )
 
 

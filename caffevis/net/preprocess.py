@@ -25,7 +25,7 @@ class Preprocess:
     Parameters
     ----------
     channels, height, width : int
-        Of the network's input; 1 or 3 channels a picture.
+        Of the network's input; 1 or 3 channels a picture, and others after them.
     swap : tuple of int
         Which of R, G, B each input channel gets, one number for each; of a pair
         in `CHANNELS`, 3, 4, 5 are the second picture's. Unused for grey.
@@ -38,6 +38,8 @@ class Preprocess:
     pair : str
         `ALONE`: the input is one picture. `CHANNELS`: two, the second's channels
         behind the first's. `WIDTH`: two, side by side.
+    others : ndarray of float32, shape (channels - 3, height, width), or None
+        What the channels hold that no picture feeds, in units of the input.
     """
 
     channels: int
@@ -48,11 +50,22 @@ class Preprocess:
     raw_scale: float = 255.0
     input_scale: float = 1.0
     pair: str = ALONE
+    others: FloatArray | None = None
 
     @property
     def is_grey(self) -> bool:
         """Whether each picture is one channel."""
         return self.channels < 3
+
+    @property
+    def aspect(self) -> float:
+        """Width over height of one picture."""
+        return self.picture_width / self.height
+
+    @property
+    def picture_width(self) -> int:
+        """Columns of the input that one picture is."""
+        return self.width // (2 if self.pair == WIDTH else 1)
 
     def __call__(self, image: Image, second: Image | None = None) -> FloatArray:
         """Preprocess a frame.
@@ -78,14 +91,16 @@ class Preprocess:
         if self.raw_scale != 255:
             values *= self.raw_scale / 255
         if self.mean is not None:
-            values -= self.mean
+            values -= self.mean[: len(values)]
         if self.input_scale != 1:
             values *= self.input_scale
+        if self.others is not None:
+            values = np.concatenate([values, self.others])
         return values[None]
 
     def _planes(self, image: Image) -> Image:
         """Bring one picture to its part of the input, shape (1 or 3, h, w)."""
-        small = resize(image, self.height, self.width // (2 if self.pair == WIDTH else 1))
+        small = resize(image, self.height, self.picture_width)
         if self.is_grey:
             return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[None]
         planes: Image = small.transpose(2, 0, 1)
@@ -132,12 +147,12 @@ def find_pair(channels: int, width: int, along_width: bool) -> str:
     Raises
     ------
     InputError
-        Pictures cannot feed so many channels, or the width has no halves.
+        There are no channels, or the width has no halves.
     """
-    if channels not in (1, 2, 3, 6):
+    if channels < 1:
         raise InputError(
             f"The network's input has {channels} channels; pictures can feed 1 (grey) or 3, "
-            "and pairs of pictures 2 or 6."
+            "with further ones that hold a value, and pairs of pictures 2 or 6."
         )
     if channels in (2, 6):
         return CHANNELS
@@ -172,8 +187,9 @@ def check_swap(swap: Sequence[int] | None, channels: int) -> tuple[int, ...]:
     order = tuple(swap) if swap is not None else (2, 1, 0)
     if channels == 6 and len(order) == 3:
         order = (*order, *(3 + colour for colour in order))
-    if channels >= 3 and sorted(order) != list(range(channels)):
-        accepted = "0, 1 and 2" if channels == 3 else "0, 1 and 2, or 0 to 5,"
+    fed = channels if channels == 6 else 3  # others hold their values
+    if channels >= 3 and sorted(order) != list(range(fed)):
+        accepted = "0, 1 and 2" if fed == 3 else "0, 1 and 2, or 0 to 5,"
         raise InputError(
             f"caffe_net_channel_swap is {tuple(swap or order)}, but must hold {accepted} "
             "in some order."

@@ -23,6 +23,7 @@ from find_maxes.scan.network import NetFiles
 from find_maxes.scan.scan import weights_digest
 from toolbox.pictures.image_file import ImageError, write_image
 from toolbox.pictures.images import Image
+from toolbox.pictures.stamp import Stamp, stamp_of, write_stamp
 
 UNITS_AT_ONCE = 256  # their tiles wait in memory for info.txt and the app's pictures
 
@@ -54,6 +55,8 @@ class Writer:
         Of the images.
     background : tuple of int
         Colour between tiles and where there is none.
+    stamp : Stamp
+        The network, for the app's folder.
     """
 
     def __init__(
@@ -65,10 +68,12 @@ class Writer:
         info: bool,
         names: Sequence[str],
         background: tuple[int, int, int],
+        stamp: Stamp,
     ) -> None:
         self._below = layer_path(layer)
         self._layer, self._kinds, self._info, self._names = layer, kinds, info, names
         self._out, self._jpgs, self._background = out, unit_jpg_dir, background
+        self._stamp = stamp
         self._units: dict[int, Unit] = {}
 
     def _folder(self, unit: int) -> Path:
@@ -91,6 +96,7 @@ class Writer:
 
     def finish(self) -> None:
         """Write what waited."""
+        stamped: set[Path] = set()
         for number, unit in self._units.items():
             if self._info:
                 rows = [unit.lines[rank] for rank in sorted(unit.lines)]
@@ -107,6 +113,9 @@ class Writer:
                     name = self._below.with_name(f"{self._below.name}_{number:04d}.jpg")
                     _made((folder / name).parent)
                     _write(folder / name, tiled(nine, self._background))
+                    stamped.add((folder / name).parent)
+        for folder in stamped:
+            write_stamp(folder, self._stamp)
         self._units = {}
 
 
@@ -174,8 +183,9 @@ def open_patcher(options: argparse.Namespace, maxes: Maxes, images: ImageList) -
     """Open the net, and make sure that MAXES is of it."""
     check_weights(options.maxes, maxes, options.net_weights)
     files_of_net = NetFiles(
-        options.net_prototxt, options.net_weights, options.gpu, options.allow_python_layers
-    )
+        options.net_prototxt, options.net_weights, options.gpu, options.allow_python_layers,
+        maxes.held,
+    )  # fmt: skip
     return Patcher(files_of_net, maxes.recipe, images)
 
 
@@ -236,6 +246,7 @@ def _write_all(
     kinds, info = _kinds(options)
     parts = _parts(kinds, options.unit_jpg_dir is not None)
     out, outcome = _made(Path(options.outdir)), Outcome()
+    stamp = stamp_of(options.net_prototxt, options.net_weights)
     total = sum(len(entries) for _, entries in blocks)
     with (
         Decoder(recipe, patcher.size, options.workers) as decoder,
@@ -243,8 +254,9 @@ def _write_all(
     ):
         for layer, entries in blocks:
             writer = Writer(
-                out, options.unit_jpg_dir, layer, kinds, info, images.names, recipe.fill_colour()
-            )
+                out, options.unit_jpg_dir, layer, kinds, info, images.names, recipe.fill_colour(),
+                stamp,
+            )  # fmt: skip
             bar.set_description(layer)
             for patch in patcher.run(layer, entries, parts, decoder, outcome.bad):
                 writer.add(patch)

@@ -142,6 +142,7 @@ class Patcher:
                 f"{(recipe.channels, recipe.height, recipe.width)}; name the net it was made with"
             )
         self.size, self.shapes = prepare(self.net)
+        files.held.fill(self.net)
         self._passes = {
             DECONV: self.net.deconv_from_layer,
             BACKPROP: self.net.backward_from_layer,

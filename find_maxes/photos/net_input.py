@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,28 +12,22 @@ import numpy as np
 import numpy.typing as npt
 
 from find_maxes.errors import FindMaxesError
+from toolbox.pictures.crop import ORIGINAL_SIDE, STRETCH, Fit, scan_fit
 from toolbox.pictures.image_file import ImageError, read_image
 
 FloatArray = npt.NDArray[np.float32]
-SIDE = 256  # pictures are resized to it before the net's input is cut out
-STRETCH, SHORT = "stretch", "short"
-RESIZE = (STRETCH, SHORT)
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """How a picture becomes the net's input.
 
-    Resizing interpolates linearly between pixels without smoothing first, on floats, as
-    pycaffe's `resize_image` does: the two differ by less than 1e-4 grey levels of 255.
-
     Parameters
     ----------
     channels, height, width : int
-        Of the net's input; 1 or 3 channels.
-    resize : str
-        "stretch": to 256x256; "short": short side 256. An input larger than that takes the
-        place of 256.
+        Of the net's input; 1 channel, or 3 and more.
+    resize : str or None
+        Of `toolbox.pictures.crop.RESIZE`; None: as suits the size (see `scan_fit` there).
     swap : tuple of int
         Which of R, G, B each input channel gets.
     mean : ndarray of float32, shape (height or 1, width or 1, channels), or None
@@ -42,19 +36,34 @@ class Recipe:
         What white is before the mean is subtracted.
     input_scale : float
         Factor afterwards.
+    size : (int, int) or None
+        What pictures are resized to before the centre is cut out; None: as suits the input.
+    smooth : bool or None
+        Of `toolbox.pictures.crop.Fit`; None: as suits the size.
+    others : ndarray of float32, shape (channels - 3, height, width), or None
+        What the channels hold that no colour feeds.
     """
 
     channels: int
     height: int
     width: int
-    resize: str = STRETCH
+    resize: str | None = None
     swap: tuple[int, ...] = (2, 1, 0)
     mean: FloatArray | None = None
     raw_scale: float = 255.0
     input_scale: float = 1.0
+    size: tuple[int, int] | None = None
+    smooth: bool | None = None
+    others: FloatArray | None = None
+
+    @cached_property
+    def fit(self) -> Fit:
+        """From a photo to the input's size."""
+        fit = scan_fit(self.height, self.width, self.resize, self.size)
+        return fit if self.smooth is None else replace(fit, smooth=self.smooth)
 
     def picture(self, path: str) -> FloatArray:
-        """Read a file, resize it and cut out its centre.
+        """Read a file and bring it to the input's size.
 
         Returns
         -------
@@ -68,21 +77,7 @@ class Recipe:
         """
         if os.path.exists(path) and not os.path.isfile(path):
             raise ImageError(f"{os.path.basename(path)} cannot be read: it is not a file")
-        image = read_image(path).astype(np.float32)
-        rows, columns = self._size(*image.shape[:2])
-        if image.shape[:2] != (rows, columns):
-            image = np.asarray(
-                cv2.resize(image, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32
-            )
-        top, left = (rows - self.height) // 2, (columns - self.width) // 2
-        return image[top : top + self.height, left : left + self.width]
-
-    def _size(self, height: int, width: int) -> tuple[int, int]:
-        if self.resize == STRETCH:
-            return max(SIDE, self.height), max(SIDE, self.width)
-        side = max(SIDE, self.height, self.width)
-        scale = side / min(height, width)
-        return max(side, round(height * scale)), max(side, round(width * scale))
+        return self.fit(read_image(path))
 
     def to_input(self, picture: FloatArray) -> FloatArray:
         """Turn a `picture` into the input, (height, width, channels) float32."""
@@ -98,6 +93,8 @@ class Recipe:
             values = values - self._whole_mean
         if self.input_scale != 1:
             values = values * np.float32(self.input_scale)
+        if self.others is not None:
+            values = np.concatenate([values, self.others.transpose(1, 2, 0)], axis=2)
         return values
 
     @cached_property
@@ -106,7 +103,8 @@ class Recipe:
         if self.mean is None:
             return None
         shape = (self.height, self.width, self.channels)
-        return np.ascontiguousarray(np.broadcast_to(self.mean, shape))
+        fed = 1 if self.channels == 1 else 3
+        return np.ascontiguousarray(np.broadcast_to(self.mean, shape)[..., :fed])
 
     def to_picture(self, values: FloatArray) -> FloatArray:
         """Undo `to_input`: (..., height, width, 3), RGB, 0 to 255."""
@@ -133,13 +131,31 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads; a mean image as nested lists."""
         mean = None if self.mean is None else self.mean.tolist()
-        return {**asdict(self), "swap": list(self.swap), "mean": mean}
+        fit = self.fit
+        how = {"resize": fit.resize, "size": list(fit.size), "smooth": fit.smooth}
+        others = None if self.others is None else self.others.tolist()
+        out = {**asdict(self), **how, "swap": list(self.swap), "mean": mean, "others": others}
+        return {k: v for k, v in out.items() if k != "others" or v is not None}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Recipe:
-        """Return the recipe that `to_json` wrote."""
+        """Return the recipe that `to_json` wrote, here or before sizes were written."""
         mean = None if values["mean"] is None else np.array(values["mean"], np.float32)
-        return cls(**{**values, "swap": tuple(values["swap"]), "mean": mean})
+        if "size" not in values:
+            values = {**values, "size": _old_size(values), "smooth": False}
+        size = tuple(values["size"])
+        others = values.get("others")
+        others = None if others is None else np.array(others, np.float32)
+        changed = {"swap": tuple(values["swap"]), "mean": mean, "size": size, "others": others}
+        return cls(**{**values, **changed})
+
+
+def _old_size(values: dict[str, Any]) -> tuple[int, int]:
+    """Return what files written before sizes were in them mean: 256, or a larger input."""
+    height, width = values["height"], values["width"]
+    if values["resize"] == STRETCH:
+        return max(ORIGINAL_SIDE, height), max(ORIGINAL_SIDE, width)
+    return (max(ORIGINAL_SIDE, height, width),) * 2
 
 
 def reason_it_is_bad(error: ImageError, path: str) -> str:

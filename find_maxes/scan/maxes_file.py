@@ -23,6 +23,7 @@ from find_maxes.photos.net_input import Recipe
 from find_maxes.photos.photo_list import ImageList
 from find_maxes.scan.running_totals import Arrays, Totals
 from find_maxes.scan.top_n import locations
+from toolbox.pictures.held import Held
 from torchcaffe.blobs.blob import Shape
 
 _BROKEN = (
@@ -198,6 +199,11 @@ class Maxes:
     settings: dict[str, Any]
     recipe: Recipe
     bad: int
+
+    @property
+    def held(self) -> Held:
+        """What the net's inputs held."""
+        return Held.from_json(self.settings.get("inputs", {}))
 
 
 def write_maxes(

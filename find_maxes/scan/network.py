@@ -11,6 +11,7 @@ from torch import Tensor
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
 from find_maxes.photos.net_input import FloatArray
+from toolbox.pictures.held import Held
 from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import unknown_name
 
@@ -36,14 +37,17 @@ class NetFiles:
     weights: str
     gpu: bool = False
     python_layers: bool = False
+    held: Held = Held()
 
     def open(self) -> caffe.Net:
-        """Return the net.
+        """Return the net, the picture's input the first of its inputs.
 
         Raises
         ------
         CaffeError
             A file cannot be read or the net cannot be built; one sentence.
+        HeldError
+            What inputs are to hold does not fit them.
         """
         if self.gpu:
             caffe.set_mode_gpu()
@@ -52,7 +56,9 @@ class NetFiles:
         else:
             caffe.set_mode_cpu()
         with caffe.python_layers_allowed(self.python_layers):
-            return caffe.Net(self.prototxt, self.weights, caffe.TEST, leave_out_unknown=True)
+            net = caffe.Net(self.prototxt, self.weights, caffe.TEST, leave_out_unknown=True)
+        self.held.fill(net)
+        return net
 
 
 def image_input(net: caffe.Net) -> str:
@@ -61,14 +67,14 @@ def image_input(net: caffe.Net) -> str:
     Raises
     ------
     FindMaxesError
-        There is none, or its channels are neither 1 nor 3.
+        There is none, or it has two channels.
     """
     for name in net.inputs:
         shape = net.blobs[name].shape
         if len(shape) == 4:
-            if shape[1] not in (1, 3):
+            if shape[1] == 2:
                 raise FindMaxesError(
-                    f"the net's input {name!r} has {shape[1]} channels; pictures can feed 1 or 3"
+                    f"the net's input {name!r} has 2 channels; pictures can feed 1, or 3 and more"
                 )
             return name
     raise FindMaxesError("the net has no input of four axes (batch, channels, height, width)")
@@ -195,9 +201,11 @@ class Runner:
         self._files = files
         self._others: list[Runner] = []
         self.net = net or files.open()
+        files.held.fill(self.net)  # the picture's input first, also of a twin
         channels, height, width = self.net.blobs[image_input(self.net)].shape[1:]
         self.input_shape = (channels, height, width)
         self.size, shapes = prepare(self.net)
+        files.held.fill(self.net)  # again: the batch is another now
         self.shapes = {name: shapes[name] for name in choose(self.net, shapes, names)}
         self._end = last_writer(self.net, list(self.shapes))
 

@@ -178,6 +178,7 @@ def weights_digest(path: str) -> str:
 
 def describe(job: Job, images: ImageList) -> dict[str, Any]:
     """Return the settings of a run that determine its result (so not workers or batches)."""
+    held = job.net.held.to_json()
     return {
         "format": FORMAT,
         "N": job.wanted.top,
@@ -192,4 +193,5 @@ def describe(job: Job, images: ImageList) -> dict[str, Any]:
         "list_sha256": images.digest(),
         "gpu": job.net.gpu,
         "preprocess": job.recipe.to_json(),
+        **({"inputs": held} if held else {}),
     }

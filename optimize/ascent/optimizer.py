@@ -18,8 +18,10 @@ from optimize.ascent.mean_image import fit_mean
 from optimize.ascent.results import FindResults
 from optimize.ascent.starts import FloatArray, start
 from optimize.ascent.task import Planner, Task
+from optimize.ascent.zero_gradient import pushed_before_gates
 from optimize.errors import OptimizeError
 from optimize.net.crops import View, cut
+from optimize.net.section import image_input
 from optimize.params import FindParams
 from optimize.regularise.registry import REGULARISERS
 from optimize.regularise.regularisers import Regulariser
@@ -75,15 +77,13 @@ class GradientOptimizer:
         self.label_layers = set(label_layers or [])
         self.channel_swap_to_rgb = channel_swap_to_rgb
         self.regularisers = list(regularisers)
-        images = [name for name in net.inputs if len(net.blobs[name].shape) == 4]
-        if not images:
-            raise OptimizeError("the net has no input of four axes, so no image to optimise")
-        shape = net.blobs[images[0]].shape
+        image = image_input(net)
+        shape = net.blobs[image].shape
         self.shape = (shape[1], shape[2], shape[3])
         self.grey = raw_scale / 255 * input_scale
         self.mean = fit_mean(data_mean, self.shape) * input_scale
         self.white = raw_scale * input_scale
-        self._device = net.blobs[images[0]].device
+        self._device = net.blobs[image].device
         self._planner = Planner(net, self.shape, self.regularisers)
         self._sound: set[int] = set()
         self._begin = functools.lru_cache(maxsize=32)(self._start)
@@ -155,9 +155,18 @@ class GradientOptimizer:
         starts: Sequence[FloatArray | None],
         tick: Callable[[int], None],
     ) -> list[FindResults]:
+        self._check_weights(tasks[0].view)
+        ascend = functools.partial(self._ascend, tick=tick)
+        return pushed_before_gates(self.net, tasks, starts, ascend)
+
+    def _ascend(
+        self,
+        tasks: Sequence[Task],
+        starts: Sequence[FloatArray | None],
+        tick: Callable[[int], None],
+    ) -> list[FindResults]:
         task = tasks[0]
         members = [t.params for t in tasks]
-        self._check_weights(task.view)
         begin = torch.stack(
             [
                 cut(self._given(s)[None], task.window)[0]

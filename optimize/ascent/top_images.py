@@ -9,13 +9,12 @@ import numpy as np
 from optimize.ascent.optimizer import GradientOptimizer
 from optimize.ascent.starts import FloatArray
 from optimize.errors import OptimizeError
-from toolbox.pictures.crop import crop_square
+from toolbox.pictures.crop import window_fit
 from toolbox.pictures.image_file import ImageError, read_image
-from toolbox.pictures.images import resize
 
 
 def read_images(optimizer: GradientOptimizer, paths: Sequence[str]) -> list[FloatArray]:
-    """Read pictures as the net's input, the largest centred square of each.
+    """Read pictures as the net's input, as the window does.
 
     Parameters
     ----------
@@ -38,10 +37,10 @@ def read_images(optimizer: GradientOptimizer, paths: Sequence[str]) -> list[Floa
     if channels != 3:
         raise OptimizeError(f"the net's input has {channels} channels; pictures can feed 3")
     order = list(optimizer.channel_swap_to_rgb or (0, 1, 2))
-    out = []
+    fit, out = window_fit(height, width), []
     for path in paths:
         try:
-            rgb = resize(crop_square(read_image(path)), height, width)
+            rgb = fit(read_image(path))
         except ImageError as error:
             raise OptimizeError(str(error)) from error
         values = np.empty(optimizer.shape)

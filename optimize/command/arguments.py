@@ -152,6 +152,11 @@ def _add_model(parser: Parser) -> None:
     add("--channel-swap-to-rgb", type=whole_numbers(3, "2,1,0"), default=..., metavar="2,1,0",
         help="which input channel is red, green and blue")  # fmt: skip
     add("--data-size", type=whole_numbers(2, "227,227"), metavar="H,W", help="size of the input")
+    add("--image-input", metavar="NAME",
+        help="the input that is optimised (default: the first with four axes)")  # fmt: skip
+    add("--hold", action="append", metavar="NAME=VALUE",
+        help="what another input holds: a number, one a channel as im_info=600,800,1, or a "
+             "file; else 0")  # fmt: skip
     add("--gpu", type=int, metavar="N", help="compute on this GPU")
     add("--allow-python-layers", action="store_true",
         help="let the network's Python layers run the code they name")  # fmt: skip

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import torchcaffe as caffe
 from optimize.ascent.optimizer import GradientOptimizer
 from optimize.errors import OptimizeError
+from optimize.net.section import image_input
 from optimize.output.files import reason
+from toolbox.pictures.held import Held, HeldError, pad_mean
+from toolbox.pictures.stamp import Stamp, StampError, stamp_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class ModelSpec:
         Which GPU to compute on; None for the CPU.
     python_layers : bool
         Let Python layers run.
+    held : Held
+        Which input is optimised, and what the others hold.
     """
 
     prototxt: str
@@ -54,6 +61,14 @@ class ModelSpec:
     channelwise_mean: bool = False
     gpu: int | None = None
     python_layers: bool = field(default=False)
+    held: Held = Held()
+
+    def stamp(self) -> Stamp:
+        """Return what identifies the network's two files."""
+        try:
+            return stamp_of(self.prototxt, self.weights)
+        except StampError as error:
+            raise OptimizeError(str(error)) from error
 
     def record(self) -> dict[str, Any]:
         """Return what tells networks apart: names and checksums of the files."""
@@ -70,7 +85,11 @@ class ModelSpec:
             mean = list(mean)
         swap = None if self.channel_swap_to_rgb is None else list(self.channel_swap_to_rgb)
         size = None if self.data_size is None else list(self.data_size)
-        return {"files": sums, "mean": mean, "channel_swap_to_rgb": swap, "data_size": size}
+        held = self.held.to_json()
+        return {
+            "files": sums, "mean": mean, "channel_swap_to_rgb": swap, "data_size": size,
+            **({"inputs": held} if held else {}),
+        }  # fmt: skip
 
 
 def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
@@ -90,10 +109,17 @@ def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
         caffe.set_mode_gpu()
     with caffe.python_layers_allowed(spec.python_layers):
         net = caffe.Net(spec.prototxt, spec.weights, caffe.TEST, leave_out_unknown=True)
-    _resize(net, spec.data_size)
+    try:
+        spec.held.fill(net)
+        _resize(net, spec.data_size)
+        spec.held.fill(net)
+    except HeldError as error:
+        raise OptimizeError(str(error)) from error
     mean = caffe.io.load_mean(spec.mean) if isinstance(spec.mean, str) else spec.mean
     if spec.channelwise_mean and getattr(mean, "ndim", 0) == 3:
         mean = mean.mean(axis=(1, 2))
+    if mean is not None:
+        mean = pad_mean(np.asarray(mean, np.float32), net.blobs[image_input(net)].shape[1])
     return GradientOptimizer(
         net,
         mean,
@@ -106,23 +132,24 @@ def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
 
 
 def _resize(net: caffe.Net, size: tuple[int, int] | None) -> None:
-    """Give the image input another height and width, and a batch of one."""
-    for name in net.inputs:
-        shape = net.blobs[name].shape
-        if len(shape) == 4:
-            height, width = size or shape[2:]
-            try:
-                net.blobs[name].reshape(1, shape[1], height, width)
-                net.reshape()
-            except caffe.CaffeError as error:
-                if size is None:
-                    net.blobs[name].reshape(*shape)
-                    net.reshape()
-                    return
-                raise OptimizeError(
-                    f"--data-size {height},{width} does not fit this network: {error}"
-                ) from error
-            return
+    """Give the image input another height and width, and all inputs of its batch one of one."""
+    image = image_input(net)
+    before = {name: net.blobs[name].shape for name in net.inputs}
+    height, width = size or before[image][2:]
+    try:
+        for name, shape in before.items():
+            if shape[:1] == before[image][:1]:
+                net.blobs[name].reshape(1, *shape[1:])
+        net.blobs[image].reshape(1, before[image][1], height, width)
+        net.reshape()
+    except caffe.CaffeError as error:
+        if size is not None:
+            raise OptimizeError(
+                f"--data-size {height},{width} does not fit this network: {error}"
+            ) from error
+        for name, shape in before.items():
+            net.blobs[name].reshape(*shape)
+        net.reshape()
 
 
 def read_labels(path: str | None) -> list[str]:

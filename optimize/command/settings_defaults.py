@@ -9,6 +9,7 @@ from typing import Any
 import settings as settings_file
 from optimize.command.open_model import ModelSpec
 from optimize.errors import OptimizeError
+from toolbox.pictures.held import Held
 from toolbox.settings.config import Settings, SettingsError
 
 
@@ -74,6 +75,7 @@ def _model(s: Settings) -> ModelSpec:
         channelwise_mean=s.generate_channelwise_mean,
         gpu=s.caffevis_gpu_id if s.caffevis_mode_gpu else None,
         python_layers=s.caffevis_allow_python_layers,
+        held=Held.of(s.caffevis_image_input, s.caffevis_held_inputs),
     )
 
 

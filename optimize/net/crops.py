@@ -68,10 +68,12 @@ class Crops:
     ----------
     net : torchcaffe.Net
         The net, at the size of the whole image.
+    tried : bool
+        False to take the first crop that can be built without trying it: for estimates.
     """
 
-    def __init__(self, net: caffe.Net) -> None:
-        self._net = net
+    def __init__(self, net: caffe.Net, *, tried: bool = True) -> None:
+        self._net, self._tried = net, tried
         self._sections: dict[tuple[object, ...], Section] = {}
         self._views: dict[tuple[str, int, int, bool], View] = {}
 
@@ -111,7 +113,8 @@ class Crops:
         if (whole.field.height, whole.field.width) == whole.full_size:
             return whole
         for candidate in self._candidates(part, layer, whole):
-            if _agree(candidate, whole, layer, self._net.blobs[part.source].shape[1]):
+            channels = self._net.blobs[part.source].shape[1]
+            if not self._tried or _agree(candidate, whole, layer, channels):
                 return candidate
         return whole
 

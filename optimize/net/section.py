@@ -8,7 +8,7 @@ ones depend on, and its input may be just a crop of the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,11 +31,14 @@ class Part:
         Each target's layer, from which its gradient goes down.
     source : str
         The image input.
+    held : tuple of str
+        Other inputs, which keep their values.
     """
 
     layers: tuple[int, ...]
     starts: Mapping[str, int]
     source: str
+    held: tuple[str, ...] = ()
 
 
 def find_part(net: caffe.Net, targets: Sequence[str]) -> Part:
@@ -44,7 +47,7 @@ def find_part(net: caffe.Net, targets: Sequence[str]) -> Part:
     Raises
     ------
     OptimizeError
-        A layer is unknown, or depends on no image or on more inputs than the image.
+        A layer is unknown, or does not depend on the image.
     """
     names = list(net.layer_dict)
     starts = {target: _start(net, target) for target in targets}
@@ -57,12 +60,30 @@ def find_part(net: caffe.Net, targets: Sequence[str]) -> Part:
             chosen.append(i)
             needed.update(bottoms)
     sources = [n for n in net.inputs if n in needed]
-    if len(sources) != 1 or len(net.blobs[sources[0]].shape) != 4:
+    image = image_input(net)
+    if image not in sources:
+        others = [n for n in sources if len(net.blobs[n].shape) == 4]
+        cure = f"; --image-input {others[0]} optimises another" if others else ""
         raise OptimizeError(
-            f"{' and '.join(targets)} depend on the inputs {sources or 'none'}; one input of four "
-            "axes, the image, is accepted"
+            f"{' and '.join(targets)} depend on the inputs {', '.join(sources) or 'none'}, and not "
+            f"on the image {image!r}{cure}"
         )
-    return Part(tuple(reversed(chosen)), starts, sources[0])
+    held = tuple(name for name in sources if name != image)
+    return Part(tuple(reversed(chosen)), starts, image, held)
+
+
+def image_input(net: caffe.Net) -> str:
+    """Return the input that is optimised: the first with four axes.
+
+    Raises
+    ------
+    OptimizeError
+        There is none.
+    """
+    for name in net.inputs:
+        if len(net.blobs[name].shape) == 4:
+            return name
+    raise OptimizeError("the net has no input of four axes, so no image to optimise")
 
 
 def _start(net: caffe.Net, target: str) -> int:
@@ -95,6 +116,34 @@ def _without_padding(param: LayerParameter) -> None:
                 getattr(param, name).ClearField(field)
 
 
+def _is_for_each_image(net: caffe.Net, part: Part, name: str) -> bool:
+    """Return whether an input has a value for each image of the batch."""
+    return net.blobs[name].dims[:1] == net.blobs[part.source].dims[:1]
+
+
+def _put_inputs(param: LayerParameter, net: caffe.Net, part: Part, size: tuple[int, int]) -> None:
+    """Leave a layer of inputs only those that are needed, the image in another size."""
+    tops = [top for top in param.top if top == part.source or top in part.held]
+    del param.top[:], param.input_param.shape[:]
+    for top in tops:
+        shape = net.blobs[top].dims
+        if top == part.source:
+            shape = (1, shape[1], *size)
+        elif _is_for_each_image(net, part, top):
+            shape = (1, *shape[1:])
+        param.top.append(top)
+        param.input_param.shape.add().dim.extend(shape)
+
+
+def _hand_on(param: LayerParameter) -> None:
+    """Make a layer one that hands its input on."""
+    name, bottoms, tops = param.name, list(param.bottom), list(param.top)
+    param.Clear()
+    param.name, param.type = name, "Power"  # with power 1, scale 1 and shift 0
+    param.bottom.extend(bottoms)
+    param.top.extend(tops)
+
+
 class Section:
     """A runnable part of a net.
 
@@ -108,21 +157,29 @@ class Section:
         Height and width of the input.
     padded : bool
         False to build convolutions and poolings without padding.
+    opened : collection of int
+        Layers of the net, by number, that only hand on what they get.
     """
 
     def __init__(
-        self, net: caffe.Net, part: Part, size: tuple[int, int], *, padded: bool = True
+        self,
+        net: caffe.Net,
+        part: Part,
+        size: tuple[int, int],
+        *,
+        padded: bool = True,
+        opened: Collection[int] = (),
     ) -> None:
+        self._made_of = (net, part, size, padded)
         layers = [node.layer for node in net.nodes]
         param = NetParameter(name=net.name)
         for i in part.layers:
             copy = param.layer.add()
             copy.CopyFrom(layers[i].param)
             if layers[i].is_input:
-                channels = net.blobs[part.source].shape[1]
-                del copy.top[:], copy.input_param.shape[:]
-                copy.top.append(part.source)
-                copy.input_param.shape.add().dim.extend([1, channels, *size])
+                _put_inputs(copy, net, part, size)
+            elif i in opened:
+                _hand_on(copy)
             elif not padded:
                 _without_padding(copy)
         # Whoever loaded the net has let its Python layers run.
@@ -130,10 +187,18 @@ class Section:
             self._net = caffe.Net.from_param(param)
         self._net.share_with(net)
         self._source = self._net.blobs[part.source]
+        self._held = [
+            (name, net.blobs[name], _is_for_each_image(net, part, name)) for name in part.held
+        ]
         self.size = size
         self.device = net.blobs[part.source].device
         self._starts = sorted(((part.layers.index(i), t) for t, i in part.starts.items()))[::-1]
         self._last = len(part.layers) - 1
+
+    def opened(self, layers: Collection[int]) -> Section:
+        """Return the same section with some of the net's layers handing on what they get."""
+        net, part, size, padded = self._made_of
+        return Section(net, part, size, padded=padded, opened=layers)
 
     def shape(self, target: str) -> tuple[int, ...]:
         """Return the shape of a target, with a batch of one."""
@@ -142,6 +207,11 @@ class Section:
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return the targets' values for images (n, channels, h, w)."""
         self._source.set_tensor(x)
+        for name, blob, for_each in self._held:
+            value = blob.tensor
+            if for_each:
+                value = value[:1].expand(len(x), *value.shape[1:])
+            self._net.blobs[name].set_tensor(value.clone())
         self._net._forward(0, self._last)
         return {name: self._net.blobs[name].tensor for _, name in self._starts}
 
@@ -155,6 +225,11 @@ class Section:
             blob.add_to_diff(diffs[name].reshape(blob.shape))
             self._net._backward(start, end + 1, params=False)
         return self._source.diff_tensor
+
+    def sizes(self) -> list[int]:
+        """Return how many values each layer of the part writes for one image."""
+        tops = self._net.top_names.values()
+        return [sum(math.prod(self._net.blobs[top].shape) for top in names) for names in tops]
 
     def largest(self) -> int:
         """Return how many values the largest map of one image has."""

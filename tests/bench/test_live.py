@@ -17,7 +17,7 @@ from bench.registry import BENCHMARKS, goal
 from bench.rows import live
 from caffevis.net.network import NetRequest, NetResult
 from toolbox.input.frame import Frame
-from toolbox.pictures.crop import make_square
+from toolbox.pictures.crop import to_aspect
 from toolbox.pictures.images import resize, to_rgb8
 
 RANDOM = Model("random", CALTECH.prototxt, Path("absent.caffemodel"))
@@ -50,7 +50,7 @@ def test_a_number_survives_cutting_and_shrinking(video, side):
     capture.release()
     for number in (0, 1, 1365, 2730, (1 << BITS) - 1):
         draw_number(frame, number)
-        square = resize(make_square(to_rgb8(frame), False), side, side)
+        square = resize(to_aspect(to_rgb8(frame), False), side, side)
         assert read_number(square) == number
 
 
@@ -67,7 +67,7 @@ def test_the_app_runs_on_it_and_nothing_is_mixed_up(video):
 def test_another_frames_activations_are_counted():
     pixels = np.zeros((480, 640, 3), np.uint8)
     draw_number(pixels, 5)
-    buffer = resize(make_square(pixels, False), 300, 300)
+    buffer = resize(to_aspect(pixels, False), 300, 300)
     activations = np.ones((2, 3, 3), np.float32)
     request = NetRequest(Frame(1, buffer, "video"), live_stage.LAYER)
     result = NetResult(request, activations, None, None, None, ())
@@ -84,7 +84,7 @@ def test_another_frames_activations_are_counted():
 def test_a_frame_that_goes_through_the_net_again_is_counted():
     pixels = np.zeros((480, 640, 3), np.uint8)
     draw_number(pixels, 9)
-    blue = resize(make_square(pixels, False), 227, 227)[:, :, 0].astype(np.float32) - 104
+    blue = resize(to_aspect(pixels, False), 227, 227)[:, :, 0].astype(np.float32) - 104
     blob = SimpleNamespace(data=np.stack([blue] * 3)[None])
     inner = SimpleNamespace(blobs={"data": blob, live_stage.LAYER: blob}, forward=lambda: None)
     wanted = threading.Semaphore(0)

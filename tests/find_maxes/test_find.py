@@ -5,15 +5,20 @@ import json
 import multiprocessing
 import os
 
+import cv2
 import numpy as np
 import pytest
 
 import torchcaffe as caffe
 from find_maxes import find_max_acts
+from find_maxes.errors import FindMaxesError
+from find_maxes.options import parse_size
 from find_maxes.photos import decoders
 from find_maxes.photos.net_input import Recipe
 from tests.find_maxes.conftest import TINY, brute_force, build_model, run
 
+# As pycaffe's Classifier, which is the default for nets near 227 pixels only.
+PYCAFFE = ("--resize", "stretch", "--crop", "256")
 TINY_LAYERS = ["conv1", "pool1", "part/conv2", "fc", "prob"]
 
 
@@ -49,7 +54,7 @@ def agrees(result, layer, values, map_shape, top):
 
 def test_agrees_with_brute_force(tiny, tmp_path):
     out = tmp_path / "max.npz"
-    done = tiny.find(out, "--N", 4, "--mean", "(104,117,123)", "--workers", 2)
+    done = tiny.find(out, "--N", 4, "--mean", "(104,117,123)", "--workers", 2, *PYCAFFE)
     assert done.returncode == 0, done.stderr
     result = load(out)
     slow = brute_force(tiny, TINY_LAYERS, tiny.names)
@@ -88,7 +93,7 @@ def test_other_graphs(name, request, tmp_path):
     model = request.getfixturevalue(name)
     model.write_list(model.names[:12])
     out = tmp_path / "max.npz"
-    assert find(model, out, "--N", "3", "--mean", "(104,117,123)") == 0
+    assert find(model, out, "--N", "3", "--mean", "(104,117,123)", *PYCAFFE) == 0
     result = load(out)
     layers = json.loads(str(result["settings"]))["layers"]
     assert len(layers) > 8 and "data" not in layers and not any("split" in n for n in layers)
@@ -123,8 +128,8 @@ def test_chosen_layers_are_as_among_all(tiny, tmp_path):
 
 
 def test_short_side_keeps_the_aspect(tiny, tmp_path):
-    assert find(tiny, tmp_path / "a.npz", "--resize", "short") == 0
-    assert find(tiny, tmp_path / "b.npz") == 0
+    assert find(tiny, tmp_path / "a.npz") == 0
+    assert find(tiny, tmp_path / "b.npz", "--resize", "stretch") == 0
     a, b = load(tmp_path / "a.npz"), load(tmp_path / "b.npz")
     assert (a["conv1/max_vals"] != b["conv1/max_vals"]).any()
 
@@ -261,11 +266,50 @@ def test_decoded_pictures_are_pycaffes(tiny):
         np.testing.assert_allclose(fast, 255 * slow[28:228, 23:233], atol=1e-3)
 
 
-def test_a_short_side_of_256():
-    recipe = Recipe(3, 227, 227, resize="short")
-    assert recipe._size(100, 300) == (256, 768)
-    assert recipe._size(301, 300) == (257, 256)
-    assert Recipe(3, 300, 300)._size(10, 10) == (300, 300)
+# input, --resize, --crop -> what the photo of 100x300 is resized to, and whether as the window
+FITS = [
+    ((227, 227), None, None, "stretch", (256, 256), False),
+    ((224, 224), None, None, "stretch", (256, 256), False),
+    ((227, 227), "short", None, "short", (256, 768), False),
+    ((227, 227), None, "none", "short", (227, 227), True),
+    ((28, 28), None, None, "short", (28, 28), True),
+    ((28, 28), "stretch", "32", "stretch", (32, 32), False),
+    ((28, 28), None, "32", "short", (32, 96), False),
+    ((96, 160), None, None, "short", (96, 160), True),
+    ((300, 300), None, "256", "short", (300, 300), True),
+    ((96, 160), "stretch", "100x200", "stretch", (100, 200), False),
+]
+
+
+@pytest.mark.parametrize(("shape", "how", "crop", "resize", "size", "smooth"), FITS)
+def test_what_a_photo_is_resized_to(shape, how, crop, resize, size, smooth):
+    recipe = Recipe(3, *shape, resize=how, size=parse_size(crop))
+    fit = recipe.fit
+    assert (fit.resize, fit.resized(100, 300), fit.smooth) == (resize, size, smooth)
+    assert fit(np.zeros((100, 300, 3), np.uint8)).shape == (*shape, 3)
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))).fit == fit
+
+
+def test_results_written_before_sizes_were_in_them():
+    values = {"channels": 3, "height": 300, "width": 200, "resize": "stretch", "swap": [2, 1, 0],
+              "mean": None, "raw_scale": 255.0, "input_scale": 1.0}  # fmt: skip
+    fit = Recipe.from_json(values).fit
+    assert (fit.resize, fit.size, fit.smooth) == ("stretch", (300, 256), False)
+    assert Recipe.from_json({**values, "resize": "short"}).fit.size == (300, 300)
+
+
+def test_a_small_net_sees_the_whole_digit(tmp_path):
+    """As the window does, and not the middle ninth of it, enlarged."""
+    digit = np.zeros((28, 28, 3), np.uint8)
+    cv2.putText(digit, "7", (4, 24), 0, 0.95, (255,) * 3, 3)
+    cv2.imwrite(str(tmp_path / "7.png"), digit)
+    np.testing.assert_array_equal(Recipe(1, 28, 28).picture(str(tmp_path / "7.png")), digit)
+
+
+@pytest.mark.parametrize("text", ["0", "a", "12x", "-3", "1,2,3"])
+def test_a_crop_that_is_no_size(text):
+    with pytest.raises(FindMaxesError, match="256x320"):
+        parse_size(text)
 
 
 def test_too_little_shared_memory(tiny, tmp_path, monkeypatch, capsys):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 import torchcaffe as caffe
+from find_maxes import crop_max_patches, find_max_acts
+from optimize.__main__ import main as optimize_main
+from toolbox.pictures.stamp import foreign, stamp_of
+from visualizations import pipeline, speed_probe
 from visualizations.__main__ import main
 from visualizations.errors import VisualizationsError
-from visualizations.plan import Layer, Rates, duration, estimate, parse_layer
+from visualizations.plan import OPTIMISED, PATCHES, Layer, Rates, duration, estimate, parse_layer
 from visualizations.shrink import Shrink, shrink_folder, shrink_tiles
+from visualizations.speed_probe import time_layers
 from visualizations.steps import list_photos
 
 NET = """
@@ -51,6 +59,25 @@ def model(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def measured_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_probe, "_SECONDS", 0.05)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the same commands in this process: seconds of imports less for each."""
+    mains = {"optimize": optimize_main, "find_maxes.find_max_acts": find_max_acts.main,
+             "find_maxes.crop_max_patches": crop_max_patches.main}  # fmt: skip
+
+    def run(command: list[str], **more: object) -> SimpleNamespace:
+        assert command[0] == sys.executable and command[1] == "-m"
+        alone = [] if command[2] == "optimize" else ["--workers", "0"]
+        return SimpleNamespace(returncode=mains[command[2]]([*alone, *command[3:]]))
+
+    monkeypatch.setattr(pipeline.subprocess, "run", run)
+
+
 def arguments(model: Path, *more: str) -> list[str]:
     return ["--settings", str(model / "tiny.py"), "--work", str(model / "work"), "--photos",
             str(model / "photos"), "--max-iter", "3", "--seeds", "4", "--tile", "8",
@@ -76,12 +103,14 @@ def test_one_command_makes_every_picture_and_a_second_one_changes_nothing(
     # four seeds: two tiles a row, each at most eight pixels
     picture = cv2.imread(str(model / "units/regularized_opt/fc/fc_0000_montage.jpg"))
     assert picture.shape == (17, 17, 3)
-    assert (model / "work/photos.txt").read_text().count("other") == 0
+    (listed,) = (model / "work").glob("tiny-*/photos-*/photos.txt")
+    assert listed.read_text().count("other") == 0
     assert main(arguments(model)) == 0
     for path, data in made.items():
         assert (model / "units" / path).read_bytes() == data
 
 
+@pytest.mark.usefixtures("quick")
 def test_some_units_of_a_layer(model: Path) -> None:
     assert main(arguments(model, "--layers", "fc:1-2")) == 0
     names = sorted(p.name for p in (model / "units").rglob("*.jpg"))
@@ -167,11 +196,17 @@ def test_a_corrupt_picture_is_named(tmp_path: Path) -> None:
 
 def test_the_estimate_adds_up() -> None:
     layers = [Layer("a", (0, 1), False, 50), Layer("b", tuple(range(10)), True, 200)]
-    rates = Rates({"a": 0.001, "b": 0.01}, 0.1, 0.2)
+    rates = Rates({"a": 0.001, "b": 0.01}, {"a": 0.2, "b": 0.2})
     rows = estimate(layers, rates, seeds=9, iterations=100, with_photos=True, tile=96)
     assert [row.optimise for row in rows] == pytest.approx([1.8, 90.0])
     assert [row.patches for row in rows] == pytest.approx([9 * 2 * 0.2, 9 * 10 * 0.2])
     assert rows[0].small < rows[0].fine and rows[1].small < rows[1].fine / 4
+    begun = estimate(
+        layers, Rates(rates.ascent, rates.patch, start=3.0), seeds=9, iterations=100,
+        with_photos=True, tile=96, done={("a", OPTIMISED), ("b", PATCHES)},
+    )  # fmt: skip
+    assert [row.optimise for row in begun] == pytest.approx([0, 93.0])
+    assert [row.patches for row in begun] == pytest.approx([9 * 2 * 0.2 + 3, 0])
     alone = estimate(layers, rates, seeds=9, iterations=100, with_photos=False, tile=96)
     assert alone[1].patches == 0 and alone[1].fine == pytest.approx(rows[1].fine / 3)
 
@@ -180,3 +215,130 @@ def test_texts() -> None:
     assert [duration(s) for s in (12, 300, 20000)] == ["12 s", "5 min", "5 h 33 min"]
     assert parse_layer("a/b:0-3,9") == ("a/b", "0-3,9")
     assert parse_layer("conv1") == ("conv1", None)
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.jpg")}
+
+
+def retrain(model: Path, seed: int) -> None:
+    """Write other weights under the same name."""
+    net = caffe.Net(str(model / "net.prototxt"), caffe.TEST)
+    rng = np.random.default_rng(seed)
+    for blobs in net.params.values():
+        blobs[0].data[...] = rng.normal(0, 0.1, blobs[0].shape)
+    net.save(str(model / "net.caffemodel"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_layer_later_extends(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(model, "--layers", "conv1")) == 0
+    first = pictures(model / "units")
+    capfd.readouterr()
+    assert main(arguments(model, "--layers", "conv1", "fc")) == 0
+    out = capfd.readouterr().out
+    assert "of 1 layer(s)" in out, "only what is new is scanned"
+    both = pictures(model / "units")
+    assert first.items() <= both.items() and len(both) > len(first)
+    assert any("max_deconv/fc/" in name for name in both)
+
+
+@pytest.mark.usefixtures("quick")
+def test_other_weights_of_the_same_name_are_noticed(
+    model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(model)) == 0
+    before = pictures(model / "units")
+    retrain(model, 1)
+    capfd.readouterr()
+    assert main(arguments(model, "--layers", "fc")) == 0
+    out = capfd.readouterr().out
+    assert "of conv1, fc are another network's" in out and "--layers conv1 makes" in out
+    after = pictures(model / "units")
+    changed = {name for name in before if after[name] != before[name]}
+    assert {name.split("/")[1] for name in changed} == {"fc"}
+    own = stamp_of(model / "net.prototxt", model / "net.caffemodel")
+    for kind in ("regularized_opt", "max_im", "max_deconv"):
+        assert foreign(model / "units" / kind / "fc", model / "units", own) == ""
+        assert foreign(model / "units" / kind / "conv1", model / "units", own) != ""
+    assert main(arguments(model, "--layers", "conv1")) == 0, "the cure, as written"
+    assert "another network's" not in capfd.readouterr().out.split("== ")[-1]
+    assert foreign(model / "units/max_im/conv1", model / "units", own) == ""
+
+
+@pytest.mark.usefixtures("quick")
+def test_pictures_of_another_network_do_not_stay_beside_new_ones(model: Path) -> None:
+    assert main(arguments(model, "--layers", "fc")) == 0
+    retrain(model, 2)
+    assert main(arguments(model, "--layers", "fc:0-1")) == 0
+    names = {Path(name).name for name in pictures(model / "units")}
+    assert names == {f"fc_000{k}{end}" for k in (0, 1) for end in (".jpg", "_montage.jpg")}
+
+
+@pytest.mark.usefixtures("quick")
+def test_other_photos_of_the_same_names_are_noticed(model: Path) -> None:
+    assert main(arguments(model)) == 0
+    before = pictures(model / "units")
+    rng = np.random.default_rng(5)
+    for path in (model / "photos").rglob("*.png"):
+        cv2.imwrite(str(path), rng.integers(0, 256, (40, 50, 3), np.uint8))
+    assert main(arguments(model)) == 0
+    after = pictures(model / "units")
+    for name, data in before.items():
+        if not name.startswith("max_deconv"):  # of this net the same for any photo
+            assert (after[name] == data) == name.startswith("regularized_opt"), name
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_settings_file_of_the_same_name_has_its_own_work(model: Path) -> None:
+    assert main(arguments(model)) == 0
+    before = pictures(model / "units")
+    other = model / "elsewhere" / "tiny.py"
+    other.parent.mkdir()
+    text = (model / "tiny.py").read_text().replace("(100, 110, 120)", "(0, 0, 0)")
+    other.write_text(text.replace(repr(str(model / "units")), repr(str(model / "units2"))))
+    words = arguments(model)
+    words[1] = str(other)
+    assert main(words) == 0
+    assert len(list((model / "work").glob("tiny-*"))) == 2
+    after = pictures(model / "units2")
+    assert after.keys() == before.keys() and after != before
+    assert main(arguments(model)) == 0
+    assert pictures(model / "units") == before
+
+
+@pytest.mark.usefixtures("quick")
+def test_other_settings_of_the_recipe_begin_anew(model: Path) -> None:
+    assert main(arguments(model, "--layers", "fc")) == 0
+    assert main(arguments(model, "--layers", "fc", "--seeds", "1", "--max-iter", "2")) == 0
+    assert cv2.imread(str(model / "units/regularized_opt/fc/fc_0000_montage.jpg")).shape[0] == 8
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_damaged_scan_is_made_again(model: Path) -> None:
+    assert main(arguments(model, "--layers", "fc")) == 0
+    (scan,) = (model / "work").rglob("scan-*.npz")
+    scan.write_bytes(b"nothing")
+    for path in (model / "work").rglob("*.done"):
+        path.unlink()
+    assert main(arguments(model, "--layers", "fc")) == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_plan_says_what_is_left(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(model, "--layers", "fc")) == 0
+    capfd.readouterr()
+    assert main(arguments(model, "--layers", "fc", "--plan")) == 0
+    out = capfd.readouterr().out
+    assert "once through the photos" not in out
+    assert re.search(r"fc +3 +12 +- +- ", out), out
+
+
+def test_times_of_layers_leave_the_net_as_it_was(model: Path) -> None:
+    net = caffe.Net(str(model / "net.prototxt"), str(model / "net.caffemodel"), caffe.TEST)
+    net.blobs["data"].data[...] = 3
+    wanted = net.forward()["fc"].copy()
+    times = time_layers(net)
+    assert len(times.forward) == len(times.backward) == len(net.layers)
+    assert all(seconds > 0 for seconds in times.forward[1:])
+    np.testing.assert_allclose(net.forward()["fc"], wanted, rtol=1e-5)

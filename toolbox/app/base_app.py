@@ -52,6 +52,10 @@ class BaseApp:
     def wait(self, seconds: float) -> None:
         """Wait for nothing."""
 
+    def aspect(self) -> float | None:
+        """Take pictures of any aspect."""
+        return None
+
     def settled(self) -> bool:
         """Nothing is under way."""
         return True

@@ -82,7 +82,9 @@ CORE_BINDINGS: tuple[Binding[CoreState], ...] = (
     Binding(("c",), "toggle_input_mode", "Switch between camera and files", toggle_mode),
     Binding(("e", "pgdn"), "static_file_increment", "Next file", next_file),
     Binding(("w", "pgup"), "static_file_decrement", "Previous file", previous_file),
-    Binding(("0",), "stretch_mode", "Stretch files to a square, or crop them", toggle_stretch),
+    Binding(
+        ("0",), "stretch_mode", "Stretch files to the input's shape, or crop them", toggle_stretch
+    ),
     Binding(("h",), "help_mode", "Show or hide this help", toggle_help),
     Binding(("5",), "debug_level", "Debug level 0, 1 or 2: timings, then panes", next_debug_level),
     Binding(("p",), "save_picture", "Save the window as a PNG file", save_picture),

@@ -90,6 +90,9 @@ class App(Protocol):
     def wait(self, seconds: float) -> None:
         """Wait for the work under way, at most this long."""
 
+    def aspect(self) -> float | None:
+        """Return width over height of the pictures it takes; None: whatever the others take."""
+
     def settled(self) -> bool:
         """Whether everything asked for is there to be drawn."""
 
@@ -119,6 +122,13 @@ class App(Protocol):
 
     def close(self) -> bool:
         """Join every thread within 2 s; False where one did not end."""
+
+
+def picture_aspect(apps: Sequence[App]) -> float:
+    """Return width over height of the frames: the first app's that minds, else 1."""
+    # Apps from outside, written before there was the method, take squares.
+    asked = (getattr(app, "aspect", lambda: None)() for app in apps)
+    return next((aspect for aspect in asked if aspect), 1.0)
 
 
 def load_apps(settings: Settings) -> list[Any]:

@@ -18,11 +18,11 @@ class Frame:
     ----------
     id : int
         Counts up with each frame of a run, so "newer" and "same" can be told.
-    image : ndarray of uint8, shape (side, side, 3)
-        Square, RGB, 0 to 255.
+    image : ndarray of uint8, shape (h, w, 3)
+        RGB, 0 to 255, in the aspect of the network's input.
     name : str
         File name, or what the camera is called, for the status line.
-    second : ndarray of uint8, shape (side, side, 3), or None
+    second : ndarray of uint8, shape (h, w, 3), or None
         The other picture of a pair, for a siamese network.
     """
 

@@ -18,7 +18,7 @@ from toolbox.input.frame import Frame
 from toolbox.input.lists import FilesError, Paths
 from toolbox.input.video import Capture, MovingError, MovingSource, Spec, open_capture
 from toolbox.input.wanted import CAMERA, FILES, Wanted
-from toolbox.pictures.crop import make_square
+from toolbox.pictures.crop import to_aspect
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import Image
 from toolbox.workers.worker import Worker, close_all
@@ -30,15 +30,18 @@ LOOK_AGAIN_SECONDS = 1.0  # how often a folder that is not there is looked for
 
 @dataclass(frozen=True)
 class FileRequest:
-    """A file to decode, or the two of a pair, and how to make them square."""
+    """A file to decode, or the two of a pair, and which aspect to give them and how."""
 
     paths: Paths
     stretch: bool
+    aspect: float = 1.0
 
 
 def load_file(request: FileRequest) -> tuple[Image, ...]:
-    """Decode a file or a pair and make them square; raises `ImageError`."""
-    return tuple(make_square(read_image(path), request.stretch) for path in request.paths)
+    """Decode a file or a pair and give them the aspect; raises `ImageError`."""
+    return tuple(
+        to_aspect(read_image(path), request.stretch, request.aspect) for path in request.paths
+    )
 
 
 def name_of(paths: Paths) -> str:
@@ -59,6 +62,8 @@ class Inputs:
         Take only the first frame of a camera or video (for scripted runs).
     opener : callable
         Makes captures; another one in tests.
+    aspect : float
+        Width over height of the frames.
     """
 
     def __init__(
@@ -67,7 +72,9 @@ class Inputs:
         camera: Spec | None,
         single: bool = False,
         opener: Callable[[int | str], Capture] = open_capture,
+        aspect: float = 1.0,
     ) -> None:
+        self._aspect = aspect
         self._message = self._no_files = ""
         self._query = query
         self._camera = camera
@@ -181,7 +188,7 @@ class Inputs:
         paths = self._files[state.position % len(self._files)]
         if len(paths) == 1 and is_video(paths[0]):
             return self._follow_video(state, paths[0])
-        request = FileRequest(paths, state.stretch)
+        request = FileRequest(paths, state.stretch, self._aspect)
         if request != self._asked:
             self._asked, self._waiting = request, True
             self._loader.submit(request)
@@ -209,7 +216,7 @@ class Inputs:
             return
         image = self._moving.latest()
         if image is not None:
-            self._emit((make_square(image, False),), self._moving.spec.label)
+            self._emit((to_aspect(image, False, self._aspect),), self._moving.spec.label)
 
     def _skip(self, state: StateT, reason: str) -> StateT:
         """Name the unreadable file and go on to the next one, once around at most."""

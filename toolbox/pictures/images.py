@@ -86,18 +86,18 @@ def side_by_side(images: Sequence[Image]) -> Image:
 
     Parameters
     ----------
-    images : sequence of ndarray of uint8, shape (side, side, 3)
-        One or two, RGB, square.
+    images : sequence of ndarray of uint8, shape (h, w, 3)
+        One or two, RGB, of one aspect.
 
     Returns
     -------
-    ndarray of uint8, shape (side, n * side, 3)
-        RGB; a smaller picture is enlarged to the largest one's side.
+    ndarray of uint8, shape (height, n * width, 3)
+        RGB; a smaller picture is enlarged to the largest one's size.
     """
     if len(images) == 1:
         return images[0]
-    side = max(len(image) for image in images)
-    return np.concatenate([resize(image, side, side) for image in images], axis=1)
+    height, width = max(images, key=len).shape[:2]
+    return np.concatenate([resize(image, height, width) for image in images], axis=1)
 
 
 def fit(height: int, width: int, room: tuple[int, int]) -> tuple[int, int]:

@@ -149,9 +149,9 @@ def load(table: Table, path: Path | None) -> Settings:
         given = row.name in values
         value = values[row.name] if given else row.default
         checked[row.name] = _check(row, value, path if row.name in written else None)
-        if row.kind.is_path and isinstance(checked[row.name], str):
+        if row.kind.is_path:
             places = (Path.cwd(),) if row.kind.is_output else (base, table.root)
-            checked[row.name] = _resolve(checked[row.name], places, table.root)
+            checked[row.name] = _resolved(checked[row.name], places, table.root)
         if row.kind.is_font_size and not given:
             checked[row.name] *= checked.get("global_font_size", 1.0)
     return Settings(checked, notes, written, None if path is None else path.absolute())
@@ -242,6 +242,15 @@ def _check(row: Setting, value: object, path: Path | None) -> Any:
     except ValueError as error:
         where = f"{path}: " if path else ""
         raise SettingsError(f"{where}{row.name} {error}.") from error
+
+
+def _resolved(value: Any, places: Sequence[Path], root: Path) -> Any:
+    """Resolve a path, or all those in a dict; other values stay."""
+    if isinstance(value, str):
+        return _resolve(value, places, root)
+    if isinstance(value, dict):
+        return {key: _resolved(item, places, root) for key, item in value.items()}
+    return value
 
 
 def _resolve(text: str, places: Sequence[Path], root: Path) -> str:

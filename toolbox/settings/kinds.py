@@ -232,6 +232,17 @@ def mapping() -> Kind:
     return Kind("a dict from text to text", check)
 
 
+def held() -> Kind:
+    """Accept a dict from inputs to what they hold: a number, several, or a file."""
+    value = one_of(several(number(-math.inf), 1), number(-math.inf), path())
+
+    def check(given: Any) -> dict[str, Any]:
+        _require(isinstance(given, Mapping))
+        return {text().check(key): value.check(item) for key, item in given.items()}
+
+    return Kind("a dict from inputs to a number, several, or a file", check, is_path=True)
+
+
 def numbers() -> Kind:
     """Accept a dict from text to finite numbers."""
 

@@ -33,7 +33,8 @@ def crop(*arguments):
 def found(tiny, tmp_path_factory):
     """A scan of the tiny net and everything that can be cropped of it."""
     folder = tmp_path_factory.mktemp("crop")
-    maxes = find(tiny, folder / "max.npz", "--N", "4")
+    # Crops take the resizing from the scan's result.
+    maxes = find(tiny, folder / "max.npz", "--N", "4", "--resize", "stretch", "--crop", "256")
     done = run(
         "crop_max_patches",
         ["--N", 3, "--workers", 1, *paths(tiny, folder / "max.npz", folder / "out")],
@@ -53,7 +54,8 @@ def slow_patch(model, name, layer, unit, row, column):
     """One image alone: the padded picture and diffs, cut at the receptive field."""
     net = caffe.Net(str(model.prototxt), str(model.weights), caffe.TEST)
     height, width = net.blobs["data"].shape[2:]
-    picture = Recipe(3, height, width).picture(str(model.photos / name))
+    recipe = Recipe(3, height, width, resize="stretch", size=(256, 256))
+    picture = recipe.picture(str(model.photos / name))
     net.blobs["data"].data[...] = (picture[:, :, ::-1] - MEAN).transpose(2, 0, 1)
     net.forward()
     diff = np.zeros_like(net.blobs[layer].data)
@@ -153,10 +155,9 @@ def test_the_apps_pictures(found, tiny, tmp_path):
         crop("--unit-jpg-dir", tmp_path / "jpg", "--idx-begin", 2, "--idx-end", 4, *arguments) == 0
     )
     written = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    names = ("conv2_0002.jpg", "conv2_0003.jpg", "made_from.json")
     assert written == [
-        f"jpg/{kind}/part/conv2/part/conv2_{unit:04d}.jpg"
-        for kind in ("max_deconv", "max_im")
-        for unit in (2, 3)
+        f"jpg/{kind}/part/conv2/part/{name}" for kind in ("max_deconv", "max_im") for name in names
     ]
     size = receptive_field(caffe.Net(str(tiny.prototxt), caffe.TEST), "part/conv2").height
     side = size * (patch_pictures.TILE // size)

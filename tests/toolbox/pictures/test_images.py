@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 
 from toolbox.pictures import image_file
-from toolbox.pictures.crop import make_square
+from toolbox.pictures.crop import to_aspect
 from toolbox.pictures.image_file import ImageError, check_writable, read_image, write_image
 from toolbox.pictures.images import draw_fitted, fill, fit, grid_shape, to_colour, to_rgb8
 
@@ -218,16 +218,16 @@ def test_places_that_cannot_be_written_are_named_early(tmp_path):
 def test_squares_are_cropped_from_the_centre_or_stretched():
     image = np.zeros((4, 10, 3), np.uint8)
     image[:, 3:7] = 200
-    cropped = make_square(image, stretch=False)
+    cropped = to_aspect(image, stretch=False)
     assert cropped.shape == (4, 4, 3)
     assert np.all(cropped == 200)
-    stretched = make_square(image, stretch=True)
+    stretched = to_aspect(image, stretch=True)
     assert stretched.shape == (10, 10, 3)
     assert stretched[0, :, 0].tolist() == [0] * 3 + [200] * 4 + [0] * 3
 
 
 def test_large_pictures_are_shrunk():
-    assert make_square(np.zeros((3000, 2000, 3), np.uint8), False).shape == (1200, 1200, 3)
+    assert to_aspect(np.zeros((3000, 2000, 3), np.uint8), False).shape == (1200, 1200, 3)
 
 
 @pytest.mark.parametrize(
