@@ -19,7 +19,6 @@ from toolbox.pictures.stamp import StampError, foreign, read_stamp, stamp_of
 from toolbox.workers.cache import ByteCache
 
 OTHER_FOLDER = "caffevis_unit_jpg_dir in the settings names the folder; set it to another one"
-COPY = " (to copy from the terminal)"
 
 
 @dataclass(frozen=True)
@@ -243,7 +242,7 @@ class Loader:
         unset = "caffevis_unit_jpg_dir is not set" if self._folder.root is None else ""
         command = self._folder.command(kind, layer)
         self._commands.setdefault(command, what)
-        return tuple(line for line in (what, unset, f"made by{COPY}:", command) if line)
+        return tuple(line for line in (what, unset, "made by:", command) if line)
 
 
 def _read(path: Path, adapt: Callable[[Image], Image] | None) -> Image:
