@@ -15,10 +15,10 @@ from caffevis.units.montage import find_sheet, first_image, nine_images, overvie
 from toolbox.drawing.tiles import Grid, plan_grid
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import Colour, Image
-from toolbox.pictures.stamp import StampError, foreign, read_stamp, stamp_of
+from toolbox.pictures.stamp import StampError, made_from_another, read_stamp, stamp_of
 from toolbox.workers.cache import ByteCache
 
-OTHER_FOLDER = "caffevis_unit_jpg_dir in the settings names the folder; set it to another one"
+OTHER_FOLDER = "the setting caffevis_unit_jpg_dir names their folder: set it to one of your own"
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,8 @@ class Loader:
         try:
             if folder is None or root is None or model is None or not read_stamp(folder, root):
                 return ""
-            return foreign(folder, root, stamp_of(*model))
+            made = made_from_another(folder, root, stamp_of(*model))
+            return f"the {kind.name} of {self._folder.source(layer)} were {made}" if made else ""
         except StampError as error:
             self._problems.append(str(error))
             return ""
