@@ -19,6 +19,7 @@ from caffevis.gallery.collect import collect
 from caffevis.gallery.errors import GalleryError
 from caffevis.gallery.site import Words, check_folder, write
 from caffevis.keys.state import Layer
+from caffevis.net.classes import find_classes
 from caffevis.net.layer_list import LayerError, list_layers
 from caffevis.net.network import EngineError, open_shapes
 from caffevis.units.image_paths import folder_from
@@ -59,8 +60,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def read_layers(settings: Settings) -> tuple[str, tuple[Layer, ...]]:
-    """Read the network's name and layers; no layers where the engine cannot build it.
+def read_layers(
+    settings: Settings, labels: tuple[str, ...]
+) -> tuple[str, tuple[Layer, ...], tuple[str, ...]]:
+    """Read the network's name, its layers and those of classes; none where it cannot be built.
 
     Raises
     ------
@@ -71,9 +74,10 @@ def read_layers(settings: Settings) -> tuple[str, tuple[Layer, ...]]:
         net = open_shapes(settings)
     except EngineError as error:
         show_warning(f"layers are shown in the order of their names, because of this: {error}")
-        return Path(settings.caffevis_deploy_prototxt).resolve().parent.name, ()
+        folder = Path(settings.caffevis_deploy_prototxt).resolve().parent.name
+        return folder, (), settings.caffevis_label_layers or ()
     layers = list_layers(net, 1.0, namer(settings), settings.caffevis_filter_layers)
-    return model_name(net, settings), layers
+    return model_name(net, settings), layers, find_classes(net, layers, settings, labels).layers
 
 
 def run(options: argparse.Namespace) -> str:
@@ -84,9 +88,9 @@ def run(options: argparse.Namespace) -> str:
         folder = replace(folder, root=str(options.unit_jpg_dir))
     if folder.root is not None:
         check_folder(options.out.resolve(), Path(folder.root))
-    name, layers = read_layers(settings)
     labels = read_labels(settings.caffevis_labels)
-    found = collect(folder, layers, labels, settings.caffevis_label_layers or ())
+    name, layers, labelled = read_layers(settings, labels)
+    found = collect(folder, layers, labels, labelled)
     words = Words(name, settings.caffevis_fast_move_dist)
     for note in found.notes:
         show_warning(note)

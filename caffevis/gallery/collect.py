@@ -17,6 +17,7 @@ from caffevis.keys.state import Layer
 from caffevis.units.image_paths import KINDS, OPTIMISED, Kind, UnitFolder
 from caffevis.units.montage import Sheet, find_sheet, has_four_groups
 from toolbox.pictures.image_file import ImageError, read_image
+from toolbox.pictures.stamp import StampError, foreign, read_stamp, stamp_of
 
 JPEG = b"\xff\xd8\xff"  # how every JPEG file begins
 # Pixels of a sheet that a browser is asked to decode; above, each unit's own file is shown.
@@ -168,6 +169,7 @@ def _sources(folder: UnitFolder, layers: Sequence[Layer], notes: list[str]) -> I
 
 def _entry(folder: UnitFolder, entry: LayerEntry, notes: list[str]) -> LayerEntry:
     """Find a layer's pictures."""
+    _check_stamps(folder, entry.name)
     broken: list[Path] = []
     pictures = tuple(_pictures(folder, kind, entry.name, broken) for kind in KINDS)
     if broken:
@@ -186,6 +188,25 @@ def _entry(folder: UnitFolder, entry: LayerEntry, notes: list[str]) -> LayerEntr
     return replace(
         entry, sheet=_sheet(folder, entry, notes), four_groups=_four_groups(pictures[0], notes)
     )
+
+
+def _check_stamps(folder: UnitFolder, layer: str) -> None:
+    """Refuse a layer's pictures that were made from another network than the settings'.
+
+    A gallery needs no weights; without these nothing is known of the network.
+    """
+    root, model = folder.root, folder.model
+    if root is None or model is None or not all(map(os.path.isfile, model)):
+        return
+    try:
+        places = [place for kind in KINDS if (place := folder.pictures(kind, layer))]
+        for place in places:
+            if read_stamp(place, root) and (sentence := foreign(place, root, stamp_of(*model))):
+                raise GalleryError(
+                    f"{sentence}; --settings FILE names those of the images' own network"
+                )
+    except StampError as error:
+        raise GalleryError(str(error)) from error
 
 
 def _pictures(folder: UnitFolder, kind: Kind, layer: str, broken: list[Path]) -> dict[int, Path]:

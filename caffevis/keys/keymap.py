@@ -19,7 +19,7 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(
         ("J", ","),
         "sel_left_fast",
-        "Faster left; the second key is for where capitals do nothing",
+        "Faster left; the second key where capitals fail",
         go.left_fast,
     ),
     Binding(("L", "."), "sel_right_fast", "Faster right", go.right_fast),
@@ -35,7 +35,7 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(
         ("3",),
         "filter_layers",
-        "List layers by a part of their name: type it, then enter (esc: all)",
+        "Layers by part of their name: type it, enter",
         go.open_filter,
         takes_text=True,
     ),

@@ -39,7 +39,8 @@ def find_classes(
 
     The last layer is taken for classes where it has one value a unit, and is a Softmax or a
     Sigmoid, or has as many units as there are labels; the layers before it with as many units
-    are of the same classes. `None` written in the settings means none.
+    are of the same classes. `None` written in the settings means none; names that the network
+    has not are as good as not set.
 
     Parameters
     ----------
@@ -58,10 +59,13 @@ def find_classes(
         listed = own[-1]
     elif listed is not None and listed not in net.blobs:
         reason = missing_layer(net, listed)
-        warnings.warn(f"caffevis_prob_layer: {reason}; none are shown", stacklevel=2)
-        listed = None
+        listed = own[-1] if own else None
+        shown = f"those of {listed}" if listed else "none"
+        warnings.warn(f"caffevis_prob_layer: {reason}; {shown} are shown", stacklevel=2)
     named = settings.caffevis_label_layers
-    if named is None and "caffevis_label_layers" not in settings.written:
+    unset = named is None and "caffevis_label_layers" not in settings.written
+    foreign = bool(named) and not set(named) & set(net.blobs)  # another network's, of a template
+    if unset or foreign:
         named = own
     return Classes(listed, tuple(named or ()), labels)
 

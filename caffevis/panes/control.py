@@ -60,12 +60,11 @@ def view(state: State, look: Look) -> ControlView:
 
 def _note(state: State) -> str:
     """Say where in a long list the cursor is, and what the list is filtered by."""
-    listed, at = state.listed, bisect(state.listed, state.layer_index)
-    where = f"{at}/{len(listed)}" if len(listed) >= LONG else ""
+    listed = state.listed
+    where = f"{bisect(listed, state.layer_index)}/{len(listed)}" if listed else "none"
     if not state.typing and not state.filter:
-        return where
-    cursor = "_" if state.typing else ""
-    return f"with '{state.filter}{cursor}': {where or len(listed) or 'none'}"
+        return where if len(listed) >= LONG else ""
+    return f"with '{state.filter}{'_' if state.typing else ''}': {where}"
 
 
 def _styles(view: ControlView, shrink: float) -> dict[int, Style]:
@@ -158,4 +157,6 @@ def draw(canvas: Image, view: ControlView) -> None:
     if view.note:
         style, width = view.look.control, _note_width(view, size[1])
         y = _room(view, size, 1.0).y
-        draw_text(canvas, shorten(view.note, style, width), style, size[1] - width, y)
+        gap = style.width("n")
+        text = shorten(view.note, style, width - gap)
+        draw_text(canvas, text, style, size[1] - width + gap, y)

@@ -15,11 +15,10 @@ from caffevis.units.montage import find_sheet, first_image, nine_images, overvie
 from toolbox.drawing.tiles import Grid, plan_grid
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import Colour, Image
-from toolbox.pictures.stamp import StampError, foreign, read_stamp, stamp_of
+from toolbox.pictures.stamp import StampError, made_from_another, read_stamp, stamp_of
 from toolbox.workers.cache import ByteCache
 
-OTHER_FOLDER = "caffevis_unit_jpg_dir in the settings names the folder; set it to another one"
-COPY = " (to copy from the terminal)"
+OTHER_FOLDER = "the setting caffevis_unit_jpg_dir names their folder: set it to one of your own"
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,8 @@ class Loader:
         try:
             if folder is None or root is None or model is None or not read_stamp(folder, root):
                 return ""
-            return foreign(folder, root, stamp_of(*model))
+            made = made_from_another(folder, root, stamp_of(*model))
+            return f"the {kind.name} of {self._folder.source(layer)} were {made}" if made else ""
         except StampError as error:
             self._problems.append(str(error))
             return ""
@@ -243,7 +243,7 @@ class Loader:
         unset = "caffevis_unit_jpg_dir is not set" if self._folder.root is None else ""
         command = self._folder.command(kind, layer)
         self._commands.setdefault(command, what)
-        return tuple(line for line in (what, unset, f"made by{COPY}:", command) if line)
+        return tuple(line for line in (what, unset, "made by:", command) if line)
 
 
 def _read(path: Path, adapt: Callable[[Image], Image] | None) -> Image:

@@ -17,6 +17,8 @@ from toolbox.input.frame import Frame
 from toolbox.pictures.images import Colour, Image, draw_fitted, fill, side_by_side, to_colour
 from toolbox.settings.config import Settings
 
+SLACK = 0.95  # letters are of whole pixels, and may become wider than they are scaled
+HELP_COLUMNS = (1, 2)  # whichever has the larger letters
 HELP_DARKNESS = 0.22  # how much of the picture shines through behind the help
 HEADING, SMALLEST_HEADING = 0.65, 0.55  # of a label's size; and OpenCV's font scale at least
 STATUS_SHRINK = 12  # twentieths of its size that the status line keeps at least
@@ -107,15 +109,19 @@ def draw_help(buffer: Image, bindings: Bindings, settings: Settings) -> None:
     canvas[:] = (canvas * HELP_DARKNESS).astype(np.uint8)
     x, y = place_from(settings, "help_loc")
     lines = _help_lines(bindings)
-    style, step = _fit_help(lines, canvas, style_from(settings, "help"), settings)
-    tab = x + max(style.width(keys) for keys, _ in lines if keys) + style.width("mm")
+    fitted = [_fit_help(lines, canvas, settings, columns) for columns in HELP_COLUMNS]
+    columns, style, step = max(fitted, key=lambda each: each[1].size)
+    rows, wide = -(-len(lines) // columns), canvas.shape[1] // columns
+    tab = max(style.width(keys) for keys, _ in lines if keys) + style.width("mm")
     for index, (keys, text) in enumerate(lines):
-        baseline = y + index * step
+        column, row = divmod(index, rows)
+        left, baseline = x + column * wide, y + row * step
         if keys:
-            draw_text(canvas, keys, style, x, baseline)
-            draw_text(canvas, shorten(text, style, canvas.shape[1] - tab), style, tab, baseline)
+            draw_text(canvas, keys, style, left, baseline)
+            text = shorten(text, style, wide - tab - x)
+            draw_text(canvas, text, style, left + tab, baseline)
         else:
-            draw_text(canvas, text, replace(style, thickness=style.thickness + 1), x, baseline)
+            draw_text(canvas, text, replace(style, thickness=style.thickness + 1), left, baseline)
 
 
 def _help_lines(bindings: Bindings) -> list[tuple[str, str]]:
@@ -128,14 +134,18 @@ def _help_lines(bindings: Bindings) -> list[tuple[str, str]]:
 
 
 def _fit_help(
-    lines: Sequence[tuple[str, str]], canvas: Image, style: Style, settings: Settings
-) -> tuple[Style, int]:
-    """Choose the largest size at which all lines fit, and the step between lines."""
-    spacing = settings.help_line_spacing * settings.global_scale
-    step = style.height() + spacing
-    room = (canvas.shape[0] - place_from(settings, "help_loc")[1]) / max(1, len(lines))
-    shrink = min(1.0, room / step)
-    return replace(style, size=style.size * shrink), max(1, int(step * shrink))
+    lines: Sequence[tuple[str, str]], canvas: Image, settings: Settings, columns: int
+) -> tuple[int, Style, int]:
+    """Choose the largest size at which all lines fit into columns, and the step between lines."""
+    style = style_from(settings, "help")
+    x, y = place_from(settings, "help_loc")
+    step = style.height() + settings.help_line_spacing * settings.global_scale
+    down = (canvas.shape[0] - y) / max(1, -(-len(lines) // columns))
+    tab = max(style.width(keys) for keys, _ in lines if keys) + style.width("mm")
+    longest = tab + max(style.width(text) for _, text in lines)
+    across = canvas.shape[1] / columns - 2 * x
+    shrink = min(1.0, down / step, SLACK * across / longest if columns > 1 else 1.0)
+    return columns, style.scaled(shrink), max(1, int(step * shrink))
 
 
 def draw_debug(buffer: Image, layout: Layout, times: dict[str, float], style: Style) -> None:

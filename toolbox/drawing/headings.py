@@ -12,7 +12,7 @@ from toolbox.pictures.images import Colour, Image, fill
 
 SHADE = 4  # by how much a picture is darkened below its heading
 SMALLEST_PANE = 5  # heights of a heading that a pane has at least, to have one
-MARGIN = 4  # pixels beside a heading, and above and below it together
+MARGIN = 0.45  # of a capital's height, above, below and beside a heading
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ def with_heading(
     )
 
 
+def _margin(style: Style) -> int:
+    return max(2, round(MARGIN * style.above()))
+
+
 def strip_height(style: Style | None, pane: int) -> int:
     """Return how many pixels a strip takes; 0 where headings are off or the pane is small.
 
@@ -62,7 +66,7 @@ def strip_height(style: Style | None, pane: int) -> int:
     pane : int
         Height of the pane in pixels.
     """
-    height = 0 if style is None else style.height() + 2 * MARGIN
+    height = 0 if style is None else style.height() + 2 * _margin(style)
     return height if height * SMALLEST_PANE <= pane else 0
 
 
@@ -81,16 +85,18 @@ def draw_headed(canvas: Image, view: Headed) -> None:
 
 def draw_strip(canvas: Image, text: str, style: Style) -> None:
     """Write a heading into a strip that `strip_height` is the height of."""
-    text = shorten(text, style, canvas.shape[1] - 2 * MARGIN)
-    draw_text(canvas, text, style, MARGIN, style.above() + MARGIN)
+    margin = _margin(style)
+    text = shorten(text, style, canvas.shape[1] - 2 * margin)
+    draw_text(canvas, text, style, margin, style.above() + margin)
 
 
 def draw_tag(canvas: Image, text: str, style: Style) -> None:
     """Write a heading onto the lower left corner of a picture, on a dark ground."""
     if not text or not strip_height(style, canvas.shape[0]):
         return
-    text = shorten(text, style, canvas.shape[1] - 2 * MARGIN)
-    height = style.height() + MARGIN
-    ground = canvas[canvas.shape[0] - height :, : style.width(text) + 2 * MARGIN]
+    margin = _margin(style)
+    text = shorten(text, style, canvas.shape[1] - 2 * margin)
+    height = style.height() + margin
+    ground = canvas[canvas.shape[0] - height :, : style.width(text) + 2 * margin]
     ground[:] = ground // SHADE
-    draw_text(canvas, text, style, MARGIN, canvas.shape[0] - style.depth() - MARGIN // 2)
+    draw_text(canvas, text, style, margin, canvas.shape[0] - style.depth() - margin // 2)

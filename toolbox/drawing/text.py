@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -163,9 +164,24 @@ def draw_text(canvas: Image, text: str, style: Style, x: int, y: int) -> int:
         x after the text.
     """
     text = plain(text)
-    ink, rows = _line(text, style)
-    _blend(canvas, ink, rows, style.colour, x, y)
+    _lay(canvas, *_letters(text, style), x, y)
     return x + style.width(text)
+
+
+@lru_cache(maxsize=128)
+def _letters(text: str, style: Style) -> tuple[Image, Image, int]:
+    """Prepare a line, kept for the next time that its pane is drawn.
+
+    Returns
+    -------
+    (ndarray of uint8, ndarray of uint8, int)
+        Of shape (h, w, 3): what is left of the ground, 255 for all of it, and what is added
+        to it; and the rows above the baseline.
+    """
+    ink, rows = _line(text, style)
+    left = cv2.merge([255 - ink] * 3)
+    added = cv2.merge([cv2.convertScaleAbs(ink, alpha=level / 255) for level in style.colour])
+    return np.asarray(left, np.uint8), np.asarray(added, np.uint8), rows
 
 
 def _line(text: str, style: Style) -> tuple[Mask, int]:
@@ -188,14 +204,14 @@ def _line(text: str, style: Style) -> tuple[Mask, int]:
     return line, masks[0][1]
 
 
-def _blend(canvas: Image, ink: Mask, rows: int, colour: Colour, x: int, y: int) -> None:
-    """Lay ink over a canvas, with the left end of its baseline at x and y."""
-    top, left = y - rows, x - 1
-    part = canvas[max(0, top) : max(0, top + ink.shape[0])]
-    part = part[:, max(0, left) : max(0, left + ink.shape[1])]
+def _lay(canvas: Image, left: Image, added: Image, rows: int, x: int, y: int) -> None:
+    """Lay letters over a canvas, with the left end of their baseline at x and y."""
+    top, begin = y - rows, x - 1
+    part = canvas[max(0, top) : max(0, top + left.shape[0])]
+    part = part[:, max(0, begin) : max(0, begin + left.shape[1])]
     if not part.size:
         return
-    ink = ink[max(0, -top) :, max(0, -left) :][: part.shape[0], : part.shape[1]]
-    ground = cv2.multiply(part, cv2.merge([255 - ink] * 3), scale=1 / 255)
-    letters = cv2.merge([cv2.convertScaleAbs(ink, alpha=level / 255) for level in colour])
-    part[:] = cv2.add(ground, letters)
+    height, width = part.shape[:2]
+    inside = slice(max(0, -top), max(0, -top) + height), slice(max(0, -begin), None)
+    ground = cv2.multiply(part, left[inside][:, :width], scale=1 / 255)
+    part[:] = cv2.add(ground, added[inside][:, :width])

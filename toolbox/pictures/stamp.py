@@ -146,10 +146,19 @@ def foreign(folder: str | Path, root: str | Path, own: Stamp) -> str:
     StampError
         The folder's stamp cannot be read.
     """
+    made = made_from_another(folder, root, own)
+    return f"the pictures in {folder} were {made}" if made else ""
+
+
+def made_from_another(folder: str | Path, root: str | Path, own: Stamp) -> str:
+    """Say the same of pictures that the caller names: `made from A, not B`; empty where not.
+
+    Parameters and errors are those of `foreign`.
+    """
     found = read_stamp(folder, root)
     if found is None or found.same(own):
         return ""
-    return f"the pictures in {folder} were made from {found.name(own)}, not {own.name(found)}"
+    return f"made from {found.name(own)}, not {own.name(found)}"
 
 
 def _version(path: str | Path) -> tuple[str, int, int]:

@@ -8,6 +8,7 @@ from toolbox.drawing.text import Style, draw_text, plain, wrap_text
 from toolbox.pictures.images import Image
 
 SMALLEST = 0.55  # share of the notes' size that they may shrink to before they are cut off
+WHOLE = 0.75  # share down to which they shrink to keep words whole
 MARGIN = 6  # pixels around a note
 
 
@@ -29,8 +30,8 @@ def draw_note(canvas: Image, paragraphs: Sequence[str], style: Style) -> None:
         scaled = style.scaled(shrink)
         step = round(1.25 * scaled.height())
         lines = [line for text in paragraphs for line in wrap_text(text, scaled, room)]
-        # No path is broken inside a word, as long as it can be read.
-        fits = all(scaled.width(word) <= room for word in words)
+        # No path is broken inside a word, as long as it can be read well.
+        fits = shrink < WHOLE or all(scaled.width(word) <= room for word in words)
         if (fits and len(lines) * step + 2 * MARGIN <= canvas.shape[0]) or shrink <= SMALLEST:
             break
         shrink -= 0.05

@@ -20,6 +20,7 @@ from caffevis.units.image_paths import KINDS, UnitFolder
 from tests.pictures import published, textured_tile, write_sheet, write_unit
 from toolbox.app.core import CORE_BINDINGS
 from toolbox.pictures.image_file import write_image
+from toolbox.pictures.stamp import stamp_of, write_stamp
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">&amp;"
 NET = """
@@ -365,3 +366,26 @@ def test_errors_are_one_sentence(images, settings, tmp_path, capsys):
     file.write_bytes(b"\xff\xfe")
     assert "caffevis_labels" in fails(capsys, *given, "--unit-jpg-dir", images)
     assert not out.exists()
+
+
+def test_pictures_of_another_network_are_refused(images, tmp_path):
+    model = tmp_path / "own.prototxt", tmp_path / "own.caffemodel"
+    for file in model:
+        file.write_bytes(b"own")
+    files = str(model[0]), str(model[1])
+    write_stamp(images, stamp_of(*files))
+    assert find(images, layer("conv1", 6), model=files).layers
+    model[1].write_bytes(b"trained again")
+    with pytest.raises(GalleryError, match="were made from own.caffemodel.*--settings FILE"):
+        find(images, layer("conv1", 6), model=files)
+    model[1].unlink()  # a gallery needs no weights
+    assert find(images, layer("conv1", 6), model=files).layers
+
+
+def test_labels_go_to_the_last_layer_where_the_settings_name_none(images, settings, tmp_path):
+    text = settings.read_text(encoding="utf-8").replace('caffevis_label_layers = ("fc8",)', "")
+    settings.write_text(text, encoding="utf-8")
+    words = ["--settings", str(settings), "--unit-jpg-dir", str(images)]
+    assert main([*words, "--out", str(tmp_path / "site")]) == 0
+    shown = {each["name"]: each for each in data_of(tmp_path / "site")["layers"]}
+    assert shown["fc8"]["labels"] == ["cat", "wild_dog", "dog", "hot dog"]

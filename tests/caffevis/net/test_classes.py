@@ -49,9 +49,17 @@ def test_what_the_settings_say_counts(tmp_path, make_fake):
     assert classes_of(tmp_path, make_fake(), none) == Classes(None, (), FIVE)
     other = "caffevis_prob_layer = 'fc'\ncaffevis_label_layers = ('conv',)"
     assert classes_of(tmp_path, make_fake(), other) == Classes("fc", ("conv",), FIVE)
-    with pytest.warns(UserWarning, match="no layer 'porb'; did you mean 'prob'.*none are shown"):
-        wrong = classes_of(tmp_path, make_fake(), "caffevis_prob_layer = 'porb'")
-    assert wrong.listed is None
+
+
+def test_names_of_another_network_are_told_and_guessed_instead(tmp_path, make_fake):
+    text = "caffevis_prob_layer = 'porb'\ncaffevis_label_layers = ('fc8', 'porb')"
+    sentence = "no layer 'porb'; did you mean 'prob'"
+    with pytest.warns(UserWarning, match=f"{sentence}.*; those of prob are shown"):
+        assert classes_of(tmp_path, make_fake(), text) == Classes("prob", ("fc", "prob"), FIVE)
+    net = make_fake()
+    net.layers[-1].type = "InnerProduct"
+    with pytest.warns(UserWarning, match=f"{sentence}.*; none are shown"):
+        assert classes_of(tmp_path, net, text, ()).listed is None
 
 
 def test_a_class_is_a_unit_of_the_first_layer_that_has_it(make_fake):

@@ -93,7 +93,7 @@ def test_a_filter_is_shown_while_it_is_typed_and_kept():
     assert control.view(state, LOOK).note == f"1/{len(RESNET)}"
     typed = go.type_filter(go.type_filter(go.open_filter(state), "5"), "b")
     at = 1 + control.view(typed, LOOK).listed.index(typed.layer_index)
-    assert control.view(typed, LOOK).note == f"with '5b_': {len(typed.listed)}"
+    assert control.view(typed, LOOK).note == "with '5b_': 1/12"
     assert len(typed.listed) == 12 and at == 1
     assert not np.array_equal(drawn(state), drawn(typed))
     nothing = go.type_filter(go.type_filter(typed, "z"), "enter")
