@@ -15,12 +15,14 @@ from pathlib import Path
 import torch
 
 _PAUSE_HARD = 2  # omp_pause_hard of OpenMP 5.0
+_LIBRARIES = ("libgomp*", "libiomp*", "libomp*")  # GCC's, Intel's, LLVM's
 
 
 def find_pauses() -> list[Callable[[int], int]]:
     """Return `omp_pause_resource_all` of each OpenMP that PyTorch brings along."""
     found: list[Callable[[int], int]] = []
-    for path in sorted(Path(torch.__file__).with_name("lib").glob("lib*omp*")):
+    folder = Path(torch.__file__).with_name("lib")
+    for path in sorted(path for name in _LIBRARIES for path in folder.glob(name)):
         try:
             found.append(ctypes.CDLL(str(path)).omp_pause_resource_all)
         except (OSError, AttributeError):

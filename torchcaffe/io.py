@@ -240,7 +240,7 @@ class Transformer:
         """
         self._check(in_)
         out = np.asarray(data, np.float32)
-        size = self.inputs[in_][2:]
+        size = tuple(self.inputs[in_][2:])
         if out.shape[:2] != size:
             out = resize_image(out, size)
         if in_ in self.transpose:

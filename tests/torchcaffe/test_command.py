@@ -172,6 +172,8 @@ def test_the_package_says_what_it_is():
     module, _, function = project["project"]["scripts"]["torchcaffe"].partition(":")
     assert getattr(import_module(module), function) is main
     assert (ROOT / "torchcaffe" / "py.typed").is_file()
+    (torch,) = [line for line in project["project"]["dependencies"] if line.startswith("torch")]
+    assert torch in (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
     alias = tomllib.loads((ROOT / "python" / "pyproject.toml").read_text(encoding="utf-8"))
     assert alias["project"]["version"] == caffe.__version__
     assert alias["project"]["dependencies"] == [project["project"]["name"]]

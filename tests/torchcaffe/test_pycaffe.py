@@ -307,6 +307,35 @@ def test_an_unknown_deconv_type_is_one_sentence(net):
         net.deconv_from_layer("relu", np.zeros(net.blobs["conv"].shape), deconv_type="zf")
 
 
+MEMORY = """
+layer { name: "m" type: "MemoryData" top: "data" top: "label"
+  memory_data_param { batch_size: 2 channels: 3 height: 4 width: 5 } }
+"""
+
+
+@pytest.mark.parametrize(
+    "data, labels, sentence",
+    [
+        ((4, 3, 4, 6), 4, r"\(N, 3, 4, 5\) with N a multiple of 2, not \(4, 3, 4, 6\)"),
+        ((3, 3, 4, 5), 3, "N a multiple of 2"),
+        ((0, 3, 4, 5), 0, "N a multiple of 2"),
+        ((4, 3, 4, 5), 3, "one label for each of 4 images, not 3"),
+    ],
+)
+def test_arrays_that_do_not_fit_a_memory_data_layer(tmp_path, data, labels, sentence):
+    net = caffe.Net(write(tmp_path, MEMORY), caffe.TEST)
+    with pytest.raises(RuntimeError, match=sentence):
+        net.set_input_arrays(np.zeros(data), np.zeros(labels))
+    net.set_input_arrays(np.ones((2, 3, 4, 5)), np.array([3, 4]))  # float64 and whole numbers too
+    out = net.forward()
+    assert (out["data"] == 1).all() and out["label"].ravel().tolist() == [3, 4]
+
+
+def test_arrays_are_for_nets_that_begin_with_memory_data(net):
+    with pytest.raises(RuntimeError, match=r"this one's is Input; give the arrays to forward"):
+        net.set_input_arrays(np.zeros((3, 2, 6, 5)), np.zeros(3))
+
+
 # ---------------------------------------------------------------- files
 
 

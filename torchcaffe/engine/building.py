@@ -100,7 +100,7 @@ class Building:
         if layer.shares_memory:
             self._aliased.update(map(id, tops))
         self.nodes.append(node)
-        self._set_needs(node)
+        node.set_needs(self._need_diffs, self._definition.force_backward)
         self.layer_dict[param.name] = layer.user if isinstance(layer, Python) else layer
         self.top_names[param.name] = list(param.top)
         self.bottom_names[param.name] = list(param.bottom)
@@ -108,32 +108,10 @@ class Building:
             self.inputs += list(param.top)
         if layer.blobs:
             self.params[param.name] = layer.blobs
-        self._set_loss_weights(param, tops, layer)
-
-    def _set_needs(self, node: Node) -> None:
-        """Tell a node which diffs Caffe would compute there; `force_backward` wants all."""
-        param = node.layer.param
-        node.needs = [name in self._need_diffs for name in param.bottom]
-        for i, wanted in enumerate(param.propagate_down[: len(node.needs)]):
-            node.needs[i] = node.given[i] = wanted
-        if self._definition.force_backward:
-            node.needs = node.given = [True] * len(node.bottoms)
-            node.learns = [True] * len(node.learns)
-        if any(node.needs) or any(node.learns):
-            self._need_diffs.update(param.top)
-
-    def _set_loss_weights(self, param: LayerParameter, tops: list[Blob], layer: Layer) -> None:
-        if len(param.loss_weight) not in (0, len(tops)):
-            raise DefinitionError(
-                f"layer {param.name!r} ({param.type}) has {len(param.loss_weight)} loss_weight for "
-                f"{len(tops)} top(s); none or one for each is accepted"
-            )
-        for i, name in enumerate(param.top):
-            default = layer.default_loss_weight if i == 0 else 0.0
-            weight = param.loss_weight[i] if i < len(param.loss_weight) else default
+        for name, blob, weight in zip(param.top, tops, node.loss_weights(), strict=True):
             self.blob_loss_weights[name] = weight
             if weight:
-                tops[i].fill_diff(weight)
+                blob.fill_diff(weight)
 
     def _share_params(self, layer: Layer) -> None:
         """Use one blob for parameters of one name (`param { name: ... }`)."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchcaffe.blobs.blob import Blob, Shape
 from torchcaffe.engine.backward_rules import Rule
-from torchcaffe.errors import CaffeError, LayerError
+from torchcaffe.errors import CaffeError, DefinitionError, LayerError
 from torchcaffe.layers import Layer
 
 _EXPECTED = (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
@@ -77,6 +77,36 @@ class Node:
         self.needs = [False] * len(bottoms)
         self.given = [True] * len(bottoms)
         self.is_aliased = False  # run in place on memory that a view above it shares
+
+    def set_needs(self, needed: set[str], forced: bool) -> None:
+        """Learn which diffs Caffe would compute here.
+
+        Parameters
+        ----------
+        needed : set of str
+            The blobs that need a diff, of the layers below; this one's tops are added.
+        forced : bool
+            `force_backward: true`, which wants all.
+        """
+        param = self.layer.param
+        self.needs = [name in needed for name in param.bottom]
+        for i, wanted in enumerate(param.propagate_down[: len(self.needs)]):
+            self.needs[i] = self.given[i] = wanted
+        if forced:
+            self.needs = self.given = [True] * len(self.bottoms)
+            self.learns = [True] * len(self.learns)
+        if any(self.needs) or any(self.learns):
+            needed.update(param.top)
+
+    def loss_weights(self) -> list[float]:
+        """Return what each top counts in the loss."""
+        layer, given = self.layer, list(self.layer.param.loss_weight)
+        if len(given) not in (0, len(self.tops)):
+            raise DefinitionError(
+                f"layer {layer.name!r} ({layer.param.type}) has {len(given)} loss_weight for "
+                f"{len(self.tops)} top(s); none or one for each is accepted"
+            )
+        return given or [layer.default_loss_weight, *[0.0] * len(self.tops)][: len(self.tops)]
 
     def inputs(self) -> list[Tensor]:
         """Return the bottoms' values as the layer saw them."""

@@ -64,8 +64,11 @@ layer { name: "ip" type: "InnerProduct" bottom: "norm" top: "ip"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("where", ["here", "thread"])
-@pytest.mark.parametrize("fallback", [False, True], ids=["threads end", "one thread"])
+@pytest.mark.parametrize(
+    "fallback, where",
+    [(False, "here"), (False, "thread"), (True, "here")],
+    ids=["threads end", "computed in another thread", "one thread"],
+)
 def test_a_forked_process_computes(tmp_path, fallback, where):
     (tmp_path / "net.prototxt").write_text(NET, encoding="utf-8")
     program = BEGIN + (NO_PAUSE if fallback else "") + BODY
