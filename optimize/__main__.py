@@ -22,6 +22,7 @@ from optimize.command import settings_defaults
 from optimize.command.arguments import PROGRAM, RECIPE, parse
 from optimize.command.open_model import ModelSpec, open_optimizer
 from optimize.errors import OptimizeError
+from optimize.output.notes import Notes
 from optimize.output.progress import Progress
 from optimize.params import FindParams, preset_values
 from toolbox.command_line import exit_status
@@ -96,6 +97,7 @@ def make_unit_jpgs(
     recipe: FindParams,
     spec: ModelSpec,
     compute: Compute,
+    notes: Notes,
 ) -> str:
     """Write the live app's images; return what to tell the user."""
     if recipe.objective is not None or options.start_images:
@@ -109,7 +111,8 @@ def make_unit_jpgs(
     for job in jobs:  # errors of the last layer come before the work on the first
         optimizer.place(recipe.replaced(push_layer=job.layer))
     check(options.unit_jpg_dir, jobs, Keeping(brave=options.brave, resume=options.resume))
-    progress = Progress(sum(len(job.channels) * seeds for job in jobs), quiet=options.quiet)
+    progress = Progress(sum(len(job.channels) * seeds for job in jobs), quiet=options.quiet,
+                        notes=notes)  # fmt: skip
     lines = []
     try:
         for job in jobs:
@@ -144,6 +147,7 @@ def make_runs(
     recipe: FindParams,
     prefix: str,
     compute: Compute,
+    notes: Notes,
 ) -> str:
     """Make single runs; return what to tell the user."""
     begin = facet_starts(options, optimizer, recipe.rand_seed)
@@ -162,7 +166,7 @@ def make_runs(
     starts = begin * (len(runs) // count) if begin else None
     naming = Naming(options.output_prefix or prefix, options.output_template)
     keeping = Keeping(not options.skipbig, options.brave, options.resume)
-    progress = Progress(len(runs), quiet=options.quiet)
+    progress = Progress(len(runs), quiet=options.quiet, notes=notes)
     try:
         names = run_all(
             optimizer, runs, naming, keeping, progress, options.batch_size, starts, compute
@@ -185,8 +189,8 @@ def place_to_compute(
         yield dask_batches.there(client, spec, optimizer)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Do what the command line asks for."""
+def run(options: argparse.Namespace) -> int:
+    """Do what the command line asks for; return the exit status."""
     defaults = settings_defaults.read(options.settings)
     recipe = recipe_from(options, defaults.recipe)
     if options.threads:
@@ -194,12 +198,15 @@ def run(options: argparse.Namespace) -> None:
     begun = time.perf_counter()
     spec = model_from(options, defaults.model)
     optimizer = open_optimizer(spec)
+    notes = Notes()
     with place_to_compute(options.scheduler, optimizer, spec) as compute:
         if options.unit_jpg_dir:
-            told = make_unit_jpgs(options, optimizer, recipe, spec, compute)
+            told = make_unit_jpgs(options, optimizer, recipe, spec, compute, notes)
         else:
-            told = make_runs(options, optimizer, recipe, defaults.output_prefix, compute)
+            told = make_runs(options, optimizer, recipe, defaults.output_prefix, compute, notes)
+    notes.tell()
     print(f"{told}\n{time.perf_counter() - begun:.1f} s")
+    return 1 if notes.failed else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -213,7 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 after one sentence on standard error; 130 where the user stopped it.
+        0; 1 where some unit has no image, for its gradient is zero; 2 after one sentence on
+        standard error; 130 where the user stopped it.
     """
     words = sys.argv[1:] if arguments is None else arguments
     stopped = "stopped; the same command with --resume goes on"

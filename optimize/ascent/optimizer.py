@@ -18,6 +18,7 @@ from optimize.ascent.mean_image import fit_mean
 from optimize.ascent.results import FindResults
 from optimize.ascent.starts import FloatArray, start
 from optimize.ascent.task import Planner, Task
+from optimize.ascent.zero_gradient import pushed_before_gates
 from optimize.errors import OptimizeError
 from optimize.net.crops import View, cut
 from optimize.params import FindParams
@@ -155,9 +156,18 @@ class GradientOptimizer:
         starts: Sequence[FloatArray | None],
         tick: Callable[[int], None],
     ) -> list[FindResults]:
+        self._check_weights(tasks[0].view)
+        ascend = functools.partial(self._ascend, tick=tick)
+        return pushed_before_gates(self.net, tasks, starts, ascend)
+
+    def _ascend(
+        self,
+        tasks: Sequence[Task],
+        starts: Sequence[FloatArray | None],
+        tick: Callable[[int], None],
+    ) -> list[FindResults]:
         task = tasks[0]
         members = [t.params for t in tasks]
-        self._check_weights(task.view)
         begin = torch.stack(
             [
                 cut(self._given(s)[None], task.window)[0]

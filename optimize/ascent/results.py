@@ -50,6 +50,9 @@ class FindResults:
         Height and width of the net's input.
     label : str or None
         The class that the unit stands for, where labels are known.
+    note : str
+        What a user has to know about the run (its gradient was zero, and what was done); else
+        empty.
     """
 
     obj: list[float]
@@ -68,6 +71,12 @@ class FindResults:
     field: Region
     size: tuple[int, int]
     label: str | None = None
+    note: str = ""
+
+    @property
+    def without_gradient(self) -> bool:
+        """Whether the gradient was zero at the start, so that the image is where it began."""
+        return self.meta_result == ZERO_GRADIENT and len(self.obj) == 1
 
     @property
     def ii(self) -> list[int]:
@@ -106,6 +115,7 @@ class FindResults:
             "best_obj": self.best_obj,
             "best_ii": self.best_ii,
             "label": self.label,
+            "note": self.note,
             "rows": list(self.region.rows),
             "columns": list(self.region.columns),
             "field_rows": list(self.field.rows),

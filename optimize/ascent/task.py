@@ -39,6 +39,8 @@ class Task:
         The layer whose strongest unit is recorded.
     look : Look
         The pushed position in the map of each layer that is read.
+    part : Part
+        The layers of the net that it needs.
     """
 
     params: FindParams
@@ -47,6 +49,7 @@ class Task:
     window: Region
     objective: Objective | None
     look: Look
+    part: Part
 
     def key(self) -> Hashable:
         """Return what members of one batch have in common."""
@@ -102,7 +105,9 @@ class Planner:
         else:
             view = self._crops.view(self._parts[key], layer, *place, crop=not params.full_image)
             look = Look({layer: (view.row, view.column)})
-        return Task(params, layer, view, self._window(params, view), objective, look)
+        return Task(
+            params, layer, view, self._window(params, view), objective, look, self._parts[key]
+        )
 
     def maps(self, layer: str) -> tuple[int, ...]:
         """Return a layer's shape, of two or four axes.

@@ -142,6 +142,7 @@ def run_all(
     ]
     for number, results in (compute or here(optimizer))(work, progress):
         for i, result in zip(left[number], results, strict=True):
+            progress.notes.add_run(runs[i], result)
             if wanted[i]:
                 save(optimizer, runs[i], result, naming.path(runs[i]), keeping.arrays)
     return [naming.path(p) for p in runs]
@@ -190,6 +191,7 @@ def info_text(params: FindParams, found: FindResults) -> str:
     lines = [
         f"{unit} ({found.label})" if found.label else unit,
         found.meta_result,
+        *([found.note] if found.note else []),
         f"best objective {found.best_obj:g} in iteration {found.best_ii} of {len(found.obj)}",
         f"strongest unit in {sum(found.ismax)} iterations, "
         f"at its position in {sum(found.ismax_here)}",

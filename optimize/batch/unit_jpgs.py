@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from optimize.ascent.optimizer import GradientOptimizer
-from optimize.ascent.results import FindResults
+from optimize.ascent.results import ZERO_GRADIENT, FindResults
 from optimize.ascent.starts import FloatArray
 from optimize.batch.executor import Batch, Compute, here
 from optimize.batch.runs import Keeping
@@ -217,7 +217,7 @@ def make(
     if done is not None and all(path.exists() for path in files):
         place.clear_waiting()
         progress.finish(len(job.channels) * job.seeds)
-        return list(done["units"])
+        return _noted(job, list(done["units"]), progress)
     write(place.waiting("job.json"), json_bytes(job.record()))
     cut = _batches(optimizer, job)
     kept = {number: _waiting(place, number) for number in range(len(cut))}
@@ -241,6 +241,15 @@ def make(
         write(place.sheet, encoded(sheet(images)))
     write(place.scores, json_bytes({"record": job.record(), "units": units}))
     place.clear_waiting()
+    return _noted(job, units, progress)
+
+
+def _noted(job: LayerJob, units: list[dict[str, Any]], progress: Progress) -> list[dict[str, Any]]:
+    """Keep what the user has to know about a layer's units; return them."""
+    for unit in units:
+        note = unit.get("note", "")
+        failed = bool(note) and all(found == ZERO_GRADIENT for found in unit["meta_result"])
+        progress.notes.add(job.layer, unit["channel"], note, failed=failed)
     return units
 
 
@@ -306,4 +315,5 @@ def _score(channel: int, results: Sequence[FindResults], best: int) -> dict[str,
         # whether no other channel is stronger at the unit's place in the best image
         "is_strongest": [found.ismax_here[found.best_ii] for found in results],
         "meta_result": [found.meta_result for found in results],
+        "note": next((found.note for found in results if found.note), ""),
     }

@@ -97,6 +97,9 @@ class Studio:
                 progress.finish(len(part))
         finally:
             progress.close()
+        for p, one in zip(params, found, strict=True):
+            progress.notes.add_run(p, one)
+        progress.notes.tell()
         return found
 
     def tile(self, found: FindResults) -> Image:

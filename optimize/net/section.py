@@ -8,7 +8,7 @@ ones depend on, and its input may be just a crop of the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,6 +95,15 @@ def _without_padding(param: LayerParameter) -> None:
                 getattr(param, name).ClearField(field)
 
 
+def _hand_on(param: LayerParameter) -> None:
+    """Make a layer one that hands its input on."""
+    name, bottoms, tops = param.name, list(param.bottom), list(param.top)
+    param.Clear()
+    param.name, param.type = name, "Power"  # with power 1, scale 1 and shift 0
+    param.bottom.extend(bottoms)
+    param.top.extend(tops)
+
+
 class Section:
     """A runnable part of a net.
 
@@ -108,11 +117,20 @@ class Section:
         Height and width of the input.
     padded : bool
         False to build convolutions and poolings without padding.
+    opened : collection of int
+        Layers of the net, by number, that only hand on what they get.
     """
 
     def __init__(
-        self, net: caffe.Net, part: Part, size: tuple[int, int], *, padded: bool = True
+        self,
+        net: caffe.Net,
+        part: Part,
+        size: tuple[int, int],
+        *,
+        padded: bool = True,
+        opened: Collection[int] = (),
     ) -> None:
+        self._made_of = (net, part, size, padded)
         layers = net.layers
         param = NetParameter(name=net.name)
         for i in part.layers:
@@ -123,6 +141,8 @@ class Section:
                 del copy.top[:], copy.input_param.shape[:]
                 copy.top.append(part.source)
                 copy.input_param.shape.add().dim.extend([1, channels, *size])
+            elif i in opened:
+                _hand_on(copy)
             elif not padded:
                 _without_padding(copy)
         # Whoever loaded the net has let its Python layers run.
@@ -134,6 +154,11 @@ class Section:
         self.device = net.blobs[part.source].device
         self._starts = sorted(((part.layers.index(i), t) for t, i in part.starts.items()))[::-1]
         self._last = len(part.layers) - 1
+
+    def opened(self, layers: Collection[int]) -> Section:
+        """Return the same section with some of the net's layers handing on what they get."""
+        net, part, size, padded = self._made_of
+        return Section(net, part, size, padded=padded, opened=layers)
 
     def shape(self, target: str) -> tuple[int, ...]:
         """Return the shape of a target, with a batch of one."""

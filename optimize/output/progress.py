@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
+from optimize.output.notes import Notes
+
 _FORMAT = "{desc}{percentage:3.0f}% {bar:30} {n:.0f} of {total} images [{elapsed}<{remaining}]"
 
 
@@ -18,9 +20,13 @@ class Progress:
         How many images there are to make.
     quiet : bool
         No bar. Where standard error is no terminal there is none anyway.
+
+    notes : Notes, optional
+        Gets what the user has to know about the images.
     """
 
-    def __init__(self, total: int, *, quiet: bool = False) -> None:
+    def __init__(self, total: int, *, quiet: bool = False, notes: Notes | None = None) -> None:
+        self.notes = notes or Notes()
         self._whole = 0
         self._part = 0.0
         disable = True if quiet else None

@@ -1,0 +1,74 @@
+"""Units whose gradient is zero at the start: push the value before what holds it back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import torchcaffe as caffe
+from optimize.ascent.results import FindResults
+from optimize.ascent.starts import FloatArray
+from optimize.ascent.task import Task
+from optimize.net.gates import find_gates
+
+Starts = Sequence[FloatArray | None]
+Ascend = Callable[[Sequence[Task], Starts], list[FindResults]]
+
+_CURE = "other seeds (--rand-seed) or another start (--start-at randu) may have one"
+
+
+def pushed_before_gates(
+    net: caffe.Net, tasks: Sequence[Task], starts: Starts, ascend: Ascend
+) -> list[FindResults]:
+    """Run a batch; members without a gradient run again with the gates before them open.
+
+    Parameters
+    ----------
+    net : torchcaffe.Net
+        The net.
+    tasks : sequence of Task
+        The batch, of one view.
+    starts : sequence of ndarray or None
+        As for `GradientOptimizer.run_batch`.
+    ascend : callable
+        Runs tasks from starts.
+
+    Returns
+    -------
+    list of FindResults
+        With a `note` for each member that had no gradient. Its objective is the value before
+        the gates: what the unit would be if they let everything through.
+    """
+    results = ascend(tasks, starts)
+    stuck = [i for i, found in enumerate(results) if found.without_gradient]
+    if not stuck:
+        return results
+    gates = find_gates(net, tasks[0].part)
+    if gates:
+        view = tasks[0].view
+        view = dataclasses.replace(view, section=view.section.opened(gates))
+        again = [dataclasses.replace(tasks[i], view=view) for i in stuck]
+        for i, found in zip(stuck, ascend(again, [starts[i] for i in stuck]), strict=True):
+            results[i] = found
+    for i in stuck:
+        results[i].note = _note(net, gates, helped=not results[i].without_gradient)
+    return results
+
+
+def _note(net: caffe.Net, gates: Sequence[int], *, helped: bool) -> str:
+    """Say why, and what was done; the end of a sentence that begins with the unit."""
+    names = list(net.layer_dict)
+    closed = " and ".join(f"{net.layers[i].type} {names[i]!r}" for i in gates)
+    if helped:
+        return (
+            f"the gradient is zero at the start, for {closed} lets none through: the value before "
+            "it was pushed instead"
+        )
+    if gates:
+        return (
+            f"the gradient is zero at the start, before {closed} too, so there is no image: {_CURE}"
+        )
+    return (
+        "the gradient is zero at the start, and no activation function holds it back, so there is "
+        f"no image: {_CURE}"
+    )

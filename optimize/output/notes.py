@@ -1,0 +1,61 @@
+"""What a user has to know about some units: collected while they are made, told at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from optimize.ascent.results import FindResults
+from optimize.params import FindParams
+
+_NAMED = 20  # units that a sentence lists
+
+
+class Notes:
+    """Sentences about units; those of one layer that share a sentence are told together.
+
+    Attributes
+    ----------
+    failed : bool
+        Whether some unit has no image.
+    """
+
+    def __init__(self) -> None:
+        self.failed = False
+        self._units: dict[tuple[str, str], set[int]] = {}
+        self._objectives: dict[str, str] = {}
+
+    def add(self, layer: str, channel: int, note: str, *, failed: bool) -> None:
+        """Keep a note about a unit, and whether it has no image; an empty one is none."""
+        self.failed |= failed
+        if note:
+            self._units.setdefault((layer, note), set()).add(channel)
+
+    def add_run(self, params: FindParams, found: FindResults) -> None:
+        """Keep the note about a run's unit, or about its objective."""
+        failed = found.without_gradient
+        if params.objective is None:
+            self.add(params.push_layer, params.push_channel, found.note, failed=failed)
+        elif found.note:
+            self.failed |= failed
+            self._objectives[params.objective] = found.note
+
+    def lines(self) -> list[str]:
+        """Return the sentences."""
+        about = [f"objective {text!r}: {note}" for text, note in self._objectives.items()]
+        return about + [
+            f"layer {layer!r}, {_named(sorted(units))}: {note}"
+            for (layer, note), units in self._units.items()
+        ]
+
+    def tell(self) -> None:
+        """Print them on standard error."""
+        for line in self.lines():
+            print(f"note: {line}", file=sys.stderr)
+
+
+def _named(units: Sequence[int]) -> str:
+    if len(units) == 1:
+        return f"unit {units[0]}"
+    more = f" and {len(units) - _NAMED} more" if len(units) > _NAMED else ""
+    return f"units {', '.join(map(str, units[:_NAMED]))}{more}"
