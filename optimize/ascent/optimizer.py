@@ -21,6 +21,8 @@ from optimize.ascent.task import Planner, Task
 from optimize.ascent.zero_gradient import pushed_before_gates
 from optimize.errors import OptimizeError
 from optimize.net.crops import View, cut
+from optimize.parametrise import photo_statistics
+from optimize.parametrise.photo_statistics import PhotoStatistics
 from optimize.params import FindParams
 from optimize.regularise.registry import REGULARISERS
 from optimize.regularise.regularisers import Regulariser
@@ -52,6 +54,8 @@ class GradientOptimizer:
         is in units between the two.
     regularisers : sequence of type
         The ordered list.
+    photos : PhotoStatistics, optional
+        What photos are like, for presets 5 and 6; default: those of the repository.
 
     Raises
     ------
@@ -70,12 +74,14 @@ class GradientOptimizer:
         raw_scale: float = 255.0,
         input_scale: float = 1.0,
         regularisers: Sequence[type[Regulariser]] = REGULARISERS,
+        photos: PhotoStatistics | None = None,
     ) -> None:
         self.net = net
         self.labels = list(labels or [])
         self.label_layers = set(label_layers or [])
         self.channel_swap_to_rgb = channel_swap_to_rgb
         self.regularisers = list(regularisers)
+        self.photos = photos or photo_statistics.default()
         images = [name for name in net.inputs if len(net.blobs[name].shape) == 4]
         if not images:
             raise OptimizeError("the net has no input of four axes, so no image to optimise")
@@ -187,7 +193,10 @@ class GradientOptimizer:
             high=self.white - mean,
             grey=self.grey,
             regularisers=self.regularisers,
-            chunk=self._chunk(task.view),
+            chunk=self._chunk(task),
+            given=[s is not None for s in starts],
+            photos=self.photos,
+            rgb=self.channel_swap_to_rgb or range(self.shape[0]),
         )
         ascent = Ascent(batch)
         track = ascent.run(lambda: tick(len(members)))
@@ -196,10 +205,11 @@ class GradientOptimizer:
             result.label = self.label(params)
         return results
 
-    def _chunk(self, view: View) -> int:
-        if self._device.type != "cpu":
+    def _chunk(self, task: Task) -> int:
+        compares = task.objective is not None and task.objective.compares()
+        if self._device.type != "cpu" or compares:
             return 1 << 30
-        return max(1, _CHUNK_VALUES // view.section.largest())
+        return max(1, _CHUNK_VALUES // task.view.section.largest())
 
     def _push(self, tasks: Sequence[Task]) -> Push:
         view, layer, objective = tasks[0].view, tasks[0].layer, tasks[0].objective

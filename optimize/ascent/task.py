@@ -11,6 +11,7 @@ from optimize.ascent.objectives import Look, Objective, check_channel, check_pla
 from optimize.errors import OptimizeError
 from optimize.net.crops import Crops, View
 from optimize.net.section import Part, find_part, unknown_layer
+from optimize.parametrise import registry as parametrisations
 from optimize.params import FindParams
 from optimize.regularise.regularisers import Regulariser
 from torchcaffe.layers.base import Span
@@ -53,7 +54,8 @@ class Task:
 
     def key(self) -> Hashable:
         """Return what members of one batch have in common."""
-        return id(self.view), self.layer, self.window, self.objective, self.params.max_iter
+        held = self.params.parametrisation, self.params.max_iter
+        return id(self.view), self.layer, self.window, self.objective, *held
 
 
 class Planner:
@@ -87,6 +89,7 @@ class Planner:
         OptimizeError
             A layer, channel or position does not exist.
         """
+        parametrisations.check(params, self.regularisers)
         objective = None if params.objective is None else objectives.parse(params.objective)
         layers = {params.push_layer} if objective is None else objective.layers()
         shapes = {layer: self.maps(layer) for layer in layers}

@@ -18,6 +18,10 @@ from torch import Tensor
 from optimize.params import FindParams
 from optimize.regularise.regularisers import Place, Regulariser
 
+# Of what a unit sees, a share that a shift leaves a small unit its edge or corner: beyond it the
+# ascent of a 7x7 filter finds the mean of all places, which is grey.
+_SMALL = 1 / 16
+
 
 class _Drawn(Regulariser):
     """Base: numbers from -1 to 1 for every member and iteration."""
@@ -47,16 +51,28 @@ class _Drawn(Regulariser):
 
 
 class Jitter(_Drawn):
-    """Shift by whole pixels, round the border."""
+    """Shift by whole pixels, round the border.
+
+    Beside other parametrisations than pixels by a sixteenth of what the unit sees at most.
+    """
 
     name = "jitter"
     stream = 1
     per_iteration = 2
 
+    def __init__(self, members: Sequence[FindParams], place: Place) -> None:
+        super().__init__(members, place)
+        largest = [
+            np.inf if p.parametrisation == "pixels" else int(_SMALL * place.side) for p in members
+        ]
+        self.extent = np.minimum(self.extent, np.array(largest)[:, None])
+
     @classmethod
     def reach(cls, params: FindParams, field: tuple[int, int]) -> int:
         """Return the largest shift."""
-        return params.jitter
+        if params.parametrisation == "pixels":
+            return params.jitter
+        return min(params.jitter, int(_SMALL * max(field)))
 
     def before(self, x: Tensor, iteration: int) -> Tensor:
         """Return the shifted images."""
@@ -76,6 +92,10 @@ class _Affine(_Drawn):
         """Return each member's 2x2 matrix from shown to stored (x, y), shape (n, 2, 2)."""
         raise NotImplementedError
 
+    def offsets(self, iteration: int) -> np.ndarray:
+        """Return by how much what is shown lies beside the centre, (x, y), shape (n, 2)."""
+        return np.zeros((len(self._draws), 2))
+
     def before(self, x: Tensor, iteration: int) -> Tensor:
         """Return the changed images."""
         n, _, height, width = x.shape
@@ -86,6 +106,7 @@ class _Affine(_Drawn):
         at = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).view(1, -1, 2)
         at = (at @ linear.transpose(1, 2)).view(n, height, width, 2)
         middle = torch.tensor([column, row], device=x.device, dtype=x.dtype)
+        middle = (middle + torch.from_numpy(self.offsets(iteration)).to(middle)).view(n, 1, 1, 2)
         sizes = torch.tensor([width, height], device=x.device, dtype=x.dtype)
         grid = (2 * (at + middle) + 1) / sizes - 1  # pixel centres, as align_corners=False
         return F.grid_sample(x, grid, "bilinear", "border", align_corners=False)
@@ -124,3 +145,51 @@ class Scale(_Affine):
         """Return the scalings."""
         factor = 1 / (1 + self.drawn(iteration) * self.extent)[:, 0]
         return factor[:, None, None] * np.eye(2)
+
+
+class Crop(_Affine):
+    """Enlarge a part of what the unit sees, at a random place (the crops of Fel et al. 2023)."""
+
+    name = "crop"
+    stream = 4
+    per_iteration = 3
+
+    def _shares(self, iteration: int) -> np.ndarray:
+        """Return the parts' sides as shares of what the unit sees, (n, 1)."""
+        return 1 - self.extent * (0.5 + 0.5 * self.drawn(iteration)[:, :1])
+
+    def maps(self, iteration: int) -> np.ndarray:
+        """Return the enlargements."""
+        return self._shares(iteration)[:, :, None] * np.eye(2)
+
+    def offsets(self, iteration: int) -> np.ndarray:
+        """Return the parts' places: anywhere inside what the unit sees."""
+        room = 0.5 * self.place.side * (1 - self._shares(iteration))
+        return np.asarray(self.drawn(iteration)[:, 1:] * room)
+
+
+class Noise(Regulariser):
+    """Add normal noise to what is shown, anew in each iteration."""
+
+    stream = 5
+
+    def __init__(self, members: Sequence[FindParams], place: Place) -> None:
+        super().__init__(members, place)
+        self._members = members
+        sizes = torch.tensor([p.noise for p in members], device=place.device) * place.grey
+        self._sizes = sizes.view(-1, 1, 1, 1)
+
+    @classmethod
+    def is_on(cls, params: FindParams) -> bool:
+        """Whether a member uses it."""
+        return params.noise > 0
+
+    def before(self, x: Tensor, iteration: int) -> Tensor:
+        """Return the images with noise."""
+        noise = [
+            np.random.default_rng([p.rand_seed, self.stream, iteration]).standard_normal(
+                tuple(x.shape[1:]), np.float32
+            )
+            for p in self._members
+        ]
+        return x + torch.from_numpy(np.stack(noise)).to(x) * self._sizes
