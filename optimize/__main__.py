@@ -24,7 +24,8 @@ from optimize.command.open_model import ModelSpec, open_optimizer
 from optimize.errors import OptimizeError
 from optimize.output.notes import Notes
 from optimize.output.progress import Progress
-from optimize.params import FindParams, preset_values
+from optimize.parametrise.pixels import Pixels
+from optimize.params import WITHOUT_PIXELS, FindParams, preset_values
 from toolbox.command_line import exit_status
 
 MONTAGE_SEEDS = 9
@@ -43,6 +44,8 @@ def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
             changes[name] = getattr(options, name)
     if options.gpu is not None:
         changes["gpu"] = options.gpu
+    if options.photo_statistics:
+        changes["photo_statistics"] = options.photo_statistics
     if options.allow_python_layers:
         changes["python_layers"] = True
     return dataclasses.replace(default, **changes)
@@ -53,6 +56,8 @@ def recipe_from(options: argparse.Namespace, default: dict[str, object]) -> Find
     values = dict(default)
     if options.preset:
         values.update(preset_values(options.preset))
+    elif options.parametrisation not in (None, Pixels.name):
+        values.update(WITHOUT_PIXELS)  # the settings' regularisers are for pixels
     given = {name: getattr(options, name) for name in RECIPE}
     values.update({name: value for name, value in given.items() if value is not None})
     if given["lr_policy"] is not None and given["lr_params"] is None:

@@ -28,17 +28,20 @@ PRESET_FIELDS = (
 )  # fmt: skip
 PERCENTILES = PRESET_FIELDS[3:]
 
+# What is off or without meaning where an image is not held as pixels.
+WITHOUT_PIXELS: dict[str, Any] = {
+    **dict.fromkeys(PRESET_FIELDS, 0), "lr_policy": "constant", "lr_params": None,
+}  # fmt: skip
 # Beside the paper's: images that people can read on networks that nothing was tuned for. 5: a
 # Fourier series with decorrelated colour (Olah et al. 2017); 6: its phases alone (MACO, Fel et
-# al. 2023). What they leave out is off.
-_TRANSFORMED: dict[str, Any] = {"lr_policy": "constant", "lr_params": None, "max_iter": 120}
+# al. 2023).
 MORE_PRESETS: dict[int, dict[str, Any]] = {
     5: {
-        **_TRANSFORMED, "parametrisation": "fourier", "adam_rate": 0.04,
+        **WITHOUT_PIXELS, "parametrisation": "fourier", "adam_rate": 0.04, "max_iter": 120,
         "jitter": 8, "rotate": 8.0, "scale": 0.1,
     },
     6: {
-        **_TRANSFORMED, "parametrisation": "maco", "adam_rate": 0.3,
+        **WITHOUT_PIXELS, "parametrisation": "maco", "adam_rate": 0.3, "max_iter": 120,
         "jitter": 8, "crop": 0.3, "noise": 8.0,
     },
 }  # fmt: skip

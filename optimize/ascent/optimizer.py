@@ -202,7 +202,7 @@ class GradientOptimizer:
         track = ascent.run(lambda: tick(len(members)))
         results = collect(self._planner, tasks, track, ascent.kept)
         for params, result in zip(members, results, strict=True):
-            result.label = self.label(params)
+            result.label, result.grey = self.label(params), self.grey
         return results
 
     def _chunk(self, task: Task) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from optimize.errors import OptimizeError
-from optimize.params import PRESETS, STARTS
+from optimize.parametrise.registry import PARAMETRISATIONS
+from optimize.params import ALL_PRESETS, STARTS
 from optimize.policies import POLICIES
 
 PROGRAM = "python -m optimize"
@@ -21,7 +22,7 @@ RECIPE = (
     "start_at", "rand_seed", "push_spatial", "push_dir", "decay", "blur_radius", "blur_every",
     "small_val_percentile", "small_norm_percentile", "px_benefit_percentile",
     "px_abs_benefit_percentile", "lr_policy", "lr_params", "max_iter", "tv", "jitter", "rotate",
-    "scale", "objective", "full_image",
+    "scale", "crop", "noise", "parametrisation", "adam_rate", "objective", "full_image",
 )  # fmt: skip
 
 
@@ -152,6 +153,8 @@ def _add_model(parser: Parser) -> None:
     add("--channel-swap-to-rgb", type=whole_numbers(3, "2,1,0"), default=..., metavar="2,1,0",
         help="which input channel is red, green and blue")  # fmt: skip
     add("--data-size", type=whole_numbers(2, "227,227"), metavar="H,W", help="size of the input")
+    add("--photo-statistics", metavar="FILE",
+        help="what photos are like, for presets 5 and 6 (python -m optimize.photos writes it)")  # fmt: skip
     add("--gpu", type=int, metavar="N", help="compute on this GPU")
     add("--allow-python-layers", action="store_true",
         help="let the network's Python layers run the code they name")  # fmt: skip
@@ -167,12 +170,14 @@ def _add_units(parser: Parser) -> None:
         help="row and column in a convolution layer (default: its centre)")  # fmt: skip
     add("--push-dir", type=float, metavar="D", help="1: maximise (default); -1: minimise")
     add("--objective", metavar="TEXT",
-        help="not a unit but: 'fc8:3 - 0.5 * fc8:7', 'mean(conv4:12)', 'dream(conv3)'")  # fmt: skip
+        help="not a unit but: 'fc8:3 - 0.5 * fc8:7', 'mean(conv4:12)', 'dream(conv3)', "
+             "'fc8:3 + 9 * diversity(conv4)'")  # fmt: skip
 
 
 def _add_recipe(parser: Parser) -> None:
     add = parser.add_argument_group("how (defaults: from the settings)").add_argument
-    add("--preset", type=int, choices=list(PRESETS), help="a row of the paper's table 1")
+    add("--preset", type=int, choices=list(ALL_PRESETS),
+        help="1 to 4: a row of the paper's table 1; 5: a Fourier series; 6: MACO")  # fmt: skip
     add("--start-at", choices=STARTS, help="image to start from")
     add("--rand-seed", type=int, metavar="N", help="seed of the start")
     add("--seeds", type=count, metavar="N", help="images a unit, from --rand-seed on")
@@ -189,6 +194,11 @@ def _add_recipe(parser: Parser) -> None:
     add("--jitter", type=int, metavar="PX", help="show the image shifted by up to PX pixels")
     add("--rotate", type=float, metavar="DEG", help="turned by up to DEG degrees")
     add("--scale", type=float, metavar="S", help="scaled by 1 - S to 1 + S")
+    add("--crop", type=float, metavar="S", help="a part of it, up to S smaller, enlarged")
+    add("--noise", type=float, metavar="S", help="with normal noise of S grey levels")
+    about = "; ".join(f"{name}: {kind.about}" for name, kind in PARAMETRISATIONS.items())
+    add("--parametrisation", choices=list(PARAMETRISATIONS), help=f"hold the image as {about}")
+    add("--adam-rate", type=float, metavar="R", help="rate of the steps that are Adam's")
     about = "; ".join(f"{name}: {row.about}" for name, row in POLICIES.items())
     add("--lr-policy", choices=list(POLICIES), help=about)
     add("--lr-params", type=rates, metavar="NAME=NUMBER,...", help="the policy's numbers")

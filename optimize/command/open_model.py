@@ -12,6 +12,7 @@ import torchcaffe as caffe
 from optimize.ascent.optimizer import GradientOptimizer
 from optimize.errors import OptimizeError
 from optimize.output.files import reason
+from optimize.parametrise.photo_statistics import read
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class ModelSpec:
         Which GPU to compute on; None for the CPU.
     python_layers : bool
         Let Python layers run.
+    photo_statistics : str or None
+        A file of `python -m optimize.photos`; None for those of the repository's photos.
     """
 
     prototxt: str
@@ -54,11 +57,13 @@ class ModelSpec:
     channelwise_mean: bool = False
     gpu: int | None = None
     python_layers: bool = field(default=False)
+    photo_statistics: str | None = None
 
     def record(self) -> dict[str, Any]:
         """Return what tells networks apart: names and checksums of the files."""
         files = [Path(self.prototxt), Path(self.weights)]
         files += [Path(self.mean)] if isinstance(self.mean, str) else []
+        files += [Path(self.photo_statistics)] if self.photo_statistics else []
         try:
             sums = {path.name: f"{zlib.crc32(path.read_bytes()):08x}" for path in files}
         except OSError as error:
@@ -102,6 +107,7 @@ def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
         spec.channel_swap_to_rgb,
         raw_scale=spec.raw_scale,
         input_scale=spec.input_scale,
+        photos=read(Path(spec.photo_statistics)) if spec.photo_statistics else None,
     )
 
 

@@ -22,6 +22,7 @@ from optimize.errors import OptimizeError
 
 DEFAULT = Path(__file__).with_name("photos.json")  # of the repository's input_images
 _RINGS = 24
+_CURE = "python -m optimize.photos FOLDER --out FILE measures and writes them"
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -160,7 +161,7 @@ def read(path: Path) -> PhotoStatistics:
         means = np.array(values["means"], float)
     except OSError as error:
         raise OptimizeError(
-            f"the photos' statistics {path} cannot be read: {error.strerror}"
+            f"the photos' statistics {path} cannot be read: {error.strerror}; {_CURE}"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _no_statistics(path) from error
@@ -188,7 +189,4 @@ def _made(
 
 
 def _no_statistics(path: Path) -> OptimizeError:
-    return OptimizeError(
-        f"{path} does not hold the statistics of photos; python -m optimize.photos FOLDER --out "
-        f"{path} measures and writes them"
-    )
+    return OptimizeError(f"{path} does not hold the statistics of photos; {_CURE}")

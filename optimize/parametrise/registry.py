@@ -42,7 +42,7 @@ def check(params: FindParams, regularisers: Sequence[type[Regulariser]]) -> None
         )
     if kind.holds_pixels:
         return
-    cure = "leave it out, or hold the image as pixels (preset 1 to 4)"
+    cure = "leave it out, or hold the image as pixels (parametrisation pixels, presets 1 to 4)"
     for regulariser in regularisers:
         if regulariser.after is not Regulariser.after and regulariser.is_on(params):
             others = [r.__name__ for r in regularisers if r.after is Regulariser.after]
