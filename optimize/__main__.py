@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torchcaffe as caffe
 from optimize.ascent.optimizer import GradientOptimizer
@@ -20,7 +18,7 @@ from optimize.batch.runs import Keeping, Naming, run_all
 from optimize.batch.unit_jpgs import LayerJob, check, make
 from optimize.command import settings_defaults
 from optimize.command.arguments import PROGRAM, RECIPE, parse
-from optimize.command.open_model import ModelSpec, open_optimizer
+from optimize.command.open_model import ModelSpec, model_from, open_optimizer
 from optimize.errors import OptimizeError
 from optimize.output.notes import Notes
 from optimize.output.progress import Progress
@@ -29,26 +27,6 @@ from optimize.params import WITHOUT_PIXELS, FindParams, preset_values
 from toolbox.command_line import exit_status
 
 MONTAGE_SEEDS = 9
-
-
-def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
-    """Return the settings' network, changed as the command line says."""
-    changes: dict[str, Any] = {"data_size": options.data_size}
-    if options.deploy_proto:
-        # The labels belong to the other network.
-        changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
-    if options.net_weights:
-        changes["weights"] = options.net_weights
-    for name in ("mean", "channel_swap_to_rgb"):
-        if getattr(options, name) is not ...:
-            changes[name] = getattr(options, name)
-    if options.gpu is not None:
-        changes["gpu"] = options.gpu
-    if options.photo_statistics:
-        changes["photo_statistics"] = options.photo_statistics
-    if options.allow_python_layers:
-        changes["python_layers"] = True
-    return dataclasses.replace(default, **changes)
 
 
 def recipe_from(options: argparse.Namespace, default: dict[str, object]) -> FindParams:

@@ -123,15 +123,23 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     OptimizeError
         What is wrong with it.
     """
-    parser = Parser(
-        prog=PROGRAM,
-        description="Make images that units of a network prefer, by regularised gradient ascent.",
-        allow_abbrev=False,
+    parser = new_parser(
+        PROGRAM, "Make images that units of a network prefer, by regularised gradient ascent."
     )
-    _add_model(parser)
+    add_model(parser)
     _add_units(parser)
     _add_recipe(parser)
     _add_output(parser)
+    return checked_words(parser, arguments)
+
+
+def new_parser(program: str, description: str) -> Parser:
+    """Return a parser of options that are not abbreviated."""
+    return Parser(prog=program, description=description, allow_abbrev=False)
+
+
+def checked_words(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line with `add_model`'s options; names may have underscores."""
     dashed = []
     for word in arguments:
         name, equals, value = word.partition("=")
@@ -142,7 +150,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _add_model(parser: Parser) -> None:
+def add_model(parser: Parser) -> None:
+    """Add the options that name a network; `open_model.model_from` reads them."""
     group = parser.add_argument_group("the network (default: that of the settings)")
     add = group.add_argument
     add("--settings", type=Path, metavar="FILE", help="instead of settings_local.py")
@@ -154,7 +163,7 @@ def _add_model(parser: Parser) -> None:
         help="which input channel is red, green and blue")  # fmt: skip
     add("--data-size", type=whole_numbers(2, "227,227"), metavar="H,W", help="size of the input")
     add("--photo-statistics", metavar="FILE",
-        help="what photos are like, for presets 5 and 6 (python -m optimize.photos writes it)")  # fmt: skip
+        help="for presets 5 and 6, as python -m optimize.photos writes it")  # fmt: skip
     add("--gpu", type=int, metavar="N", help="compute on this GPU")
     add("--allow-python-layers", action="store_true",
         help="let the network's Python layers run the code they name")  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,26 @@ class ModelSpec:
         swap = None if self.channel_swap_to_rgb is None else list(self.channel_swap_to_rgb)
         size = None if self.data_size is None else list(self.data_size)
         return {"files": sums, "mean": mean, "channel_swap_to_rgb": swap, "data_size": size}
+
+
+def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
+    """Return the settings' network, changed as the command line says."""
+    changes: dict[str, Any] = {"data_size": options.data_size}
+    if options.deploy_proto:
+        # The labels belong to the other network.
+        changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
+    if options.net_weights:
+        changes["weights"] = options.net_weights
+    for name in ("mean", "channel_swap_to_rgb"):
+        if getattr(options, name) is not ...:
+            changes[name] = getattr(options, name)
+    if options.gpu is not None:
+        changes["gpu"] = options.gpu
+    if options.photo_statistics:
+        changes["photo_statistics"] = options.photo_statistics
+    if options.allow_python_layers:
+        changes["python_layers"] = True
+    return replace(default, **changes)
 
 
 def open_optimizer(spec: ModelSpec) -> GradientOptimizer:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optimize.params import FindParams
 from optimize.parametrise.photo_statistics import PhotoStatistics
+from optimize.params import FindParams
 from optimize.regularise.regularisers import Regulariser
 
 

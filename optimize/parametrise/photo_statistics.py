@@ -39,8 +39,8 @@ class PhotoStatistics:
     rings : tuple of float
         Frequencies in cycles a pixel, rising.
     amplitudes : tuple of tuple of float
-        For each direction the root mean square of its coefficients at these frequencies, in
-        the norm that keeps the sum of squares.
+        For each direction the mean magnitude of its coefficients at these frequencies, in the
+        norm that keeps the sum of squares.
     means : tuple of float
         For each direction the mean.
     """
@@ -127,23 +127,23 @@ def measure(photos: Iterable[npt.NDArray[np.uint8]]) -> PhotoStatistics:
     edges = np.geomspace(1 / 256, 0.75, _RINGS + 1)
     sums, counts = np.zeros((3, _RINGS)), np.zeros(_RINGS)
     for one in plain:
-        power, ring = _rings(one, edges)
+        magnitudes, ring = _rings(one, edges)
         counts += np.bincount(ring, minlength=_RINGS)
-        sums += [np.bincount(ring, row, minlength=_RINGS) for row in power]
+        sums += [np.bincount(ring, row, minlength=_RINGS) for row in magnitudes]
     seen = counts > 0
     centres = np.sqrt(edges[1:] * edges[:-1])[seen]
-    amplitudes = np.sqrt(np.maximum(sums[:, seen] / counts[seen], 1e-12))
+    amplitudes = np.maximum(sums[:, seen] / counts[seen], 1e-9)
     means = np.mean([one.mean((1, 2)) for one in plain], 0)
     return _made(colour, centres, amplitudes, means)
 
 
 def _rings(plain: FloatArray, edges: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Return the power (3, n) of all coefficients but the mean, and each one's ring (n,)."""
+    """Return the magnitudes (3, n) of all coefficients but the mean, and each one's ring."""
     height, width = plain.shape[1:]
     away = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
-    power = np.abs(np.fft.fft2(plain, norm="ortho")) ** 2
+    magnitudes = np.abs(np.fft.fft2(plain, norm="ortho"))
     ring = np.clip(np.searchsorted(edges, away, "right") - 1, 0, _RINGS - 1)
-    return power.reshape(3, -1)[:, 1:], ring.reshape(-1)[1:]
+    return magnitudes.reshape(3, -1)[:, 1:], ring.reshape(-1)[1:]
 
 
 def read(path: Path) -> PhotoStatistics:
