@@ -41,8 +41,8 @@ MORE_PRESETS: dict[int, dict[str, Any]] = {
         "jitter": 8, "rotate": 8.0, "scale": 0.1,
     },
     6: {
-        **WITHOUT_PIXELS, "parametrisation": "maco", "adam_rate": 0.3, "max_iter": 120,
-        "jitter": 8, "crop": 0.3, "noise": 8.0,
+        **WITHOUT_PIXELS, "parametrisation": "maco", "adam_rate": 0.25, "max_iter": 120,
+        "crop": 0.4, "noise": 10.0,
     },
 }  # fmt: skip
 ALL_PRESETS: dict[int, dict[str, Any]] = {**PRESETS, **MORE_PRESETS}

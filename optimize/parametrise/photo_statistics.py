@@ -90,10 +90,11 @@ def colour_matrix(odds: FloatArray) -> FloatArray:
     """Return the matrix C with C C^T proportional to the covariance of (n, 3) values.
 
     Its columns are the covariance's eigenvectors, as long as the values' standard deviation
-    along them, together divided by the longest one's length.
+    along them, together divided by the longest one's length. Gray photos have but one
+    direction: the others are a hundredth as long.
     """
     values, vectors = np.linalg.eigh(np.cov(odds.T))
-    matrix = (vectors * np.sqrt(np.maximum(values, 1e-12)))[:, ::-1]
+    matrix = (vectors * np.sqrt(np.maximum(values, 1e-4 * values[-1])))[:, ::-1]
     signs = np.where(matrix.sum(0) < 0, -1, 1)  # brighter is more
     return np.asarray(matrix * signs / np.linalg.norm(matrix[:, 0]))
 
@@ -119,8 +120,8 @@ def measure(photos: Iterable[npt.NDArray[np.uint8]]) -> PhotoStatistics:
     if not odds:
         raise OptimizeError("there is no photo to measure")
     pixels = np.concatenate([one.reshape(-1, 3) for one in odds])
-    if not (pixels.std(0) > 0).all():
-        raise OptimizeError("the photos are of one colour; photos of many colours are accepted")
+    if not (np.ptp(pixels, axis=0) > 0).all():
+        raise OptimizeError("the photos are of one colour, so that there is nothing to measure")
     colour = colour_matrix(pixels)
     plain = [np.linalg.solve(colour, one.reshape(-1, 3).T).reshape(3, *one.shape[:2])
              for one in odds]  # fmt: skip

@@ -65,8 +65,8 @@ def _tiles(path: Path, count: int, size: tuple[int, int]) -> Iterator[Image]:
     wanted = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP)
     if montage.shape[:2] != wanted:
         raise OptimizeError(
-            f"{path} has {montage.shape[0]}x{montage.shape[1]} pixels, where {count} images of what "
-            f"the unit sees have {wanted[0]}x{wanted[1]}; images at true size, of the network that "
+            f"{path} has {montage.shape[0]}x{montage.shape[1]} pixels; {count} images of what the "
+            f"unit sees have {wanted[0]}x{wanted[1]}; images at true size, of the network that "
             "the command names, are accepted"
         )
     for i in range(count):
