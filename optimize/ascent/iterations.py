@@ -20,9 +20,11 @@ from optimize.parametrise.photo_statistics import PhotoStatistics
 from optimize.parametrise.registry import PARAMETRISATIONS
 from optimize.params import FindParams
 from optimize.regularise.regularisers import Place, Regulariser
+from optimize.regularise.transforms import together
 from torchcaffe.regions import Region
 
 Tick = Callable[[], None]
+_ZERO, _NOT_FINITE = 1, 2  # why a member ended, in `Track.failed`
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +160,7 @@ class Ascent:
         )
         used = [r for r in batch.regularisers if any(r.is_on(p) for p in batch.members)]
         made = [regulariser(batch.members, place) for regulariser in used]
-        self._before = [r for r in made if type(r).before is not Regulariser.before]
+        self._before = together([r for r in made if type(r).before is not Regulariser.before])
         after = [r for r in made if type(r).after is not Regulariser.after]
         seen = float(field.height * field.width * batch.start.shape[1])
         self._held = PARAMETRISATIONS[first.parametrisation](
@@ -186,7 +188,11 @@ class Ascent:
         return self.track
 
     def moments(self) -> Iterator[Moment]:
-        """Run iteration by iteration; `track` has what was recorded so far."""
+        """Run iteration by iteration; `track` has what was recorded so far.
+
+        Where a member has no gradient at the start, it ends there: nothing is computed for
+        members that stand still, and the others are run without them (`zero_gradient`).
+        """
         moment = None
         for i in range(self._iterations):
             if moment is not None:
@@ -194,7 +200,7 @@ class Ascent:
             moment = self._iterate(i)
             self.track.last = cut(moment.images, self._kept, self._origin)
             yield moment
-            if not self._alive.any():
+            if not self._alive.any() or (i == 0 and (self.track.failed == _ZERO).any()):
                 break
         self.track.last = self.track.last.clone()
 
@@ -303,7 +309,7 @@ class Ascent:
         stuck = (norm == 0) if i == 0 or not self._before else torch.zeros_like(alive)
         dead = stuck | ~torch.isfinite(norm)
         now = dead & alive
-        reason = torch.where(norm == 0, 1, 2)
+        reason = torch.where(norm == 0, _ZERO, _NOT_FINITE)
         track.failed = torch.where(now, reason, track.failed)
         track.ended = torch.where(now, i + 1, track.ended)
         return alive & ~dead

@@ -12,13 +12,14 @@ from optimize.errors import OptimizeError
 from optimize.net.crops import Crops, View
 from optimize.net.section import Part, find_part, unknown_layer
 from optimize.parametrise import registry as parametrisations
+from optimize.parametrise.pixels import Pixels
 from optimize.params import FindParams
 from optimize.regularise.regularisers import Regulariser
 from torchcaffe.layers.base import Span
 from torchcaffe.regions import Region
 
-# Where the window takes more than this share of the image, the whole image is computed: what
-# is saved beside it is little, and the image then is the original's to its last pixel.
+# Where the window takes more than this share of the image, an image of pixels is computed as a
+# whole: what is saved beside it is little, and it then is the original's to its last pixel.
 _WORTH_A_WINDOW = 1 / 3
 
 
@@ -155,7 +156,8 @@ class Planner:
         rows = _widened(view.region.rows, view.field.rows, reach, height)
         region = Region(rows, _widened(view.region.columns, view.field.columns, reach, width))
         share = region.height * region.width / (height * width)
-        return region if share <= _WORTH_A_WINDOW else whole
+        exact = params.parametrisation == Pixels.name
+        return whole if exact and share > _WORTH_A_WINDOW else region
 
 
 def _widened(shown: Span, seen: Span, reach: int, size: int) -> Span:

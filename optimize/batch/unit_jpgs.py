@@ -251,7 +251,7 @@ def _noted(job: LayerJob, units: list[dict[str, Any]], progress: Progress) -> li
         note = unit.get("note", "")
         failed = bool(note) and all(found == ZERO_GRADIENT for found in unit["meta_result"])
         if not note and "contrast" in unit:  # files of earlier versions have none
-            note = pale(job.recipe.parametrisation, unit["contrast"][unit["best_seed"]])
+            note = pale(job.recipe, unit["contrast"][unit["best_seed"]])
         progress.notes.add(job.layer, unit["channel"], note, failed=failed)
     return units
 

@@ -10,15 +10,17 @@ from optimize.params import FindParams
 
 _NAMED = 20  # units that a sentence lists
 _GREY = 20.0  # of contrast, in grey levels; photos have about 55
+_ENOUGH = 50  # iterations; after fewer every picture is gray
 _PALE = (
     f"the picture is nearly gray (its contrast is below {_GREY:g} grey levels, photos have about "
     "55); --preset 5 makes one that shows more"
 )
 
 
-def pale(parametrisation: str, contrast: float) -> str:
+def pale(params: FindParams, contrast: float) -> str:
     """Return what to say of a picture: how to get a better one where it is nearly gray."""
-    return _PALE if parametrisation == "pixels" and contrast < _GREY else ""
+    paled = params.parametrisation == "pixels" and contrast < _GREY
+    return _PALE if paled and params.max_iter >= _ENOUGH else ""
 
 
 class Notes:
@@ -44,7 +46,7 @@ class Notes:
     def add_run(self, params: FindParams, found: FindResults) -> None:
         """Keep the note about a run's unit, or about its objective."""
         failed = found.without_gradient
-        note = found.note or pale(params.parametrisation, found.contrast)
+        note = found.note or pale(params, found.contrast)
         if params.objective is None:
             self.add(params.push_layer, params.push_channel, note, failed=failed)
         elif note:

@@ -7,6 +7,7 @@ from the member's own seed, so a member sees the same ones in any batch.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -86,7 +87,11 @@ class Jitter(_Drawn):
 
 
 class _Affine(_Drawn):
-    """Base: a linear map around what the unit sees, bilinear, with the border continued."""
+    """Base: a linear map around what the unit sees, bilinear, with the border continued.
+
+    Several one behind the other are made as one (`together`), so that the image is resampled
+    once.
+    """
 
     def maps(self, iteration: int) -> np.ndarray:
         """Return each member's 2x2 matrix from shown to stored (x, y), shape (n, 2, 2)."""
@@ -98,18 +103,50 @@ class _Affine(_Drawn):
 
     def before(self, x: Tensor, iteration: int) -> Tensor:
         """Return the changed images."""
-        n, _, height, width = x.shape
-        linear = torch.from_numpy(self.maps(iteration)).to(x.device, x.dtype)
-        row, column = self.place.centre
-        ys = torch.arange(height, device=x.device, dtype=x.dtype) - row
-        xs = torch.arange(width, device=x.device, dtype=x.dtype) - column
-        at = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).view(1, -1, 2)
-        at = (at @ linear.transpose(1, 2)).view(n, height, width, 2)
-        middle = torch.tensor([column, row], device=x.device, dtype=x.dtype)
-        middle = (middle + torch.from_numpy(self.offsets(iteration)).to(middle)).view(n, 1, 1, 2)
-        sizes = torch.tensor([width, height], device=x.device, dtype=x.dtype)
-        grid = (2 * (at + middle) + 1) / sizes - 1  # pixel centres, as align_corners=False
-        return F.grid_sample(x, grid, "bilinear", "border", align_corners=False)
+        return _resampled(x, self.place, self.maps(iteration), self.offsets(iteration))
+
+
+class _Together(Regulariser):
+    """Linear maps one behind the other, as one."""
+
+    def __init__(self, parts: Sequence[_Affine]) -> None:
+        self._parts, self.place = parts, parts[0].place
+
+    def before(self, x: Tensor, iteration: int) -> Tensor:
+        """Return the changed images."""
+        # Where the last map looks in what it is given, the one before it looks again.
+        linear, offset = self._parts[-1].maps(iteration), self._parts[-1].offsets(iteration)
+        for part in reversed(self._parts[:-1]):
+            own = part.maps(iteration)
+            offset = np.einsum("nij,nj->ni", own, offset) + part.offsets(iteration)
+            linear = own @ linear
+        return _resampled(x, self.place, linear, offset)
+
+
+def together(regularisers: Sequence[Regulariser]) -> list[Regulariser]:
+    """Return the same regularisers, linear maps one behind the other put together."""
+    out: list[Regulariser] = []
+    for linear, group in itertools.groupby(regularisers, lambda r: isinstance(r, _Affine)):
+        parts = list(group)
+        maps = [part for part in parts if isinstance(part, _Affine)]
+        out += [_Together(maps)] if linear and len(maps) > 1 else parts
+    return out
+
+
+def _resampled(x: Tensor, place: Place, maps: np.ndarray, offsets: np.ndarray) -> Tensor:
+    """Return images (n, c, h, w) as seen through maps (n, 2, 2) around offsets (n, 2) (x, y)."""
+    n, _, height, width = x.shape
+    linear = torch.from_numpy(maps).to(x.device, x.dtype)
+    row, column = place.centre
+    ys = torch.arange(height, device=x.device, dtype=x.dtype) - row
+    xs = torch.arange(width, device=x.device, dtype=x.dtype) - column
+    at = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).view(1, -1, 2)
+    at = (at @ linear.transpose(1, 2)).view(n, height, width, 2)
+    middle = torch.from_numpy(offsets + np.array([column, row])).to(x.device, x.dtype)
+    sizes = torch.tensor([width, height], device=x.device, dtype=x.dtype)
+    # pixel centres, as align_corners=False
+    grid = (2 * (at + middle.view(n, 1, 1, 2)) + 1) / sizes - 1
+    return F.grid_sample(x, grid, "bilinear", "border", align_corners=False)
 
 
 class Rotate(_Affine):
@@ -121,7 +158,11 @@ class Rotate(_Affine):
     @classmethod
     def reach(cls, params: FindParams, field: tuple[int, int]) -> int:
         """Return how far the corners of what the unit sees swing out."""
-        return math.ceil(0.5 * (math.hypot(*field) - min(field))) + 1
+        out = []
+        for side, other in (field, field[::-1]):
+            turn = min(math.radians(params.rotate), math.atan2(other, side))
+            out.append(side * math.cos(turn) + other * math.sin(turn) - side)
+        return math.ceil(0.5 * max(out)) + 1
 
     def maps(self, iteration: int) -> np.ndarray:
         """Return the rotations."""
