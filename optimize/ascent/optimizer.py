@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 import torchcaffe as caffe
 from optimize.ascent.batch_objectives import ObjectivePush, Push, UnitPush
 from optimize.ascent.collect_results import collect
-from optimize.ascent.iterations import Ascent, Batch
+from optimize.ascent.iterations import Ascent, Batch, Moment
 from optimize.ascent.mean_image import fit_mean
 from optimize.ascent.results import FindResults
 from optimize.ascent.starts import FloatArray, start
@@ -145,6 +145,33 @@ class GradientOptimizer:
                 found.update(zip(part, results, strict=True))
         return [found[i] for i in range(len(tasks))]
 
+    def moments(
+        self, params: Sequence[FindParams], starts: Sequence[FloatArray | None] | None = None
+    ) -> Iterator[Moment]:
+        """Run ascents of one batch iteration by iteration, to see how images grow.
+
+        Where a unit has no gradient at the start, all end there; `run_batch` then pushes what
+        is before its ReLU.
+
+        Parameters
+        ----------
+        params, starts
+            As for `run_batch`.
+
+        Raises
+        ------
+        OptimizeError
+            As for `run_batch`, and where the ascents can't share a batch.
+        """
+        tasks = [self._planner.task(p) for p in params]
+        if len({task.key() for task in tasks}) != 1:
+            raise OptimizeError(
+                "the ascents differ in layer, position, objective, iterations or parametrisation, "
+                "so they are no batch; one at a time can be run"
+            )
+        self._check_weights(tasks[0].view)
+        return self._prepared(tasks, starts or [None] * len(tasks)).moments()
+
     def batch_size(self, params: FindParams) -> int:
         """Return how many ascents like this one run side by side by default.
 
@@ -172,6 +199,14 @@ class GradientOptimizer:
         starts: Sequence[FloatArray | None],
         tick: Callable[[int], None],
     ) -> list[FindResults]:
+        ascent = self._prepared(tasks, starts)
+        track = ascent.run(lambda: tick(len(tasks)))
+        results = collect(self._planner, tasks, track, ascent.kept)
+        for task, result in zip(tasks, results, strict=True):
+            result.label, result.grey = self.label(task.params), self.grey
+        return results
+
+    def _prepared(self, tasks: Sequence[Task], starts: Sequence[FloatArray | None]) -> Ascent:
         task = tasks[0]
         members = [t.params for t in tasks]
         begin = torch.stack(
@@ -198,12 +233,7 @@ class GradientOptimizer:
             photos=self.photos,
             rgb=self.channel_swap_to_rgb or range(self.shape[0]),
         )
-        ascent = Ascent(batch)
-        track = ascent.run(lambda: tick(len(members)))
-        results = collect(self._planner, tasks, track, ascent.kept)
-        for params, result in zip(members, results, strict=True):
-            result.label, result.grey = self.label(params), self.grey
-        return results
+        return Ascent(batch)
 
     def _chunk(self, task: Task) -> int:
         compares = task.objective is not None and task.objective.compares()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from scipy.fft import next_fast_len
+
 import torchcaffe as caffe
 from optimize.ascent import objectives
 from optimize.ascent.objectives import Look, Objective, check_channel, check_place
@@ -155,11 +157,20 @@ class Planner:
         reach = sum(r.reach(params, field) for r in used)
         rows = _widened(view.region.rows, view.field.rows, reach, height)
         region = Region(rows, _widened(view.region.columns, view.field.columns, reach, width))
-        share = region.height * region.width / (height * width)
-        exact = params.parametrisation == Pixels.name
-        return whole if exact and share > _WORTH_A_WINDOW else region
+        if params.parametrisation == Pixels.name:
+            share = region.height * region.width / (height * width)
+            return region if share <= _WORTH_A_WINDOW else whole
+        return Region(_fast(region.rows, height), _fast(region.columns, width))
 
 
 def _widened(shown: Span, seen: Span, reach: int, size: int) -> Span:
     """Return what is shown, and on both sides `reach` beyond what is seen of it."""
     return min(shown[0], max(0, seen[0] - reach)), max(shown[1], min(size - 1, seen[1] + reach))
+
+
+def _fast(span: Span, size: int) -> Span:
+    """Return a span that is a little longer, of a length for which Fourier transforms are fast."""
+    more = next_fast_len(span[1] - span[0] + 1, real=True) - (span[1] - span[0] + 1)
+    first = max(0, span[0] - more // 2)
+    last = min(size - 1, span[1] + more - more // 2)
+    return first, last
