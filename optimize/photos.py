@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from optimize.command.arguments import Parser
@@ -55,12 +55,15 @@ def read_square(path: Path, side: int = SIDE) -> Image:
         raise OptimizeError(str(error)) from error
 
 
-def _readable(paths: Sequence[Path]) -> Iterator[Image]:
+def read_all(paths: Sequence[Path]) -> list[Image]:
+    """Return the photos' squares; what can't be read is said and left out."""
+    out = []
     for path in paths:
         try:
-            yield read_square(path)
+            out.append(read_square(path))
         except OptimizeError as error:
             print(f"note: {error}; it is left out", file=sys.stderr)
+    return out
 
 
 def run(words: Sequence[str]) -> None:
@@ -71,9 +74,9 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("photos", type=Path, metavar="FOLDER", help=f"photos ({MOST} at most)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON file")
     options = parser.parse_args(words)
-    files = photo_files(options.photos)
-    write(options.out, measure(_readable(files)).to_json().encode())
-    print(f"{options.out}, of {len(files)} photos")
+    photos = read_all(photo_files(options.photos))
+    write(options.out, measure(photos).to_json().encode())
+    print(f"{options.out}, of {len(photos)} photos")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

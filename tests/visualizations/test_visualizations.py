@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -180,3 +181,17 @@ def test_texts() -> None:
     assert [duration(s) for s in (12, 300, 20000)] == ["12 s", "5 min", "5 h 33 min"]
     assert parse_layer("a/b:0-3,9") == ("a/b", "0-3,9")
     assert parse_layer("conv1") == ("conv1", None)
+
+
+@pytest.mark.parametrize(("words", "held", "policy"), [
+    ([], "fourier", "constant"), (["--preset", "6"], "maco", "constant"),
+    (["--preset", "3"], "pixels", "rms"),
+])  # fmt: skip
+def test_a_preset_chooses_how_the_images_are_made(model: Path, words, held, policy) -> None:
+    assert main(arguments(model, "--layers", "fc:0", *words)) == 0
+    (scores,) = (model / "work").rglob("scores*.json")
+    settings = json.loads(scores.read_text())["record"]["settings"]
+    assert (settings["parametrisation"], settings["lr_policy"]) == (held, policy)
+    assert settings["max_iter"] == 3
+    if policy == "rms":
+        assert settings["lr_params"]["step"] == 6
