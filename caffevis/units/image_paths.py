@@ -134,7 +134,9 @@ class UnitFolder:
         folder, *model = (_short(path) for path in (self.root or "FOLDER", *self.model))
         layer = shlex.quote(self.source(layer))
         if kind is OPTIMISED:
-            return f"python -m optimize --layers {layer} --seeds 9 --unit-jpg-dir {folder}"
+            return (
+                f"python -m optimize --preset 5 --layers {layer} --seeds 9 --unit-jpg-dir {folder}"
+            )
         return (
             "python -m find_maxes.crop_max_patches --do-maxes --do-deconv --unit-jpg-dir "
             f"{folder} MAXES.npz {' '.join(model)} PHOTOS LIST OUT {layer}"

@@ -138,7 +138,7 @@ def test_commands_can_be_pasted(tmp_path):
         str(ROOT / "models/m/deploy.prototxt"), "/far away/w.caffemodel",
     ))  # fmt: skip
     assert inside.command(OPTIMISED, "pool5") == (
-        "python -m optimize --layers conv5 --seeds 9 --unit-jpg-dir models/m/jpg"
+        "python -m optimize --preset 5 --layers conv5 --seeds 9 --unit-jpg-dir models/m/jpg"
     )
     words = shlex.split(inside.command(DECONV, "a b"))
     assert words[:3] == ["python", "-m", "find_maxes.crop_max_patches"]
