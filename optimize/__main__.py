@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torchcaffe as caffe
 from optimize.ascent.optimizer import GradientOptimizer
@@ -20,39 +18,15 @@ from optimize.batch.runs import Keeping, Naming, run_all
 from optimize.batch.unit_jpgs import LayerJob, check, make
 from optimize.command import settings_defaults
 from optimize.command.arguments import PROGRAM, RECIPE, parse
-from optimize.command.open_model import ModelSpec, open_optimizer
+from optimize.command.open_model import ModelSpec, model_from, open_optimizer
 from optimize.errors import OptimizeError
 from optimize.output.notes import Notes
 from optimize.output.progress import Progress
-from optimize.params import FindParams, preset_values
+from optimize.parametrise.pixels import Pixels
+from optimize.params import WITHOUT_PIXELS, FindParams, preset_values
 from toolbox.command_line import exit_status
-from toolbox.pictures.held import Held, HeldError
 
 MONTAGE_SEEDS = 9
-
-
-def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
-    """Return the settings' network, changed as the command line says."""
-    changes: dict[str, Any] = {"data_size": options.data_size}
-    held = default.held
-    if options.deploy_proto:
-        # The labels and inputs belong to the other network.
-        changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
-        held = Held()
-    try:
-        changes["held"] = held.changed(options.image_input, options.hold)
-    except HeldError as error:
-        raise OptimizeError(str(error)) from error
-    if options.net_weights:
-        changes["weights"] = options.net_weights
-    for name in ("mean", "channel_swap_to_rgb"):
-        if getattr(options, name) is not ...:
-            changes[name] = getattr(options, name)
-    if options.gpu is not None:
-        changes["gpu"] = options.gpu
-    if options.allow_python_layers:
-        changes["python_layers"] = True
-    return dataclasses.replace(default, **changes)
 
 
 def recipe_from(options: argparse.Namespace, default: dict[str, object]) -> FindParams:
@@ -60,6 +34,8 @@ def recipe_from(options: argparse.Namespace, default: dict[str, object]) -> Find
     values = dict(default)
     if options.preset:
         values.update(preset_values(options.preset))
+    elif options.parametrisation not in (None, Pixels.name):
+        values.update(WITHOUT_PIXELS)  # the settings' regularisers are for pixels
     given = {name: getattr(options, name) for name in RECIPE}
     values.update({name: value for name, value in given.items() if value is not None})
     if given["lr_policy"] is not None and given["lr_params"] is None:

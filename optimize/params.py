@@ -28,6 +28,25 @@ PRESET_FIELDS = (
 )  # fmt: skip
 PERCENTILES = PRESET_FIELDS[3:]
 
+# What is off or without meaning where an image is not held as pixels.
+WITHOUT_PIXELS: dict[str, Any] = {
+    **dict.fromkeys(PRESET_FIELDS, 0), "lr_policy": "constant", "lr_params": None,
+}  # fmt: skip
+# Beside the paper's: images that people can read on networks that nothing was tuned for. 5: a
+# Fourier series with decorrelated colour (Olah et al. 2017); 6: its phases alone (MACO, Fel et
+# al. 2023).
+MORE_PRESETS: dict[int, dict[str, Any]] = {
+    5: {
+        **WITHOUT_PIXELS, "parametrisation": "fourier", "adam_rate": 0.04, "max_iter": 120,
+        "jitter": 8, "rotate": 8.0, "scale": 0.1,
+    },
+    6: {
+        **WITHOUT_PIXELS, "parametrisation": "maco", "adam_rate": 0.25, "max_iter": 120,
+        "crop": 0.4, "noise": 10.0,
+    },
+}  # fmt: skip
+ALL_PRESETS: dict[int, dict[str, Any]] = {**PRESETS, **MORE_PRESETS}
+
 # name: least and greatest accepted value
 _RANGES: dict[str, tuple[float, float]] = {
     "decay": (0, 1),
@@ -36,6 +55,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "jitter": (0, 1000),
     "rotate": (0, 180),
     "scale": (0, 0.9),
+    "crop": (0, 0.9),
+    "noise": (0, 255),
+    "adam_rate": (1e-6, 100),
     **dict.fromkeys(PERCENTILES, (0, 100)),
 }
 _WHOLE: dict[str, tuple[int, int]] = {
@@ -82,6 +104,15 @@ px_abs_benefit_percentile : float
         The net sees the image shifted by up to so many pixels, anew in each iteration.
     rotate, scale : float
         The same turned by up to so many degrees, and scaled by up to this share.
+    crop : float
+        The net sees a part of what the unit sees, up to this share smaller, enlarged.
+    noise : float
+        The net sees the image with normal noise of so many grey levels.
+    parametrisation : str
+        How the image is held while it is optimised: one of
+        `optimize.parametrise.registry.PARAMETRISATIONS`.
+    adam_rate : float
+        Adam's rate, for the parametrisations that step by it.
     objective : str, optional
         An expression (see `optimize.ascent.objectives.parse`) in place of the single unit.
     full_image : bool
@@ -108,6 +139,10 @@ px_abs_benefit_percentile : float
     jitter: int = 0
     rotate: float = 0.0
     scale: float = 0.0
+    crop: float = 0.0
+    noise: float = 0.0
+    parametrisation: str = "pixels"
+    adam_rate: float = 0.05
     objective: str | None = None
     full_image: bool = False
 
@@ -131,9 +166,9 @@ px_abs_benefit_percentile : float
         put(self, "lr_params", check_lr_params(self.lr_policy, self.lr_params))
         if self.start_at not in STARTS:
             raise ParamsError(f"start_at is {self.start_at!r}; {', '.join(STARTS)} are accepted")
-        for name in ("push_layer", "objective"):
+        for name in ("push_layer", "parametrisation", "objective"):
             value = getattr(self, name)
-            if not isinstance(value, str) and (name == "push_layer" or value is not None):
+            if not isinstance(value, str) and (name != "objective" or value is not None):
                 raise ParamsError(f"{name} is {value!r}; a text is accepted")
 
     def replaced(self, **changes: Any) -> FindParams:
@@ -187,21 +222,21 @@ px_abs_benefit_percentile : float
 
     @classmethod
     def preset(cls, number: int, **others: Any) -> FindParams:
-        """Return the settings of a row of the paper's table 1 (1 to 4), with `others`."""
+        """Return a preset's settings, with `others`: 1 to 4 are rows of the paper's table 1."""
         return cls.from_dict({**preset_values(number), **others})
 
 
-def preset_values(number: int) -> dict[str, float]:
-    """Return all seven values that a preset sets, those that are off as 0.
+def preset_values(number: int) -> dict[str, Any]:
+    """Return all values that a preset sets, the paper's seven that are off as 0.
 
     Raises
     ------
     ParamsError
         There is no such preset.
     """
-    if number not in PRESETS:
-        raise ParamsError(f"there is no preset {number!r}; 1 to {len(PRESETS)} are accepted")
-    return {**dict.fromkeys(PRESET_FIELDS, 0), **PRESETS[number]}
+    if number not in ALL_PRESETS:
+        raise ParamsError(f"there is no preset {number!r}; 1 to {len(ALL_PRESETS)} are accepted")
+    return {**dict.fromkeys(PRESET_FIELDS, 0), **ALL_PRESETS[number]}
 
 
 def _check_names(values: Mapping[str, Any]) -> None:

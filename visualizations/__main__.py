@@ -10,13 +10,14 @@ from typing import NoReturn
 
 import torchcaffe as caffe
 from optimize.errors import OptimizeError
+from optimize.params import ALL_PRESETS
 from toolbox.command_line import exit_status
 from toolbox.pictures.crop import RESIZE, SHORT
 from toolbox.pictures.stamp import StampError
 from toolbox.settings.config import SettingsError
 from visualizations.errors import VisualizationsError
 from visualizations.forecast import forecast
-from visualizations.making import BUNDLED, ITERATIONS, Making, settings_path
+from visualizations.making import BUNDLED, ITERATIONS, PRESET, Making, settings_path
 from visualizations.pipeline import make
 
 PROGRAM = "python -m visualizations"
@@ -54,6 +55,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--layers", nargs="+", metavar="LAYER[:0-95]",
         help="which layers, and which of their units (default: all with weights)")  # fmt: skip
     add("--seeds", type=_whole(1, 25), default=9, metavar="N", help="optimised images a unit (9)")
+    add("--preset", type=int, choices=list(ALL_PRESETS), default=PRESET,
+        help=f"how: 1 to 4 as the paper, 5 a Fourier series, 6 MACO ({PRESET})")  # fmt: skip
     add("--max-iter", type=_whole(1), default=ITERATIONS, metavar="N",
         help=f"iterations of each ({ITERATIONS})")  # fmt: skip
     add("--tile", type=_whole(0, 4096), default=96, metavar="PX",
@@ -87,6 +90,7 @@ def _making(options: argparse.Namespace) -> Making:
         layers=options.layers,
         seeds=options.seeds,
         iterations=options.max_iter,
+        preset=options.preset,
         tile=options.tile,
         quality=options.quality,
         out=options.out,

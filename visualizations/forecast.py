@@ -39,7 +39,7 @@ def forecast(making: Making) -> tuple[list[Layer], list[Row]]:
     say(f"reading {making.name}")
     optimizer = open_optimizer(making.spec)
     start = time.process_time()  # what every command needs before it begins
-    probe = Probe(optimizer, making.speed, say)
+    probe = Probe(optimizer, making.params, say)
     layers = probe.layers(making.layers)
     if making.photos is not None:
         say(f"looking at {making.photos}")

@@ -14,7 +14,7 @@ import torch
 import settings as settings_file
 from optimize.command import settings_defaults
 from optimize.command.open_model import ModelSpec, read_labels
-from optimize.params import FindParams, preset_values
+from optimize.params import PRESETS, FindParams
 from toolbox.pictures.held import HeldError
 from visualizations import steps
 from visualizations.errors import VisualizationsError
@@ -22,9 +22,11 @@ from visualizations.identity import digest, model_digest, photos_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = "caffenet-caltech101"
-# Fewer iterations than the tool's usual 300, with longer steps: on the bundled model the images
-# look the same.
-PRESET, ITERATIONS, STEP, LATE_STEP = 3, 120, 6.0, 3.0
+# What people can read on networks that nothing was tuned for (docs/optimize.md has the figures).
+PRESET, ITERATIONS = 5, 120
+# Of the paper's presets: fewer iterations than the tool's usual 300, with longer steps; on the
+# bundled model the images look the same.
+_STEPS = {"lr_policy": "rms", "lr_params": {"step": 6.0, "late_step": 3.0}}
 
 
 def settings_path(model: str | None, settings: Path | None) -> Path:
@@ -86,6 +88,8 @@ class Making:
         Such as `conv5`, `fc6:0-95`; None for all with weights.
     seeds, iterations : int
         Optimised images a unit, and steps each.
+    preset : int
+        Of `python -m optimize`.
     tile, quality : int
         Of the files: longest side of an image in pixels (0: true size), and JPEG's quality.
     out, work : Path or None
@@ -105,6 +109,7 @@ class Making:
     layers: Sequence[str] | None
     seeds: int
     iterations: int
+    preset: int
     tile: int
     quality: int
     out: Path | None
@@ -178,15 +183,15 @@ class Making:
     @property
     def recipe(self) -> tuple[str, ...]:
         """Options of `python -m optimize`."""
-        return (
-            "--preset", str(PRESET), "--max-iter", str(self.iterations), "--seeds",
-            str(self.seeds), "--lr-policy", "rms", "--lr-params",
-            f"step={STEP},late_step={LATE_STEP}",
-        )  # fmt: skip
+        words = ["--preset", str(self.preset), "--max-iter", str(self.iterations), "--seeds",
+                 str(self.seeds)]  # fmt: skip
+        if self.preset in PRESETS:
+            rates = ",".join(f"{name}={value}" for name, value in self.params.rates.items())
+            words += ["--lr-policy", self.params.lr_policy, "--lr-params", rates]
+        return tuple(words)
 
     @property
-    def speed(self) -> FindParams:
-        """Settings of ascents that take as long."""
-        return FindParams.from_dict(
-            {**preset_values(PRESET), "lr_policy": "rms", "lr_params": None}
-        )
+    def params(self) -> FindParams:
+        """The same as settings, with long steps where images are pixels."""
+        steps_of_pixels = _STEPS if self.preset in PRESETS else {}
+        return FindParams.preset(self.preset, **{**steps_of_pixels, "max_iter": self.iterations})

@@ -1,8 +1,10 @@
-"""Unit images a second against a faithful loop of the original's."""
+"""Unit images a second: against a faithful loop of the original's, and preset by preset."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -16,6 +18,9 @@ from optimize import FindParams, GradientOptimizer
 GOALS = {"conv1": 50, "conv3": 10, "conv5": 5, "fc8": 2}
 ITERATIONS = 8  # of which two blur; times are scaled to those of an image
 IMAGE_ITERATIONS = 300
+RECIPE_PRESET, PRESETS_BESIDE = 3, (5, 6)
+UNIT_ITERATIONS = 120  # of the unit images that `python -m visualizations` makes
+GOAL_PRESETS = 1.3
 RECIPE = FindParams.preset(3, lr_policy="rms", max_iter=ITERATIONS)
 
 
@@ -77,6 +82,43 @@ def _table(net: caffe.Net, optimizer: GradientOptimizer, layer: str, budget: flo
     title = f"one image of a unit of {layer}, {IMAGE_ITERATIONS} iterations, {YOS.title}"
     note = f"{ratio:.1f} times as many images a second; goal of {GOALS[layer]}: {verdict}"
     return Table(title, seconds, names[0], notes=[note])
+
+
+def _begun(
+    optimizer: GradientOptimizer, layer: str, preset: int
+) -> tuple[Callable[[], object], int]:
+    """Return a run of a full batch's first iterations, and how many images are in it."""
+    policy = "rms" if preset == RECIPE_PRESET else "constant"
+    first = FindParams.preset(
+        preset, push_layer=layer, lr_policy=policy, lr_params=None, max_iter=UNIT_ITERATIONS
+    )
+    size, channels = optimizer.batch_size(first), optimizer.channels(layer)
+    runs = [first.replaced(push_channel=k % channels, rand_seed=k // channels) for k in range(size)]
+    return lambda: deque(islice(optimizer.moments(runs), ITERATIONS), maxlen=0), size
+
+
+def _presets(optimizer: GradientOptimizer, layer: str, budget: float) -> Table:
+    begun = {
+        preset: _begun(optimizer, layer, preset) for preset in (RECIPE_PRESET, *PRESETS_BESIDE)
+    }
+    medians = interleaved({f"preset {preset}": run for preset, (run, _) in begun.items()}, budget)
+    seconds = {
+        f"preset {preset}": medians[f"preset {preset}"] * UNIT_ITERATIONS / ITERATIONS / size
+        for preset, (_, size) in begun.items()
+    }
+    reference = f"preset {RECIPE_PRESET}"
+    worst = max(seconds.values()) / seconds[reference]
+    verdict = "met" if worst <= GOAL_PRESETS else "missed"
+    title = f"one image of a unit of {layer}, {UNIT_ITERATIONS} iterations, {YOS.title}"
+    note = f"at most {worst:.2f} times as long; goal of {GOAL_PRESETS}: {verdict}"
+    return Table(title, seconds, reference, notes=[note])
+
+
+@benchmark("presets", "images of units by presets 5 and 6 beside the paper's")
+def presets(budget: float) -> list[Table]:
+    """Time a unit of an early, two middle and the last layer."""
+    optimizer = GradientOptimizer(YOS.load(), MEAN, channel_swap_to_rgb=(2, 1, 0))
+    return [_presets(optimizer, layer, budget) for layer in GOALS]
 
 
 @benchmark("optimize", "images of units against a faithful loop of the original's")

@@ -144,7 +144,9 @@ class UnitFolder:
         layers = [*settings, "--layers", shlex.quote(self.source(layer))]
         folder = _typed(self.root) if self.root else "FOLDER"
         if kind is OPTIMISED:
-            words = ["-m", "optimize", *layers, "--seeds", "9", "--unit-jpg-dir", folder]
+            words = [
+                "-m", "optimize", "--preset", "5", *layers, "--seeds", "9", "--unit-jpg-dir", folder
+            ]  # fmt: skip
         else:
             out = [] if self.root else ["--out", folder]
             words = ["-m", "visualizations", *layers, *out, "--photos", "PHOTOS"]

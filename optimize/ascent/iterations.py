@@ -1,9 +1,13 @@
-"""The ascent itself, for a batch: clip, forward, record, gradient, step, regularise."""
+"""The ascent itself, for a batch: image, forward, record, gradient, step.
+
+It is a generator that stops after each iteration, so that a batch runs it to its end and a window
+can show how an image grows.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +15,16 @@ from torch import Tensor
 
 from optimize.ascent.batch_objectives import Push, Pushed
 from optimize.net.crops import View, cut
+from optimize.parametrise.base import Canvas, Uphill
+from optimize.parametrise.photo_statistics import PhotoStatistics
+from optimize.parametrise.registry import PARAMETRISATIONS
 from optimize.params import FindParams
-from optimize.policies import Rating, Step
 from optimize.regularise.regularisers import Place, Regulariser
+from optimize.regularise.transforms import together
 from torchcaffe.regions import Region
 
 Tick = Callable[[], None]
+_ZERO, _NOT_FINITE = 1, 2  # why a member ended, in `Track.failed`
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +34,7 @@ class Batch:
     Parameters
     ----------
     members : sequence of FindParams
-        With one max_iter.
+        With one max_iter and one parametrisation.
     view : View
         How the net looks.
     window : Region
@@ -43,6 +51,12 @@ class Batch:
         The ordered list; those that no member uses are left out.
     chunk : int
         How many images the net is shown at once, at most.
+    given : sequence of bool
+        Which starts are images that the user gave.
+    photos : PhotoStatistics
+        What photos are like.
+    rgb : sequence of int
+        Which channel is red, green and blue.
     """
 
     members: Sequence[FindParams]
@@ -55,6 +69,29 @@ class Batch:
     grey: float
     regularisers: Sequence[type[Regulariser]]
     chunk: int
+    given: Sequence[bool]
+    photos: PhotoStatistics
+    rgb: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What there is after an iteration.
+
+    Parameters
+    ----------
+    iteration : int
+        Its number.
+    images : Tensor
+        Minus the mean, (n, channels, h, w), the window's size; the next iteration may change
+        them in place.
+    obj : Tensor
+        Their objectives, (n,).
+    """
+
+    iteration: int
+    images: Tensor
+    obj: Tensor
 
 
 @dataclass(eq=False)
@@ -98,6 +135,11 @@ class Ascent:
     ----------
     batch : Batch
         What to run.
+
+    Attributes
+    ----------
+    track : Track
+        What was recorded so far.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -114,18 +156,25 @@ class Ascent:
             (rows - self._origin[0], columns - self._origin[1]),
             device,
             batch.grey,
+            min(field.height, field.width),
         )
         used = [r for r in batch.regularisers if any(r.is_on(p) for p in batch.members)]
         made = [regulariser(batch.members, place) for regulariser in used]
-        self._before = [r for r in made if type(r).before is not Regulariser.before]
-        self._after = [r for r in made if type(r).after is not Regulariser.after]
-        self._rating = Rating([(p.lr_policy, p.rates) for p in batch.members], device)
-        n = len(batch.members)
-        seen = field.height * field.width * batch.start.shape[1]
-        self._seen = torch.full((n,), float(seen), device=device)
+        self._before = together([r for r in made if type(r).before is not Regulariser.before])
+        after = [r for r in made if type(r).after is not Regulariser.after]
+        seen = float(field.height * field.width * batch.start.shape[1])
+        self._held = PARAMETRISATIONS[first.parametrisation](
+            Canvas(
+                batch.members, batch.start, batch.given, batch.low, batch.high, batch.grey, seen,
+                after, batch.photos, batch.rgb,
+            )
+        )  # fmt: skip
         self._sign = torch.sign(batch.push.dirs)
+        self._alive = torch.ones(len(batch.start), dtype=torch.bool, device=device)
         # Of an image that is not computed as a whole, only what the unit sees is kept.
         self._kept = window if _is_whole(batch) else field
+        with torch.no_grad():
+            self.track = self._new_track(self._held.begin())
 
     @property
     def kept(self) -> Region:
@@ -134,24 +183,42 @@ class Ascent:
 
     def run(self, tick: Tick = lambda: None) -> Track:
         """Run all iterations; `tick` is called after each."""
-        batch = self._batch
-        x = batch.start.clone()
-        track = self._new_track(x)
-        alive = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        with torch.no_grad():
-            for i in range(self._iterations):
-                x = torch.minimum(torch.maximum(x, batch.low, out=x), batch.high, out=x)
-                pushed, grad = self._look(x, i)
-                norm = torch.linalg.vector_norm(grad.flatten(1), dim=1)
-                self._record(track, x, pushed, alive, i)
-                alive = self._end(track, norm, alive, i)
-                if i < self._iterations - 1:
-                    x = self._step(x, grad, norm, pushed.obj, alive, i)
-                tick()
-                if not alive.any():
-                    break
-        track.last = cut(x, self._kept, self._origin).clone()
-        return track
+        for _ in self.moments():
+            tick()
+        return self.track
+
+    def moments(self) -> Iterator[Moment]:
+        """Run iteration by iteration; `track` has what was recorded so far.
+
+        Where a member has no gradient at the start, it ends there: nothing is computed for
+        members that stand still, and the others are run without them (`zero_gradient`).
+        """
+        moment = None
+        for i in range(self._iterations):
+            if moment is not None:
+                self._step()
+            moment = self._iterate(i)
+            self.track.last = cut(moment.images, self._kept, self._origin)
+            yield moment
+            if not self._alive.any() or (i == 0 and (self.track.failed == _ZERO).any()):
+                break
+        self.track.last = self.track.last.clone()
+
+    @torch.no_grad()
+    def _iterate(self, i: int) -> Moment:
+        """Look at the images as they are, and record what the net says."""
+        x = self._held.image()
+        pushed, grad = self._look(x, i)
+        norm = torch.linalg.vector_norm(grad.flatten(1), dim=1)
+        self._record(self.track, x, pushed, self._alive, i)
+        self._alive = self._end(self.track, norm, self._alive, i)
+        grad = self._placed(grad, x)
+        self._uphill = Uphill(grad, norm, pushed.obj, self._alive, i, self._iterations)
+        return Moment(i, x, pushed.obj)
+
+    @torch.no_grad()
+    def _step(self) -> None:
+        self._held.step(self._uphill)
 
     # ------------------------------------------------------------ parts of an iteration
 
@@ -189,25 +256,9 @@ class Ascent:
         )
         return joined, torch.cat(grads)
 
-    def _step(
-        self, x: Tensor, grad: Tensor, norm: Tensor, obj: Tensor, alive: Tensor, iteration: int
-    ) -> Tensor:
-        before = None if bool(alive.all()) else x.clone()
-        done = iteration / self._iterations
-        rates = self._rating(Step(norm, obj, self._seen, done, self._batch.grey))
-        part = x if grad.shape == x.shape else cut(x, self._batch.view.region, self._origin)
-        part.addcmul_(grad, rates.view(-1, 1, 1, 1).to(x.dtype))
-        if self._after and part is not x:
-            grad = self._placed(grad, x)
-        for regulariser in self._after:
-            x = regulariser.after(x, grad, iteration)
-        if before is not None:
-            x = torch.where(alive.view(-1, 1, 1, 1), x, before)
-        return x
-
     def _placed(self, grad: Tensor, x: Tensor) -> Tensor:
-        """Return the gradient by the whole window, where a regulariser looks at it."""
-        if not any(r.reads_gradient for r in self._after):
+        """Return the gradient by the whole window."""
+        if grad.shape == x.shape:
             return grad
         whole = torch.zeros_like(x)
         cut(whole, self._batch.view.region, self._origin).copy_(grad)
@@ -251,10 +302,14 @@ class Ascent:
         track.best = torch.where(better.view(-1, 1, 1, 1), kept, track.best)
 
     def _end(self, track: Track, norm: Tensor, alive: Tensor, i: int) -> Tensor:
-        """Take out the members whose gradient is zero or not finite."""
-        dead = (norm == 0) | ~torch.isfinite(norm)
+        """Take out the members whose gradient is zero or not finite.
+
+        Where each iteration shows the image otherwise, the next one may have a gradient again.
+        """
+        stuck = (norm == 0) if i == 0 or not self._before else torch.zeros_like(alive)
+        dead = stuck | ~torch.isfinite(norm)
         now = dead & alive
-        reason = torch.where(norm == 0, 1, 2)
+        reason = torch.where(norm == 0, _ZERO, _NOT_FINITE)
         track.failed = torch.where(now, reason, track.failed)
         track.ended = torch.where(now, i + 1, track.ended)
         return alive & ~dead

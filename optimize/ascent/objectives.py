@@ -60,6 +60,10 @@ class Objective:
         """Whether it reads nothing but the pushed position of its one layer."""
         return False
 
+    def compares(self) -> bool:
+        """Whether an image's number depends on the others of its batch."""
+        return False
+
     def __add__(self, other: Objective | float) -> Objective:
         return Sum((self, _made(other)))
 
@@ -205,6 +209,27 @@ class DeepDream(_OfLayer):
 
 
 @dataclass(frozen=True)
+class Diversity(_OfLayer):
+    """How little an image's style is that of the batch's others (Olah et al. 2017).
+
+    Minus the mean cosine between the layer's Gram matrix for the image (channels x channels,
+    summed over positions) and those for the other images; 0 for an image alone.
+    """
+
+    def value(self, values: Values, look: Look) -> Tensor:
+        """Return minus the mean cosines, from -1 (all alike) to 0 or more."""
+        rows = values[self.layer].flatten(2)
+        grams = (rows @ rows.transpose(1, 2)).flatten(1)
+        grams = grams / grams.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        others = max(1, len(grams) - 1)
+        return -((grams @ grams.T).sum(1) - (grams * grams).sum(1)) / others
+
+    def compares(self) -> bool:
+        """Return True."""
+        return True
+
+
+@dataclass(frozen=True)
 class _Several(Objective):
     parts: tuple[Objective, ...]
 
@@ -216,6 +241,10 @@ class _Several(Objective):
         """Check every part."""
         for part in self.parts:
             part.check(shapes)
+
+    def compares(self) -> bool:
+        """Whether a part does."""
+        return any(part.compares() for part in self.parts)
 
     def is_local(self) -> bool:
         """Whether all parts are, in one layer."""
@@ -263,7 +292,7 @@ def as_maps(values: Tensor) -> Tensor:
 
 _TERM = re.compile(
     r"""(?:(?P<factor>\d+(?:\.\d*)?|\.\d+)\s*\*\s*)?
-        (?:(?P<kind>mean|dream)\((?P<inner>[^()]+)\)|(?P<unit>[^\s()*]+))$""",
+        (?:(?P<kind>mean|dream|diversity)\((?P<inner>[^()]+)\)|(?P<unit>[^\s()*]+))$""",
     re.VERBOSE,
 )
 _UNIT = re.compile(r"(?P<layer>.+?):(?P<channel>\d+)(?:@(?P<row>\d+),(?P<column>\d+))?$")
@@ -277,7 +306,8 @@ def parse(text: str) -> Objective:
     text : str
         Terms with a ` + ` or ` - ` (with spaces) between them, each with or without
         `number *` in front: `fc8:3` (a unit), `conv4:12@6,6` (at a row and column),
-        `mean(conv4:12)` (a channel's mean), `dream(conv3)` (a whole layer).
+        `mean(conv4:12)` (a channel's mean), `dream(conv3)` (a whole layer), `diversity(conv4)`
+        (how the seeds' images differ there).
 
     Raises
     ------
@@ -298,8 +328,8 @@ def _term(piece: str, text: str) -> Objective:
         raise _unreadable(piece, text)
     kind, inner = found["kind"], (found["inner"] or found["unit"]).strip()
     term: Objective
-    if kind == "dream":
-        term = DeepDream(inner)
+    if kind in ("dream", "diversity"):
+        term = DeepDream(inner) if kind == "dream" else Diversity(inner)
     else:
         unit = _UNIT.match(inner)
         if unit is None or (kind == "mean" and unit["row"]):
@@ -313,5 +343,5 @@ def _term(piece: str, text: str) -> Objective:
 def _unreadable(piece: str, text: str) -> OptimizeError:
     return OptimizeError(
         f"the objective {text!r} has the part {piece!r}; fc8:3, conv4:12@6,6, mean(conv4:12), "
-        "dream(conv3), each with or without '2 * ' in front, are accepted"
+        "dream(conv3), diversity(conv4), each with or without '2 * ' in front, are accepted"
     )

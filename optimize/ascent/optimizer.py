@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 import torchcaffe as caffe
 from optimize.ascent.batch_objectives import ObjectivePush, Push, UnitPush
 from optimize.ascent.collect_results import collect
-from optimize.ascent.iterations import Ascent, Batch
+from optimize.ascent.iterations import Ascent, Batch, Moment
 from optimize.ascent.mean_image import fit_mean
 from optimize.ascent.results import FindResults
 from optimize.ascent.starts import FloatArray, start
@@ -22,6 +22,8 @@ from optimize.ascent.zero_gradient import pushed_before_gates
 from optimize.errors import OptimizeError
 from optimize.net.crops import View, cut
 from optimize.net.section import image_input
+from optimize.parametrise import photo_statistics
+from optimize.parametrise.photo_statistics import PhotoStatistics
 from optimize.params import FindParams
 from optimize.regularise.registry import REGULARISERS
 from optimize.regularise.regularisers import Regulariser
@@ -53,6 +55,8 @@ class GradientOptimizer:
         is in units between the two.
     regularisers : sequence of type
         The ordered list.
+    photos : PhotoStatistics, optional
+        What photos are like, for presets 5 and 6; default: those of the repository.
 
     Raises
     ------
@@ -71,12 +75,14 @@ class GradientOptimizer:
         raw_scale: float = 255.0,
         input_scale: float = 1.0,
         regularisers: Sequence[type[Regulariser]] = REGULARISERS,
+        photos: PhotoStatistics | None = None,
     ) -> None:
         self.net = net
         self.labels = list(labels or [])
         self.label_layers = set(label_layers or [])
         self.channel_swap_to_rgb = channel_swap_to_rgb
         self.regularisers = list(regularisers)
+        self.photos = photos or photo_statistics.default()
         image = image_input(net)
         shape = net.blobs[image].shape
         self.shape = (shape[1], shape[2], shape[3])
@@ -138,6 +144,33 @@ class GradientOptimizer:
                 found.update(zip(part, results, strict=True))
         return [found[i] for i in range(len(tasks))]
 
+    def moments(
+        self, params: Sequence[FindParams], starts: Sequence[FloatArray | None] | None = None
+    ) -> Iterator[Moment]:
+        """Run ascents of one batch iteration by iteration, to see how images grow.
+
+        Where a unit has no gradient at the start, all end there; `run_batch` then pushes what
+        is before its ReLU.
+
+        Parameters
+        ----------
+        params, starts
+            As for `run_batch`.
+
+        Raises
+        ------
+        OptimizeError
+            As for `run_batch`, and where the ascents can't share a batch.
+        """
+        tasks = [self._planner.task(p) for p in params]
+        if len({task.key() for task in tasks}) != 1:
+            raise OptimizeError(
+                "the ascents differ in layer, position, objective, iterations or parametrisation, "
+                "so they are no batch; one at a time can be run"
+            )
+        self._check_weights(tasks[0].view)
+        return self._prepared(tasks, starts or [None] * len(tasks)).moments()
+
     def batch_size(self, params: FindParams) -> int:
         """Return how many ascents like this one run side by side by default.
 
@@ -165,6 +198,14 @@ class GradientOptimizer:
         starts: Sequence[FloatArray | None],
         tick: Callable[[int], None],
     ) -> list[FindResults]:
+        ascent = self._prepared(tasks, starts)
+        track = ascent.run(lambda: tick(len(tasks)))
+        results = collect(self._planner, tasks, track, ascent.kept)
+        for task, result in zip(tasks, results, strict=True):
+            result.label, result.grey = self.label(task.params), self.grey
+        return results
+
+    def _prepared(self, tasks: Sequence[Task], starts: Sequence[FloatArray | None]) -> Ascent:
         task = tasks[0]
         members = [t.params for t in tasks]
         begin = torch.stack(
@@ -186,19 +227,18 @@ class GradientOptimizer:
             high=self.white - mean,
             grey=self.grey,
             regularisers=self.regularisers,
-            chunk=self._chunk(task.view),
+            chunk=self._chunk(task),
+            given=[s is not None for s in starts],
+            photos=self.photos,
+            rgb=self.channel_swap_to_rgb or range(self.shape[0]),
         )
-        ascent = Ascent(batch)
-        track = ascent.run(lambda: tick(len(members)))
-        results = collect(self._planner, tasks, track, ascent.kept)
-        for params, result in zip(members, results, strict=True):
-            result.label = self.label(params)
-        return results
+        return Ascent(batch)
 
-    def _chunk(self, view: View) -> int:
-        if self._device.type != "cpu":
+    def _chunk(self, task: Task) -> int:
+        compares = task.objective is not None and task.objective.compares()
+        if self._device.type != "cpu" or compares:
             return 1 << 30
-        return max(1, _CHUNK_VALUES // view.section.largest())
+        return max(1, _CHUNK_VALUES // task.view.section.largest())
 
     def _push(self, tasks: Sequence[Task]) -> Push:
         view, layer, objective = tasks[0].view, tasks[0].layer, tasks[0].objective

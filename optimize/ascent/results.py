@@ -50,6 +50,8 @@ class FindResults:
         Height and width of the net's input.
     label : str or None
         The class that the unit stands for, where labels are known.
+    grey : float
+        One grey level in units of the net's input.
     note : str
         What a user has to know about the run (its gradient was zero, and what was done); else
         empty.
@@ -71,7 +73,16 @@ class FindResults:
     field: Region
     size: tuple[int, int]
     label: str | None = None
+    grey: float = 1.0
     note: str = ""
+
+    @property
+    def contrast(self) -> float:
+        """Standard deviation of what the unit sees of the best image, the channels' mean.
+
+        In grey levels; photos have about 55.
+        """
+        return float(self.best_crop.std(axis=(1, 2)).mean() / self.grey)
 
     @property
     def without_gradient(self) -> bool:

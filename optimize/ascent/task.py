@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from scipy.fft import next_fast_len
+
 import torchcaffe as caffe
 from optimize.ascent import objectives
 from optimize.ascent.objectives import Look, Objective, check_channel, check_place
 from optimize.errors import OptimizeError
 from optimize.net.crops import Crops, View
 from optimize.net.section import Part, find_part, unknown_layer
+from optimize.parametrise import registry as parametrisations
+from optimize.parametrise.pixels import Pixels
 from optimize.params import FindParams
 from optimize.regularise.regularisers import Regulariser
 from torchcaffe.layers.base import Span
 from torchcaffe.regions import Region
 
-# Where the window takes more than this share of the image, the whole image is computed: what
-# is saved beside it is little, and the image then is the original's to its last pixel.
+# Where the window takes more than this share of the image, an image of pixels is computed as a
+# whole: what is saved beside it is little, and it then is the original's to its last pixel.
 _WORTH_A_WINDOW = 1 / 3
 
 
@@ -53,7 +57,8 @@ class Task:
 
     def key(self) -> Hashable:
         """Return what members of one batch have in common."""
-        return id(self.view), self.layer, self.window, self.objective, self.params.max_iter
+        held = self.params.parametrisation, self.params.max_iter
+        return id(self.view), self.layer, self.window, self.objective, *held
 
 
 class Planner:
@@ -91,6 +96,7 @@ class Planner:
         OptimizeError
             A layer, channel or position does not exist.
         """
+        parametrisations.check(params, self.regularisers)
         objective = None if params.objective is None else objectives.parse(params.objective)
         layers = {params.push_layer} if objective is None else objective.layers()
         shapes = {layer: self.maps(layer) for layer in layers}
@@ -155,10 +161,20 @@ class Planner:
         reach = sum(r.reach(params, field) for r in used)
         rows = _widened(view.region.rows, view.field.rows, reach, height)
         region = Region(rows, _widened(view.region.columns, view.field.columns, reach, width))
-        share = region.height * region.width / (height * width)
-        return region if share <= _WORTH_A_WINDOW else whole
+        if params.parametrisation == Pixels.name:
+            share = region.height * region.width / (height * width)
+            return region if share <= _WORTH_A_WINDOW else whole
+        return Region(_fast(region.rows, height), _fast(region.columns, width))
 
 
 def _widened(shown: Span, seen: Span, reach: int, size: int) -> Span:
     """Return what is shown, and on both sides `reach` beyond what is seen of it."""
     return min(shown[0], max(0, seen[0] - reach)), max(shown[1], min(size - 1, seen[1] + reach))
+
+
+def _fast(span: Span, size: int) -> Span:
+    """Return a span that is a little longer, of a length for which Fourier transforms are fast."""
+    more = next_fast_len(span[1] - span[0] + 1, real=True) - (span[1] - span[0] + 1)
+    first = max(0, span[0] - more // 2)
+    last = min(size - 1, span[1] + more - more // 2)
+    return first, last

@@ -43,6 +43,11 @@ def pushed_before_gates(
     stuck = [i for i, found in enumerate(results) if found.without_gradient]
     if not stuck:
         return results
+    others = [i for i in range(len(tasks)) if i not in stuck]
+    if others:  # the ascent ended for them too
+        alone = ascend([tasks[i] for i in others], [starts[i] for i in others])
+        for i, found in zip(others, alone, strict=True):
+            results[i] = found
     gates = find_gates(net, tasks[0].part)
     if gates:
         view = tasks[0].view

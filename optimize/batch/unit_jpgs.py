@@ -29,6 +29,7 @@ from optimize.batch.runs import Keeping
 from optimize.command.arguments import numbers_text
 from optimize.errors import OptimizeError
 from optimize.output.files import check_folder, json_bytes, npz_bytes, read_json, read_npz, write
+from optimize.output.notes import pale
 from optimize.output.pictures import encoded, plus_mean, sheet, tiled
 from optimize.output.progress import Progress
 from optimize.params import FindParams
@@ -285,6 +286,8 @@ def _noted(job: LayerJob, units: list[dict[str, Any]], progress: Progress) -> li
     for unit in units:
         note = unit.get("note", "")
         failed = bool(note) and all(found == ZERO_GRADIENT for found in unit["meta_result"])
+        if not note and "contrast" in unit:  # files of earlier versions have none
+            note = pale(job.recipe, unit["contrast"][unit["best_seed"]])
         progress.notes.add(job.layer, unit["channel"], note, failed=failed)
     return units
 
@@ -352,4 +355,5 @@ def _score(channel: int, results: Sequence[FindResults], best: int) -> dict[str,
         "is_strongest": [found.ismax_here[found.best_ii] for found in results],
         "meta_result": [found.meta_result for found in results],
         "note": next((found.note for found in results if found.note), ""),
+        "contrast": [round(found.contrast, 2) for found in results],
     }

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from optimize.errors import OptimizeError
-from optimize.params import PRESETS, STARTS
+from optimize.parametrise.registry import PARAMETRISATIONS
+from optimize.params import ALL_PRESETS, STARTS
 from optimize.policies import POLICIES
 
 PROGRAM = "python -m optimize"
@@ -21,7 +22,7 @@ RECIPE = (
     "start_at", "rand_seed", "push_spatial", "push_dir", "decay", "blur_radius", "blur_every",
     "small_val_percentile", "small_norm_percentile", "px_benefit_percentile",
     "px_abs_benefit_percentile", "lr_policy", "lr_params", "max_iter", "tv", "jitter", "rotate",
-    "scale", "objective", "full_image",
+    "scale", "crop", "noise", "parametrisation", "adam_rate", "objective", "full_image",
 )  # fmt: skip
 
 
@@ -122,15 +123,23 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     OptimizeError
         What is wrong with it.
     """
-    parser = Parser(
-        prog=PROGRAM,
-        description="Make images that units of a network prefer, by regularised gradient ascent.",
-        allow_abbrev=False,
+    parser = new_parser(
+        PROGRAM, "Make images that units of a network prefer, by regularised gradient ascent."
     )
-    _add_model(parser)
+    add_model(parser)
     _add_units(parser)
     _add_recipe(parser)
     _add_output(parser)
+    return checked_words(parser, arguments)
+
+
+def new_parser(program: str, description: str) -> Parser:
+    """Return a parser of options that are not abbreviated."""
+    return Parser(prog=program, description=description, allow_abbrev=False)
+
+
+def checked_words(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line with `add_model`'s options; names may have underscores."""
     dashed = []
     for word in arguments:
         name, equals, value = word.partition("=")
@@ -141,7 +150,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _add_model(parser: Parser) -> None:
+def add_model(parser: Parser) -> None:
+    """Add the options that name a network; `open_model.model_from` reads them."""
     group = parser.add_argument_group("the network (default: that of the settings)")
     add = group.add_argument
     add("--settings", type=Path, metavar="FILE", help="instead of settings_local.py")
@@ -157,6 +167,8 @@ def _add_model(parser: Parser) -> None:
     add("--hold", action="append", metavar="NAME=VALUE",
         help="what another input holds: a number, one a channel as im_info=600,800,1, or a "
              "file; else 0")  # fmt: skip
+    add("--photo-statistics", metavar="FILE",
+        help="for presets 5 and 6, as python -m optimize.photos writes it")  # fmt: skip
     add("--gpu", type=int, metavar="N", help="compute on this GPU")
     add("--allow-python-layers", action="store_true",
         help="let the network's Python layers run the code they name")  # fmt: skip
@@ -172,12 +184,14 @@ def _add_units(parser: Parser) -> None:
         help="row and column in a convolution layer (default: its centre)")  # fmt: skip
     add("--push-dir", type=float, metavar="D", help="1: maximise (default); -1: minimise")
     add("--objective", metavar="TEXT",
-        help="not a unit but: 'fc8:3 - 0.5 * fc8:7', 'mean(conv4:12)', 'dream(conv3)'")  # fmt: skip
+        help="not a unit but: 'fc8:3 - 0.5 * fc8:7', 'mean(conv4:12)', 'dream(conv3)', "
+             "'fc8:3 + 9 * diversity(conv4)'")  # fmt: skip
 
 
 def _add_recipe(parser: Parser) -> None:
     add = parser.add_argument_group("how (defaults: from the settings)").add_argument
-    add("--preset", type=int, choices=list(PRESETS), help="a row of the paper's table 1")
+    add("--preset", type=int, choices=list(ALL_PRESETS),
+        help="1 to 4: a row of the paper's table 1; 5: a Fourier series; 6: MACO")  # fmt: skip
     add("--start-at", choices=STARTS, help="image to start from")
     add("--rand-seed", type=int, metavar="N", help="seed of the start")
     add("--seeds", type=count, metavar="N", help="images a unit, from --rand-seed on")
@@ -194,6 +208,11 @@ def _add_recipe(parser: Parser) -> None:
     add("--jitter", type=int, metavar="PX", help="show the image shifted by up to PX pixels")
     add("--rotate", type=float, metavar="DEG", help="turned by up to DEG degrees")
     add("--scale", type=float, metavar="S", help="scaled by 1 - S to 1 + S")
+    add("--crop", type=float, metavar="S", help="a part of it, up to S smaller, enlarged")
+    add("--noise", type=float, metavar="S", help="with normal noise of S grey levels")
+    about = "; ".join(f"{name}: {kind.about}" for name, kind in PARAMETRISATIONS.items())
+    add("--parametrisation", choices=list(PARAMETRISATIONS), help=f"hold the image as {about}")
+    add("--adam-rate", type=float, metavar="R", help="rate of the steps that are Adam's")
     about = "; ".join(f"{name}: {row.about}" for name, row in POLICIES.items())
     add("--lr-policy", choices=list(POLICIES), help=about)
     add("--lr-params", type=rates, metavar="NAME=NUMBER,...", help="the policy's numbers")

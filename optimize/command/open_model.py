@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from optimize.ascent.optimizer import GradientOptimizer
 from optimize.errors import OptimizeError
 from optimize.net.section import image_input
 from optimize.output.files import reason
+from optimize.parametrise.photo_statistics import read
 from toolbox.pictures.held import Held, HeldError, pad_mean
 from toolbox.pictures.stamp import Stamp, StampError, stamp_of
 
@@ -47,6 +49,8 @@ class ModelSpec:
         Let Python layers run.
     held : Held
         Which input is optimised, and what the others hold.
+    photo_statistics : str or None
+        A file of `python -m optimize.photos`; None for those of the repository's photos.
     """
 
     prototxt: str
@@ -62,6 +66,7 @@ class ModelSpec:
     gpu: int | None = None
     python_layers: bool = field(default=False)
     held: Held = Held()
+    photo_statistics: str | None = None
 
     def stamp(self) -> Stamp:
         """Return what identifies the network's two files."""
@@ -74,6 +79,7 @@ class ModelSpec:
         """Return what tells networks apart: names and checksums of the files."""
         files = [Path(self.prototxt), Path(self.weights)]
         files += [Path(self.mean)] if isinstance(self.mean, str) else []
+        files += [Path(self.photo_statistics)] if self.photo_statistics else []
         try:
             sums = {path.name: f"{zlib.crc32(path.read_bytes()):08x}" for path in files}
         except OSError as error:
@@ -90,6 +96,32 @@ class ModelSpec:
             "files": sums, "mean": mean, "channel_swap_to_rgb": swap, "data_size": size,
             **({"inputs": held} if held else {}),
         }  # fmt: skip
+
+
+def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
+    """Return the settings' network, changed as the command line says."""
+    changes: dict[str, Any] = {"data_size": options.data_size}
+    held = default.held
+    if options.deploy_proto:
+        # The labels and inputs belong to the other network.
+        changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
+        held = Held()
+    try:
+        changes["held"] = held.changed(options.image_input, options.hold)
+    except HeldError as error:
+        raise OptimizeError(str(error)) from error
+    if options.net_weights:
+        changes["weights"] = options.net_weights
+    for name in ("mean", "channel_swap_to_rgb"):
+        if getattr(options, name) is not ...:
+            changes[name] = getattr(options, name)
+    if options.gpu is not None:
+        changes["gpu"] = options.gpu
+    if options.photo_statistics:
+        changes["photo_statistics"] = options.photo_statistics
+    if options.allow_python_layers:
+        changes["python_layers"] = True
+    return replace(default, **changes)
 
 
 def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
@@ -128,6 +160,7 @@ def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
         spec.channel_swap_to_rgb,
         raw_scale=spec.raw_scale,
         input_scale=spec.input_scale,
+        photos=read(Path(spec.photo_statistics)) if spec.photo_statistics else None,
     )
 
 

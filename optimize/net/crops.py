@@ -75,13 +75,17 @@ class Crops:
     def __init__(self, net: caffe.Net, *, tried: bool = True) -> None:
         self._net, self._tried = net, tried
         self._sections: dict[tuple[object, ...], Section] = {}
+        self._wholes: dict[tuple[Section, tuple[int, int]], View] = {}
         self._views: dict[tuple[str, int, int, bool], View] = {}
 
     def whole(self, part: Part, place: tuple[int, int] = (0, 0)) -> View:
         """Return the view of the whole image, all of which is the field."""
         size = self._size(part)
-        region = Region((0, size[0] - 1), (0, size[1] - 1))
-        return View(self._section(part, size, padded=True), region, region, *place, size)
+        section = self._section(part, size, padded=True)
+        if (section, place) not in self._wholes:  # one view, for what shares it can share a batch
+            region = Region((0, size[0] - 1), (0, size[1] - 1))
+            self._wholes[section, place] = View(section, region, region, *place, size)
+        return self._wholes[section, place]
 
     def view(self, part: Part, layer: str, row: int, column: int, *, crop: bool = True) -> View:
         """Return the cheapest view of a position of one layer; without `crop`, of all."""

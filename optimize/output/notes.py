@@ -9,6 +9,18 @@ from optimize.ascent.results import FindResults
 from optimize.params import FindParams
 
 _NAMED = 20  # units that a sentence lists
+_GREY = 20.0  # of contrast, in grey levels; photos have about 55
+_ENOUGH = 50  # iterations; after fewer every picture is gray
+_PALE = (
+    f"the picture is nearly gray (its contrast is below {_GREY:g} grey levels, photos have about "
+    "55); --preset 5 makes one that shows more"
+)
+
+
+def pale(params: FindParams, contrast: float) -> str:
+    """Return what to say of a picture: how to get a better one where it is nearly gray."""
+    paled = params.parametrisation == "pixels" and contrast < _GREY
+    return _PALE if paled and params.max_iter >= _ENOUGH else ""
 
 
 class Notes:
@@ -34,11 +46,12 @@ class Notes:
     def add_run(self, params: FindParams, found: FindResults) -> None:
         """Keep the note about a run's unit, or about its objective."""
         failed = found.without_gradient
+        note = found.note or pale(params, found.contrast)
         if params.objective is None:
-            self.add(params.push_layer, params.push_channel, found.note, failed=failed)
-        elif found.note:
+            self.add(params.push_layer, params.push_channel, note, failed=failed)
+        elif note:
             self.failed |= failed
-            self._objectives[params.objective] = found.note
+            self._objectives[params.objective] = note
 
     def lines(self) -> list[str]:
         """Return the sentences."""

@@ -12,7 +12,7 @@ from optimize.regularise.regularisers import (
     SmallValues,
     TotalVariation,
 )
-from optimize.regularise.transforms import Jitter, Rotate, Scale
+from optimize.regularise.transforms import Crop, Jitter, Noise, Rotate, Scale
 
 # What the net is shown, then what happens to the image after the step: the original's six in
 # its order, total variation beside the other that smooths.
@@ -20,6 +20,8 @@ REGULARISERS: tuple[type[Regulariser], ...] = (
     Jitter,
     Rotate,
     Scale,
+    Crop,
+    Noise,
     Decay,
     Blur,
     TotalVariation,

@@ -38,6 +38,8 @@ class Place:
         Where the batch is.
     grey : float
         One grey level in units of the net's input.
+    side : int
+        Shorter side in pixels of what the unit sees.
     """
 
     height: int
@@ -45,6 +47,7 @@ class Place:
     centre: tuple[float, float]
     device: torch.device
     grey: float = 1.0
+    side: int = WHOLE
 
 
 class Regulariser:

@@ -7,6 +7,7 @@ from the member's own seed, so a member sees the same ones in any batch.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -17,6 +18,10 @@ from torch import Tensor
 
 from optimize.params import FindParams
 from optimize.regularise.regularisers import Place, Regulariser
+
+# Of what a unit sees, a share that a shift leaves a small unit its edge or corner: beyond it the
+# ascent of a 7x7 filter finds the mean of all places, which is grey.
+_SMALL = 1 / 16
 
 
 class _Drawn(Regulariser):
@@ -47,16 +52,28 @@ class _Drawn(Regulariser):
 
 
 class Jitter(_Drawn):
-    """Shift by whole pixels, round the border."""
+    """Shift by whole pixels, round the border.
+
+    Beside other parametrisations than pixels by a sixteenth of what the unit sees at most.
+    """
 
     name = "jitter"
     stream = 1
     per_iteration = 2
 
+    def __init__(self, members: Sequence[FindParams], place: Place) -> None:
+        super().__init__(members, place)
+        largest = [
+            np.inf if p.parametrisation == "pixels" else int(_SMALL * place.side) for p in members
+        ]
+        self.extent = np.minimum(self.extent, np.array(largest)[:, None])
+
     @classmethod
     def reach(cls, params: FindParams, field: tuple[int, int]) -> int:
         """Return the largest shift."""
-        return params.jitter
+        if params.parametrisation == "pixels":
+            return params.jitter
+        return min(params.jitter, int(_SMALL * max(field)))
 
     def before(self, x: Tensor, iteration: int) -> Tensor:
         """Return the shifted images."""
@@ -70,25 +87,66 @@ class Jitter(_Drawn):
 
 
 class _Affine(_Drawn):
-    """Base: a linear map around what the unit sees, bilinear, with the border continued."""
+    """Base: a linear map around what the unit sees, bilinear, with the border continued.
+
+    Several one behind the other are made as one (`together`), so that the image is resampled
+    once.
+    """
 
     def maps(self, iteration: int) -> np.ndarray:
         """Return each member's 2x2 matrix from shown to stored (x, y), shape (n, 2, 2)."""
         raise NotImplementedError
 
+    def offsets(self, iteration: int) -> np.ndarray:
+        """Return by how much what is shown lies beside the centre, (x, y), shape (n, 2)."""
+        return np.zeros((len(self._draws), 2))
+
     def before(self, x: Tensor, iteration: int) -> Tensor:
         """Return the changed images."""
-        n, _, height, width = x.shape
-        linear = torch.from_numpy(self.maps(iteration)).to(x.device, x.dtype)
-        row, column = self.place.centre
-        ys = torch.arange(height, device=x.device, dtype=x.dtype) - row
-        xs = torch.arange(width, device=x.device, dtype=x.dtype) - column
-        at = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).view(1, -1, 2)
-        at = (at @ linear.transpose(1, 2)).view(n, height, width, 2)
-        middle = torch.tensor([column, row], device=x.device, dtype=x.dtype)
-        sizes = torch.tensor([width, height], device=x.device, dtype=x.dtype)
-        grid = (2 * (at + middle) + 1) / sizes - 1  # pixel centres, as align_corners=False
-        return F.grid_sample(x, grid, "bilinear", "border", align_corners=False)
+        return _resampled(x, self.place, self.maps(iteration), self.offsets(iteration))
+
+
+class _Together(Regulariser):
+    """Linear maps one behind the other, as one."""
+
+    def __init__(self, parts: Sequence[_Affine]) -> None:
+        self._parts, self.place = parts, parts[0].place
+
+    def before(self, x: Tensor, iteration: int) -> Tensor:
+        """Return the changed images."""
+        # Where the last map looks in what it is given, the one before it looks again.
+        linear, offset = self._parts[-1].maps(iteration), self._parts[-1].offsets(iteration)
+        for part in reversed(self._parts[:-1]):
+            own = part.maps(iteration)
+            offset = np.einsum("nij,nj->ni", own, offset) + part.offsets(iteration)
+            linear = own @ linear
+        return _resampled(x, self.place, linear, offset)
+
+
+def together(regularisers: Sequence[Regulariser]) -> list[Regulariser]:
+    """Return the same regularisers, linear maps one behind the other put together."""
+    out: list[Regulariser] = []
+    for linear, group in itertools.groupby(regularisers, lambda r: isinstance(r, _Affine)):
+        parts = list(group)
+        maps = [part for part in parts if isinstance(part, _Affine)]
+        out += [_Together(maps)] if linear and len(maps) > 1 else parts
+    return out
+
+
+def _resampled(x: Tensor, place: Place, maps: np.ndarray, offsets: np.ndarray) -> Tensor:
+    """Return images (n, c, h, w) as seen through maps (n, 2, 2) around offsets (n, 2) (x, y)."""
+    n, _, height, width = x.shape
+    linear = torch.from_numpy(maps).to(x.device, x.dtype)
+    row, column = place.centre
+    ys = torch.arange(height, device=x.device, dtype=x.dtype) - row
+    xs = torch.arange(width, device=x.device, dtype=x.dtype) - column
+    at = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).view(1, -1, 2)
+    at = (at @ linear.transpose(1, 2)).view(n, height, width, 2)
+    middle = torch.from_numpy(offsets + np.array([column, row])).to(x.device, x.dtype)
+    sizes = torch.tensor([width, height], device=x.device, dtype=x.dtype)
+    # pixel centres, as align_corners=False
+    grid = (2 * (at + middle.view(n, 1, 1, 2)) + 1) / sizes - 1
+    return F.grid_sample(x, grid, "bilinear", "border", align_corners=False)
 
 
 class Rotate(_Affine):
@@ -100,7 +158,11 @@ class Rotate(_Affine):
     @classmethod
     def reach(cls, params: FindParams, field: tuple[int, int]) -> int:
         """Return how far the corners of what the unit sees swing out."""
-        return math.ceil(0.5 * (math.hypot(*field) - min(field))) + 1
+        out = []
+        for side, other in (field, field[::-1]):
+            turn = min(math.radians(params.rotate), math.atan2(other, side))
+            out.append(side * math.cos(turn) + other * math.sin(turn) - side)
+        return math.ceil(0.5 * max(out)) + 1
 
     def maps(self, iteration: int) -> np.ndarray:
         """Return the rotations."""
@@ -124,3 +186,51 @@ class Scale(_Affine):
         """Return the scalings."""
         factor = 1 / (1 + self.drawn(iteration) * self.extent)[:, 0]
         return factor[:, None, None] * np.eye(2)
+
+
+class Crop(_Affine):
+    """Enlarge a part of what the unit sees, at a random place (the crops of Fel et al. 2023)."""
+
+    name = "crop"
+    stream = 4
+    per_iteration = 3
+
+    def _shares(self, iteration: int) -> np.ndarray:
+        """Return the parts' sides as shares of what the unit sees, (n, 1)."""
+        return 1 - self.extent * (0.5 + 0.5 * self.drawn(iteration)[:, :1])
+
+    def maps(self, iteration: int) -> np.ndarray:
+        """Return the enlargements."""
+        return self._shares(iteration)[:, :, None] * np.eye(2)
+
+    def offsets(self, iteration: int) -> np.ndarray:
+        """Return the parts' places: anywhere inside what the unit sees."""
+        room = 0.5 * self.place.side * (1 - self._shares(iteration))
+        return np.asarray(self.drawn(iteration)[:, 1:] * room)
+
+
+class Noise(Regulariser):
+    """Add normal noise to what is shown, anew in each iteration."""
+
+    stream = 5
+
+    def __init__(self, members: Sequence[FindParams], place: Place) -> None:
+        super().__init__(members, place)
+        self._members = members
+        sizes = torch.tensor([p.noise for p in members], device=place.device) * place.grey
+        self._sizes = sizes.view(-1, 1, 1, 1)
+
+    @classmethod
+    def is_on(cls, params: FindParams) -> bool:
+        """Whether a member uses it."""
+        return params.noise > 0
+
+    def before(self, x: Tensor, iteration: int) -> Tensor:
+        """Return the images with noise."""
+        noise = [
+            np.random.default_rng([p.rand_seed, self.stream, iteration]).standard_normal(
+                tuple(x.shape[1:]), np.float32
+            )
+            for p in self._members
+        ]
+        return x + torch.from_numpy(np.stack(noise)).to(x) * self._sizes

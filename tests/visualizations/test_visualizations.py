@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -342,3 +343,17 @@ def test_times_of_layers_leave_the_net_as_it_was(model: Path) -> None:
     assert len(times.forward) == len(times.backward) == len(net.layers)
     assert all(seconds > 0 for seconds in times.forward[1:])
     np.testing.assert_allclose(net.forward()["fc"], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("words", "held", "policy"), [
+    ([], "fourier", "constant"), (["--preset", "6"], "maco", "constant"),
+    (["--preset", "3"], "pixels", "rms"),
+])  # fmt: skip
+def test_a_preset_chooses_how_the_images_are_made(model: Path, words, held, policy) -> None:
+    assert main(arguments(model, "--layers", "fc:0", *words)) == 0
+    (scores,) = (model / "work").rglob("scores*.json")
+    settings = json.loads(scores.read_text())["record"]["settings"]
+    assert (settings["parametrisation"], settings["lr_policy"]) == (held, policy)
+    assert settings["max_iter"] == 3
+    if policy == "rms":
+        assert settings["lr_params"]["step"] == 6

@@ -137,7 +137,7 @@ def test_a_missing_picture_leaves_its_third_to_the_note():
 @pytest.mark.parametrize("size", [(300, 300), (180, 180), (90, 300), (300, 90)])
 def test_a_command_is_readable_whole_in_a_narrow_pane(size, monkeypatch):
     folder = "models/caffenet-caltech101/unit_jpg_vis"
-    command = f"python -m optimize --layers conv5 --seeds 9 --unit-jpg-dir {folder}"
+    command = f"python -m optimize --preset 5 --layers conv5 --seeds 9 --unit-jpg-dir {folder}"
     drawn: list[str] = []
     monkeypatch.setattr(note, "draw_text", lambda *a: drawn.append(a[1]) or draw_text(*a))
     picture = canvas(*size)

@@ -146,8 +146,8 @@ def test_commands_can_be_pasted(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.chdir(ROOT)
     assert found.command(OPTIMISED, "pool5") == (
-        ".venv/bin/python -m optimize --settings '/far away/own.py' --layers conv5 --seeds 9"
-        " --unit-jpg-dir models/m/jpg"
+        ".venv/bin/python -m optimize --preset 5 --settings '/far away/own.py'"
+        " --layers conv5 --seeds 9 --unit-jpg-dir models/m/jpg"
     )
     for kind in (PATCHES, DECONV):
         assert shlex.split(found.command(kind, "a b")) == [

@@ -11,6 +11,7 @@ from optimize.ascent.objectives import (
     ChannelMean,
     DeepDream,
     Direction,
+    Diversity,
     Look,
     Product,
     Unit,
@@ -60,10 +61,42 @@ def test_gradients_add_up():
     assert torch.count_nonzero(diffs["b"]) == 2
 
 
+def test_diversity_is_minus_the_mean_cosine_of_gram_matrices():
+    maps = np.random.default_rng(4).standard_normal((3, 4, 2, 5))
+    grams = [np.einsum("ap,bp->ab", m, m).ravel() for m in maps.reshape(3, 4, 10)]
+    wanted = [
+        -np.mean([a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in grams if b is not a])
+        for a in grams
+    ]
+    found, diffs = gradients(Diversity("a"), {"a": torch.from_numpy(maps)}, LOOK)
+    np.testing.assert_allclose(found, wanted)
+    assert diffs["a"].abs().sum() > 0
+    alone, _ = gradients(Diversity("a"), {"a": torch.from_numpy(maps[:1])}, LOOK)
+    assert alone.tolist() == [0]
+
+
+def test_diversity_makes_seeds_differ(chain):
+    optimizer = GradientOptimizer(chain, MEAN)
+    grams = []
+    for text in ("fc:3", "fc:3 + 30 * diversity(conv2)"):
+        runs = [FindParams.preset(5, objective=text, rand_seed=k, max_iter=40, jitter=0)
+                for k in range(4)]  # fmt: skip
+        images = [found.last for found in optimizer.run_batch(runs)]
+        maps = []
+        for image in images:
+            chain.blobs["data"].data[...] = image
+            chain.forward()
+            maps.append(chain.blobs["conv2"].data[0].reshape(12, -1).copy())
+        rows = np.stack([(m @ m.T).ravel() / np.linalg.norm(m @ m.T) for m in maps])
+        grams.append((rows @ rows.T).sum())
+    assert grams[1] < grams[0] - 0.1
+
+
 def test_text():
     assert parse("fc8:3") == Unit("fc8", 3)
     assert parse("b/3x3:12@4,5") == Unit("b/3x3", 12, (4, 5))
     assert parse("fc8:3 - 0.5 * fc8:7") == Unit("fc8", 3) - 0.5 * Unit("fc8", 7)
+    assert parse("fc8:3 + 2 * diversity(a/b)") == Unit("fc8", 3) + 2.0 * Diversity("a/b")
     assert parse("mean(conv4:1) + 2*dream(a-b)") == ChannelMean("conv4", 1) + 2.0 * DeepDream("a-b")
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import approx_fprime
 
 from optimize import REGULARISERS, FindParams
 from optimize.regularise.regularisers import Place, blur_matrix, percentile, variation_step
-from optimize.regularise.transforms import Jitter, Rotate, Scale
+from optimize.regularise.transforms import Crop, Jitter, Noise, Rotate, Scale, together
 from tests.optimize import replica
 
 Replica = Callable[[np.ndarray, np.ndarray, FindParams], np.ndarray]
@@ -111,10 +111,13 @@ def test_total_variation_steps_down_its_gradient():
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [Jitter, Rotate, Scale])
+@pytest.mark.parametrize("kind", [Jitter, Rotate, Scale, Crop, Noise])
 def test_transforms_change_what_is_shown_by_the_seed_and_can_be_gone_back_through(kind):
-    members = [FindParams(jitter=3, rotate=20, scale=0.3, rand_seed=s) for s in (0, 1, 0)]
-    place = Place(16, 16, (7.5, 7.5), torch.device("cpu"))
+    members = [
+        FindParams(jitter=3, rotate=20, scale=0.3, crop=0.5, noise=9, rand_seed=s)
+        for s in (0, 1, 0)
+    ]
+    place = Place(16, 16, (7.5, 7.5), torch.device("cpu"), side=16)
     x = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     x[2] = x[0]
     x.requires_grad_()
@@ -146,3 +149,60 @@ def test_jitter_shifts_by_whole_pixels():
     jitter._draws = [np.array([[0.5, -0.25]])]
     x = torch.rand(1, 2, 6, 7)
     torch.testing.assert_close(jitter.before(x, 0), torch.roll(x, (-2, 1), (2, 3)))
+
+
+def test_a_crop_enlarges_a_part_of_what_the_unit_sees():
+    crop = Crop([FindParams(crop=0.5)], Place(9, 9, (4.0, 4.0), torch.device("cpu"), side=9))
+    crop._draws = [np.array([[1.0, -8 / 9, 0.0]])]  # half as large, 2 columns left of the centre
+    x = torch.rand(1, 1, 9, 9)
+    shown = crop.before(x, 0)
+    torch.testing.assert_close(shown[..., ::2, ::2], x[..., 2:7, 0:5], atol=1e-4, rtol=0)
+    crop._draws = [np.array([[-1.0, 1.0, 1.0]])]
+    torch.testing.assert_close(crop.before(x, 0), x, atol=1e-5, rtol=0)
+
+
+def test_noise_has_so_many_grey_levels_and_is_new_in_each_iteration():
+    members = [FindParams(noise=8), FindParams(noise=0), FindParams(noise=2, rand_seed=4)]
+    noise = Noise(members, Place(40, 40, (20, 20), torch.device("cpu"), grey=0.5))
+    added = [noise.before(torch.zeros(3, 3, 40, 40), i).numpy() for i in (0, 1)]
+    assert added[0][0].std() == pytest.approx(4, rel=0.05)
+    assert added[0][1].any() == 0
+    assert added[0][2].std() == pytest.approx(1, rel=0.05)
+    assert abs(np.corrcoef(added[0][0].ravel(), added[1][0].ravel())[0, 1]) < 0.1
+
+
+def test_turning_scaling_and_cropping_together_is_one_after_the_other():
+    members = [FindParams(rotate=30, scale=0.2, crop=0.3, jitter=2, rand_seed=k) for k in range(2)]
+    place = Place(48, 48, (23.5, 23.5), torch.device("cpu"), side=48)
+    rows = torch.linspace(-2, 2, 48)
+    x = torch.sin(rows)[:, None] * torch.cos(1.3 * rows) + rows  # smooth: resampling loses little
+    x = x.expand(2, 1, 48, 48).contiguous()
+    apart = [kind(members, place) for kind in (Jitter, Rotate, Scale, Crop)]
+    joined = together(apart)
+    assert len(joined) == 2
+    one, other = x, x
+    for regulariser in apart:
+        one = regulariser.before(one, 0)
+    for regulariser in joined:
+        other = regulariser.before(other, 0)
+    torch.testing.assert_close(one[..., 14:34, 14:34], other[..., 14:34, 14:34], atol=0.02, rtol=0)
+    assert not torch.allclose(one, x, atol=0.1)
+
+
+@pytest.mark.parametrize(("angle", "sides"), [(8, (100, 100)), (60, (30, 50)), (90, (20, 80))])
+def test_a_turn_reaches_as_far_as_the_corners_swing(angle, sides):
+    turns = np.deg2rad(np.linspace(0, angle, 400))
+    height, width = sides
+    across = np.abs(width * np.cos(turns)) + height * np.sin(turns) - width
+    down = np.abs(height * np.cos(turns)) + width * np.sin(turns) - height
+    wanted = 0.5 * max(across.max(), down.max())
+    assert 0.99 <= Rotate.reach(FindParams(rotate=angle), sides) - wanted < 2.01
+
+
+def test_a_small_unit_is_not_shifted_away_from_its_edge():
+    far = FindParams(jitter=8, parametrisation="fourier")
+    place = Place(40, 40, (20, 20), torch.device("cpu"), side=33)
+    jitter = Jitter([far, far.replaced(parametrisation="pixels")], place)
+    assert jitter.extent.ravel().tolist() == [2, 8]
+    assert Jitter.reach(far, (33, 33)) == 2
+    assert Jitter.reach(far.replaced(parametrisation="pixels"), (33, 33)) == 8

@@ -1,0 +1,1 @@
+"""How an image is held while it is optimised: as pixels, a Fourier series, or phases alone."""

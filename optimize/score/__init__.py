@@ -1,0 +1,1 @@
+"""How good images of units are, in numbers: see `python -m optimize.score --help`."""
