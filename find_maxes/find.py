@@ -28,6 +28,7 @@ from find_maxes.scan.lanes import Lanes
 from find_maxes.scan.network import NetFiles, Runner, image_input
 from find_maxes.scan.running_totals import Totals, Wanted, remaining
 from find_maxes.scan.scan import Job, Scan, describe
+from toolbox.workers.heartbeat import SECONDS, Heartbeat
 
 CPU = torch.device("cpu")
 
@@ -58,12 +59,15 @@ class Progress:
 
     @contextlib.contextmanager
     def shown(self, done: int) -> Iterator[Progress]:
-        """Context with the bar on the screen; in a log, a line every 15 seconds."""
-        interval = 0.5 if sys.stderr.isatty() else 15.0
-        with tqdm(
-            total=len(self._images), initial=done, unit=" images", mininterval=interval,
-            dynamic_ncols=True,
-        ) as self._bar:  # fmt: skip
+        """Context with the bar on the screen, drawn anew every few seconds in a log too."""
+        interval = 0.5 if sys.stderr.isatty() else SECONDS
+        with (
+            tqdm(
+                total=len(self._images), initial=done, unit=" images", mininterval=interval,
+                dynamic_ncols=True,
+            ) as self._bar,
+            Heartbeat(self._bar.refresh),
+        ):  # fmt: skip
             yield self
 
     def show(self, count: int, bad: dict[int, str]) -> None:

@@ -24,6 +24,7 @@ from find_maxes.scan.scan import weights_digest
 from toolbox.pictures.image_file import ImageError, write_image
 from toolbox.pictures.images import Image
 from toolbox.pictures.stamp import Stamp, stamp_of, write_stamp
+from toolbox.workers.heartbeat import SECONDS, Heartbeat
 
 UNITS_AT_ONCE = 256  # their tiles wait in memory for info.txt and the app's pictures
 
@@ -152,7 +153,8 @@ def check_names(maxes: Maxes, images: ImageList) -> None:
     where = next((i for i, (a, b) in pairs if a != b), min(len(maxes.names), len(images)))
     raise FindMaxesError(
         f"FILELIST is not the list that MAXES was made from: they differ at image {where}, and "
-        f"have {len(images)} and {len(maxes.names)} images"
+        f"have {len(images)} and {len(maxes.names)} images; name that list, or scan this one with "
+        "find_maxes.find_max_acts"
     )
 
 
@@ -175,7 +177,8 @@ def check_weights(path: str, maxes: Maxes, weights: str) -> None:
     if weights_digest(weights) != maxes.settings["weights_sha256"]:
         raise FindMaxesError(
             f"{path} was made with other weights than {weights}: "
-            f"{maxes.settings['weights']}; name the net it was made with"
+            f"{maxes.settings['weights']}, as they were then; name these, or scan again with "
+            "find_maxes.find_max_acts"
         )
 
 
@@ -248,9 +251,11 @@ def _write_all(
     out, outcome = _made(Path(options.outdir)), Outcome()
     stamp = stamp_of(options.net_prototxt, options.net_weights)
     total = sum(len(entries) for _, entries in blocks)
+    interval = 0.5 if sys.stderr.isatty() else SECONDS
     with (
         Decoder(recipe, patcher.size, options.workers) as decoder,
-        tqdm(total=total, unit=" patches", mininterval=0.5, dynamic_ncols=True) as bar,
+        tqdm(total=total, unit=" patches", mininterval=interval, dynamic_ncols=True) as bar,
+        Heartbeat(bar.refresh),
     ):
         for layer, entries in blocks:
             writer = Writer(

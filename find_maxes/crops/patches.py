@@ -160,7 +160,9 @@ class Patcher:
         for layer in layers:
             if layer not in maxes.values:
                 raise FindMaxesError(
-                    f"MAXES has nothing of layer {layer!r}; it has {', '.join(maxes.values)}"
+                    f"MAXES has nothing of layer {layer!r}; it has {', '.join(maxes.values)}; "
+                    f"find_maxes.find_max_acts with --layers {layer}, and otherwise as before, "
+                    "makes a file that has it"
                 )
             if len(self.shapes[layer]) > 3:
                 raise FindMaxesError(

@@ -30,6 +30,7 @@ from optimize.regularise.regularisers import Regulariser
 from torchcaffe.regions import Region
 
 _CHUNK_VALUES = 10_000_000  # of a chunk's largest map
+_CHUNK_ALL_VALUES = 100_000_000  # of all its maps: with their diffs some 800 MB
 _BATCH_VALUES = 5_000_000  # of the images of a batch, by default
 _MOST_MEMBERS = 1024
 
@@ -238,7 +239,9 @@ class GradientOptimizer:
         compares = task.objective is not None and task.objective.compares()
         if self._device.type != "cpu" or compares:
             return 1 << 30
-        return max(1, _CHUNK_VALUES // task.view.section.largest())
+        section = task.view.section
+        most = min(_CHUNK_VALUES // section.largest(), _CHUNK_ALL_VALUES // sum(section.sizes()))
+        return max(1, most)
 
     def _push(self, tasks: Sequence[Task]) -> Push:
         view, layer, objective = tasks[0].view, tasks[0].layer, tasks[0].objective

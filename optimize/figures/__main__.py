@@ -24,7 +24,7 @@ from toolbox.pictures.images import Image
 
 PROGRAM = "python -m optimize.figures"
 MODULES = (classes, features, search, frequency)  # importing them fills the registry
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 
 
 def _names(text: str) -> list[str]:

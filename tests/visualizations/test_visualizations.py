@@ -85,6 +85,7 @@ def arguments(model: Path, *more: str) -> list[str]:
             "--threads", "1", *more]  # fmt: skip
 
 
+@pytest.mark.usefixtures("quick")
 def test_one_command_makes_every_picture_and_a_second_one_changes_nothing(
     model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +110,11 @@ def test_one_command_makes_every_picture_and_a_second_one_changes_nothing(
     assert main(arguments(model)) == 0
     for path, data in made.items():
         assert (model / "units" / path).read_bytes() == data
+
+
+def test_the_commands_are_run(model: Path) -> None:
+    assert main(arguments(model, "--layers", "fc")) == 0
+    assert len(pictures(model / "units")) == 1 + 3 * 3
 
 
 @pytest.mark.usefixtures("quick")
