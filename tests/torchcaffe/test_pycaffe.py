@@ -1,6 +1,7 @@
 """pycaffe's behaviours: passes by name, what raises, reshaping, saving and loading."""
 
 import inspect
+import sys
 import types
 import warnings
 from collections import OrderedDict
@@ -361,6 +362,14 @@ def test_saving_keeps_every_bit(net, tmp_path):
     stored = caffe.proto.caffe_pb2.NetParameter.FromString(path.read_bytes())
     assert [layer.name for layer in stored.layer][:2] == ["data", "conv"]
     assert list(stored.layer[1].blobs[0].shape.dim) == [4, 2, 3, 3]
+
+
+def test_hdf5_without_h5py_is_one_sentence(net, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)  # as where it is not installed
+    for call in (net.save_hdf5, net.load_hdf5):
+        with pytest.raises(RuntimeError, match="need the package h5py: pip install h5py"):
+            call(tmp_path / "net.h5")
+    assert not (tmp_path / "net.h5").exists()
 
 
 @pytest.mark.parametrize("name", ["net.h5", "net.weights"])

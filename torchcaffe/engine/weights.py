@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,9 +141,16 @@ def _replace(path: str | Path, write: Callable[[Path], None]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _read_hdf5(path: str | Path) -> list[StoredLayer]:
-    import h5py  # only here: the bundled model needs no HDF5
+def _h5py() -> Any:
+    """Import h5py, which the bundled model does not need."""
+    try:
+        return importlib.import_module("h5py")
+    except ImportError as error:
+        raise FileError("weights in HDF5 (.h5) need the package h5py: pip install h5py") from error
 
+
+def _read_hdf5(path: str | Path) -> list[StoredLayer]:
+    h5py = _h5py()
     found: dict[str, dict[int, np.ndarray]] = {}
 
     def visit(name: str, item: object) -> None:
@@ -169,7 +178,7 @@ def _read_hdf5(path: str | Path) -> list[StoredLayer]:
 
 def save_hdf5(params: Params, path: str | Path, *, diffs: bool) -> None:
     """Write Caffe's HDF5 form: /data/<layer>/<i>, and /diff/<layer>/<i>."""
-    import h5py
+    h5py = _h5py()
 
     def write(beside: Path) -> None:
         with h5py.File(beside, "w") as file:
