@@ -25,6 +25,7 @@ from torchcaffe.errors import (
     ShapeError,
     UnknownNameError,
 )
+from torchcaffe.importing import from_exported, from_torch
 from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
@@ -64,6 +65,8 @@ __all__ = [
     "ShapeError",
     "UnknownNameError",
     "coord_map",
+    "from_exported",
+    "from_torch",
     "io",
     "layer",
     "layer_type_list",
