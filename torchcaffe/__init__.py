@@ -2,7 +2,7 @@
 
 import sys
 
-from torchcaffe import coord_map, io, layers, net_spec, proto, regions
+from torchcaffe import coord_map, io, layers, net_spec, opening, proto, regions
 from torchcaffe.blobs import blob, fillers, packed
 from torchcaffe.blobs.blob import Blob
 from torchcaffe.classifier import Classifier
@@ -31,6 +31,7 @@ from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
 from torchcaffe.layers.python_layer import python_layers_allowed
 from torchcaffe.net_spec import NetSpec, params, to_proto
+from torchcaffe.opening import open_net
 from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
 
 # Paths from before the rooms, for programs that name them.
@@ -72,6 +73,8 @@ __all__ = [
     "layer_type_list",
     "layers",
     "net_spec",
+    "open_net",
+    "opening",
     "params",
     "proto",
     "python_layers_allowed",

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from torchcaffe.importing.operators.registry import Matched, Part, layer, one, row
+from torchcaffe.proto.caffe_pb2 import ConvolutionParameter
+
+
+def _write(p: ConvolutionParameter, field: str, values: list[int]) -> None:
+    """Write sizes as prototxts have them: one for all axes, `_h` and `_w`, or a list."""
+    short = field.removesuffix("_size")
+    if len(set(values)) == 1:
+        getattr(p, field).append(values[0])
+    elif len(values) == 2 and field != "dilation":
+        setattr(p, f"{short}_h", values[0])
+        setattr(p, f"{short}_w", values[1])
+    else:
+        getattr(p, field).extend(values)
 
 
 def _sizes(part: Part, m: Matched, pads: list[int]) -> None:
-    p = part.param.convolution_param
-    weight = m.shape("weight")
-    axes = len(weight) - 2
-    p.kernel_size.extend(weight[2:])
-    for field, name, default in (("stride", "stride", 1), ("dilation", "dilation", 1)):
-        values = m[name] if isinstance(m[name], list) else [m[name] or default]
-        getattr(p, field).extend(values * axes if len(values) == 1 else values)
-    p.pad.extend(pads * axes if len(pads) == 1 else pads)
-    p.group = m["groups"] or 1
-    p.bias_term = m["bias"] is not None
+    p, kernel = part.param.convolution_param, list(m.shape("weight")[2:])
+    _write(p, "kernel_size", kernel)
+    for field, given, default in (
+        ("stride", m["stride"], 1), ("dilation", m["dilation"], 1), ("pad", pads, 0)
+    ):  # fmt: skip
+        values = given if isinstance(given, list) else [given or default]
+        values = values * len(kernel) if len(values) == 1 else values
+        if set(values) != {default}:
+            _write(p, field, values)
+    if m["groups"] not in (None, 1):
+        p.group = m["groups"]
+    if m["bias"] is None:
+        p.bias_term = False
 
 
 def _pads(m: Matched) -> list[int] | None:
