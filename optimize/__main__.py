@@ -35,6 +35,9 @@ def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
     if options.deploy_proto:
         # The labels belong to the other network.
         changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
+        changes["weights"] = caffe.opening.weights_file(options.deploy_proto, None)
+        if caffe.opening.is_imported(options.deploy_proto):
+            changes["channel_swap_to_rgb"] = (0, 1, 2)
     if options.net_weights:
         changes["weights"] = options.net_weights
     for name in ("mean", "channel_swap_to_rgb"):

@@ -120,6 +120,13 @@ def files_of(definition: str, weights: str | None) -> list[Path]:
     return [Path(path) for path in found]
 
 
+def weights_file(definition: str, weights: str | None) -> str:
+    """Return the file with the weights: the definition itself where it holds them, or "-"."""
+    if holds_weights(definition) and weights in (None, NO_WEIGHTS):
+        return definition
+    return NO_WEIGHTS if weights is None else weights
+
+
 def absolute(definition: str) -> str:
     """Return a definition or a weights file as it can be named from another folder."""
     model = parse(definition)

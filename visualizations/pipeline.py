@@ -115,7 +115,8 @@ class Making:
         """The network, on the GPU where there is one."""
         spec = settings_defaults.read(self.settings).model
         fetch = self.settings.parent / "fetch.sh"
-        missing = [p for p in (spec.prototxt, str(spec.weights)) if not Path(p).exists()]
+        files = caffe.opening.files_of(spec.prototxt, spec.weights)
+        missing = [path for path in files if not path.exists()]
         if missing and fetch.exists():
             raise VisualizationsError(f"there is no {missing[0]}; {fetch} fetches it")
         gpu = spec.gpu if spec.gpu is not None else (0 if torch.cuda.is_available() else None)

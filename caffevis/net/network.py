@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +73,8 @@ def open_net(settings: Settings) -> NetLike:
         raise SettingsError(
             "caffevis_network_weights is not set: the file with the weights (.caffemodel or .h5)."
         )
-    if settings.caffevis_caffe_root is not None:
+    imported = caffe.opening.is_imported(settings.caffevis_deploy_prototxt)
+    if settings.caffevis_caffe_root is not None and not imported:
         try:
             module = load(settings.caffevis_caffe_root)
         except NoPycaffeError as error:
@@ -86,8 +87,10 @@ def open_net(settings: Settings) -> NetLike:
     else:
         caffe.set_mode_cpu()
     with caffe.python_layers_allowed(settings.caffevis_allow_python_layers):
-        net: NetLike = caffe.Net(
-            settings.caffevis_deploy_prototxt, settings.caffevis_network_weights, caffe.TEST
+        net: NetLike = caffe.open_net(
+            settings.caffevis_deploy_prototxt,
+            settings.caffevis_network_weights,
+            _deviation(settings),
         )
     _use_one_image(net)
     return net
@@ -105,9 +108,14 @@ def open_shapes(settings: Settings) -> NetLike:
     """
     caffe.set_mode_cpu()
     with caffe.python_layers_allowed(settings.caffevis_allow_python_layers):
-        net: NetLike = caffe.Net(settings.caffevis_deploy_prototxt, caffe.TEST)
+        net: NetLike = caffe.open_net(settings.caffevis_deploy_prototxt, None, _deviation(settings))
     _use_one_image(net)
     return net
+
+
+def _deviation(settings: Settings) -> Sequence[float] | None:
+    given = settings.caffe_net_input_std
+    return (given,) if isinstance(given, float) else given
 
 
 def _open_pycaffe(module: Any, settings: Settings) -> NetLike:

@@ -42,6 +42,8 @@ class Recipe:
         What white is before the mean is subtracted.
     input_scale : float
         Factor afterwards.
+    deviation : tuple of float, optional
+        What each channel, in the net's order, is divided by then.
     """
 
     channels: int
@@ -52,6 +54,7 @@ class Recipe:
     mean: FloatArray | None = None
     raw_scale: float = 255.0
     input_scale: float = 1.0
+    deviation: tuple[float, ...] | None = None
 
     def picture(self, path: str) -> FloatArray:
         """Read a file, resize it and cut out its centre.
@@ -98,6 +101,8 @@ class Recipe:
             values = values - self._whole_mean
         if self.input_scale != 1:
             values = values * np.float32(self.input_scale)
+        if self.deviation is not None:
+            values = np.asarray(values / np.array(self.deviation, np.float32), np.float32)
         return values
 
     @cached_property
@@ -111,6 +116,8 @@ class Recipe:
     def to_picture(self, values: FloatArray) -> FloatArray:
         """Undo `to_input`: (..., height, width, 3), RGB, 0 to 255."""
         out = values / np.float32(self.input_scale)
+        if self.deviation is not None:
+            out = out * np.array(self.deviation, np.float32)
         if self.mean is not None:
             out = out + self.mean
         return self.in_rgb(out * np.float32(255 / self.raw_scale))
@@ -139,7 +146,9 @@ class Recipe:
     def from_json(cls, values: dict[str, Any]) -> Recipe:
         """Return the recipe that `to_json` wrote."""
         mean = None if values["mean"] is None else np.array(values["mean"], np.float32)
-        return cls(**{**values, "swap": tuple(values["swap"]), "mean": mean})
+        deviation = tuple(values.get("deviation") or ()) or None
+        swap = tuple(values["swap"])
+        return cls(**{**values, "swap": swap, "mean": mean, "deviation": deviation})
 
 
 def reason_it_is_bad(error: ImageError, path: str) -> str:

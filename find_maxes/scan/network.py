@@ -25,17 +25,24 @@ DATA_LAYERS = frozenset(
     {"Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "AnnotatedData"}
 )
 # Tops of these hold pixels or copies of another blob.
-_NO_UNITS = DATA_LAYERS | {"Input", "Parameter", "Split", "Dropout", "Silence"}
+_NO_UNITS = DATA_LAYERS | {"Input", "InputDeviation", "Parameter", "Split", "Dropout", "Silence"}
 
 
 @dataclass(frozen=True)
 class NetFiles:
-    """Where a net is and how it is run."""
+    """Where a net is (as `torchcaffe.open_net` takes it) and how it is run."""
 
     prototxt: str
     weights: str
     gpu: bool = False
     python_layers: bool = False
+
+    @classmethod
+    def named(
+        cls, prototxt: str, weights: str, gpu: bool = False, python: bool = False
+    ) -> NetFiles:
+        """Return the files that a command line names; "-" stands where a .pt2 has its weights."""
+        return cls(prototxt, caffe.opening.weights_file(prototxt, weights), gpu, python)
 
     def open(self) -> caffe.Net:
         """Return the net.
@@ -52,7 +59,7 @@ class NetFiles:
         else:
             caffe.set_mode_cpu()
         with caffe.python_layers_allowed(self.python_layers):
-            return caffe.Net(self.prototxt, self.weights, caffe.TEST)
+            return caffe.open_net(self.prototxt, self.weights)
 
 
 def image_input(net: caffe.Net) -> str:

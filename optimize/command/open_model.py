@@ -21,7 +21,7 @@ class ModelSpec:
     Parameters
     ----------
     prototxt, weights : str
-        The definition and the weights.
+        The definition and the weights, as `torchcaffe.open_net` takes them.
     mean : str, number, sequence of numbers or None
         A file, or values; as for `GradientOptimizer`.
     channel_swap_to_rgb : sequence of int or None
@@ -34,6 +34,8 @@ class ModelSpec:
         Height and width to give the input, instead of the definition's.
     raw_scale, input_scale : float
         As for `GradientOptimizer`.
+    deviation : sequence of float, optional
+        What the input's channels are divided by, as for `torchcaffe.open_net`.
     channelwise_mean : bool
         Average a mean image over each channel.
     gpu : int or None
@@ -51,13 +53,14 @@ class ModelSpec:
     data_size: tuple[int, int] | None = None
     raw_scale: float = 255.0
     input_scale: float = 1.0
+    deviation: Sequence[float] | None = None
     channelwise_mean: bool = False
     gpu: int | None = None
     python_layers: bool = field(default=False)
 
     def record(self) -> dict[str, Any]:
         """Return what tells networks apart: names and checksums of the files."""
-        files = [Path(self.prototxt), Path(self.weights)]
+        files = caffe.opening.files_of(self.prototxt, self.weights)
         files += [Path(self.mean)] if isinstance(self.mean, str) else []
         try:
             sums = {path.name: f"{zlib.crc32(path.read_bytes()):08x}" for path in files}
@@ -70,7 +73,8 @@ class ModelSpec:
             mean = list(mean)
         swap = None if self.channel_swap_to_rgb is None else list(self.channel_swap_to_rgb)
         size = None if self.data_size is None else list(self.data_size)
-        return {"files": sums, "mean": mean, "channel_swap_to_rgb": swap, "data_size": size}
+        own = {} if self.deviation is None else {"deviation": list(self.deviation)}
+        return {**own, "files": sums, "mean": mean, "channel_swap_to_rgb": swap, "data_size": size}
 
 
 def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
@@ -89,7 +93,7 @@ def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
         caffe.set_device(spec.gpu)
         caffe.set_mode_gpu()
     with caffe.python_layers_allowed(spec.python_layers):
-        net = caffe.Net(spec.prototxt, spec.weights, caffe.TEST)
+        net = caffe.open_net(spec.prototxt, spec.weights, spec.deviation)
     _resize(net, spec.data_size)
     mean = caffe.io.load_mean(spec.mean) if isinstance(spec.mean, str) else spec.mean
     if spec.channelwise_mean and getattr(mean, "ndim", 0) == 3:

@@ -60,6 +60,8 @@ class Settings:
         What the user should be told once, for instance names without effect.
     written : iterable of str
         Names that the user's file gives, as opposed to defaults.
+    folder : Path, optional
+        Where that file is.
     """
 
     def __init__(
@@ -67,11 +69,14 @@ class Settings:
         values: Mapping[str, Any],
         notes: Iterable[str] = (),
         written: Iterable[str] = (),
+        folder: Path | None = None,
     ) -> None:
         object.__setattr__(self, "_values", dict(values))
         object.__setattr__(self, "notes", tuple(notes))
         object.__setattr__(self, "written", frozenset(written))
+        object.__setattr__(self, "folder", folder)
 
+    folder: Path | None
     notes: tuple[str, ...]
     written: frozenset[str]
 
@@ -86,7 +91,7 @@ class Settings:
 
     def replaced(self, **values: Any) -> Settings:
         """Return the same settings with some values changed (unchecked)."""
-        return Settings(self.__dict__["_values"] | values, self.notes, self.written)
+        return Settings(self.__dict__["_values"] | values, self.notes, self.written, self.folder)
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,8 @@ class Table:
         Names that older files have and that nothing needs any more.
     bundled : mapping of str to object
         Values for the bundled model, used where the user names no model.
-    model_key : str
-        The setting that names the model.
+    model_keys : tuple of str
+        The settings that name the model; any of them does.
     root : Path
         The checkout, for `%DVT_ROOT%`.
     """
@@ -110,7 +115,7 @@ class Table:
     rows: tuple[Setting, ...]
     legacy: frozenset[str]
     bundled: Mapping[str, Any]
-    model_key: str
+    model_keys: tuple[str, ...]
     root: Path
 
 
@@ -136,7 +141,7 @@ def load(table: Table, path: Path | None) -> Settings:
     """
     written = {} if path is None else _run(path)
     values, notes = _pick(table, written, path)
-    if table.model_key not in values:
+    if not any(values.get(key) is not None for key in table.model_keys):
         values = {**table.bundled, **values}
     base = (path or table.root / "settings.py").absolute().parent
     checked: dict[str, Any] = {}
@@ -149,7 +154,7 @@ def load(table: Table, path: Path | None) -> Settings:
             checked[row.name] = _resolve(checked[row.name], places, table.root)
         if row.kind.is_font_size and not given:
             checked[row.name] *= checked.get("global_font_size", 1.0)
-    return Settings(checked, notes, written)
+    return Settings(checked, notes, written, base)
 
 
 def _run(path: Path) -> dict[str, Any]:

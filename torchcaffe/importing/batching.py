@@ -1,8 +1,8 @@
 """Which axis of each value counts the images; and models exported for a fixed number, freed.
 
-A program is run on tensors without memory for another number of images than its example had:
-where a size then differs, there the images are. A model that was exported for a fixed number
-has that number in the sizes of its views, which are rewritten to follow it.
+A program is run on zeros, as far as its shapes need that, for another number of images than its
+example had: where a size then differs, there the images are. A model that was exported for a
+fixed number has that number in the sizes of its views, which are rewritten to follow it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import DefinitionError
 from torchcaffe.importing.program import Batch, Call, Program, Ref, replaced
+from torchcaffe.layers.operator import Operator, shape_device
 
 _TIMES = 3  # how many times the images of the example
 _EXPECTED = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError)
@@ -56,40 +57,60 @@ class _Probe:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.tensors: dict[str, Tensor] = {}
+        self.shapes: dict[str, Shape] = {}
         self.axes: dict[str, int] = {}
         self.inner: dict[str, int] = {}  # how many of that axis lie before the images
         for name in program.inputs:
             value = program.values[name]
-            shape = (value.shape[0] * _TIMES, *value.shape[1:]) if value.shape else ()
-            self.tensors[name] = torch.empty(shape, dtype=value.dtype, device="meta")
+            self.shapes[name] = (value.shape[0] * _TIMES, *value.shape[1:]) if value.shape else ()
             self._note(name)
 
     def run(self, call: Call) -> None:
         """Compute the shapes of a call's outputs."""
         if not self.program.is_free:
             self._free(call)
-        arguments = {
-            key: replaced(_filled(value, _TIMES * self.program.batch), self._tensor)
-            for key, value in call.arguments.items()
-            if not isinstance(value, torch.device)
-        }
-        if any(argument.name == "device" for argument in call.operator._schema.arguments):
-            arguments["device"] = "meta"
-        made = call.operator(**arguments)
-        parts = [made] if isinstance(made, Tensor) else list(made)
-        for name, tensor in zip(call.outputs, parts, strict=False):
+        made = self._made(call)
+        for name, shape in zip(call.outputs, made, strict=False):
             if name is not None:
-                self.tensors[name] = tensor
+                self.shapes[name] = shape
                 self._note(name)
                 self._inherit(call, name)
 
-    def _tensor(self, ref: Ref) -> Tensor:
-        found = self.tensors.get(ref.name)
-        return self.program.constants[ref.name].to("meta") if found is None else found
+    def _made(self, call: Call) -> list[Shape]:
+        """Return the shapes of a call's outputs."""
+        values = self.program.values
+        seen = {r.name for r in call.refs() if r.name in self.shapes}
+        (first, *more) = call.outputs
+        keeps = first is not None and not more and not _moves_axes(call.operator)
+        if keeps and seen and all(values[n].shape == values[str(first)].shape for n in seen):
+            return [self.shapes[seen.pop()]]
+        if call.called == "linear":
+            rows, weight = (self._shape(call.arguments[name].name) for name in ("input", "weight"))
+            return [(*rows[:-1], weight[0])]
+        where = shape_device(str(call.operator))
+        arguments = {
+            key: replaced(
+                _filled(value, _TIMES * self.program.batch), lambda ref: self._zeros(ref, where)
+            )
+            for key, value in call.arguments.items()
+            if not isinstance(value, torch.device)
+        }
+        with torch.no_grad():
+            made = call.operator(**arguments)
+        return [tuple(t.shape) for t in ([made] if isinstance(made, Tensor) else made)]
+
+    def _shape(self, name: str) -> Shape:
+        constant = self.program.constants.get(name)
+        return self.shapes[name] if constant is None else tuple(constant.shape)
+
+    def _zeros(self, ref: Ref, where: str) -> Tensor:
+        if ref.name in self.shapes:
+            dtype = self.program.values[ref.name].dtype
+            return torch.zeros(self.shapes[ref.name], dtype=dtype, device=where)
+        return self.program.constants[ref.name].to(where)
 
     def _note(self, name: str) -> None:
-        before, now = self.program.values[name].shape, self.tensors[name].shape
+        before, now = self.program.values[name].shape, self.shapes[name]
         differ = [i for i, (a, b) in enumerate(zip(before, now, strict=True)) if a != b]
         if len(differ) > 1:
             raise ValueError(f"{name} counts the images twice")
@@ -99,10 +120,10 @@ class _Probe:
     def _inherit(self, call: Call, name: str) -> None:
         if name in self.inner or name not in self.axes:
             return
-        size = self.tensors[name].shape[self.axes[name]]
+        size = self.shapes[name][self.axes[name]]
         for ref in call.refs():
             axis = self.axes.get(ref.name)
-            if axis is not None and self.tensors[ref.name].shape[axis] == size:
+            if axis is not None and self.shapes[ref.name][axis] == size:
                 self.inner[name] = self.inner.get(ref.name, 1)
 
     # ------------------------------------------------------------ a fixed number of images
@@ -141,6 +162,12 @@ class _Probe:
         if axis is not None:
             sizes[axis + len(sizes) - len(shape)] = -1
         return sizes
+
+
+def _moves_axes(operator: Operator) -> bool:
+    """Return whether equal shapes may hide that axes changed their places."""
+    is_view = any(result.alias_info is not None for result in operator._schema.returns)
+    return is_view or str(operator) == "aten.reshape.default"
 
 
 def _filled(value: Any, images: int) -> Any:
