@@ -321,4 +321,4 @@ def load(path: Path | None = None) -> config.Settings:
     local = ROOT / "settings_local.py"
     if path is None and local.is_file():
         path = local
-    return prepared(config.load(TABLE, path))
+    return prepared(config.load(TABLE, path), ROOT)

@@ -229,6 +229,12 @@ def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
     )
 
 
+def run_once(net: NetLike, values: FloatArray) -> None:
+    """Compute every blob for one prepared picture."""
+    net.blobs[image_input(net)].data[...] = values
+    net.forward()
+
+
 def back_passes(net: NetLike) -> dict[str, BackPass]:
     """List the back passes that a network offers, by mode, in the order of `BACK_MODES`."""
     passes: dict[str, BackPass] = {

@@ -87,6 +87,9 @@ class _Probe:
         if call.called == "linear":
             rows, weight = (self._shape(call.arguments[name].name) for name in ("input", "weight"))
             return [(*rows[:-1], weight[0])]
+        if call.called.startswith("conv") and str(first) in values:
+            images = self._shape(call.arguments["input"].name)[0]
+            return [(images, *values[str(first)].shape[1:])]
         where = shape_device(str(call.operator))
         arguments = {
             key: replaced(
