@@ -390,7 +390,22 @@ def test_aten_refuses_what_is_no_plain_operator(tmp_path, operator, arguments, s
         net_of(tmp_path, called(operator, arguments))
 
 
+def test_input_deviation_divides_each_channel(tmp_path):
+    text = data(2, 3, 1, 2) + (
+        'layer { name: "y" type: "InputDeviation" bottom: "x" top: "y" '
+        'python_param { param_str: "[2.0, 4.0, 0.5]" } }'
+    )
+    net = net_of(tmp_path, text)
+    x = np.arange(12, dtype=np.float32).reshape(2, 3, 1, 2)
+    net.forward(x=x)
+    factors = np.float32([2, 4, 0.5]).reshape(1, 3, 1, 1)
+    np.testing.assert_array_equal(net.blobs["y"].data, x / factors)
+    diff = net.backward_from_layer("y", x, zero_higher=True)["x"]
+    np.testing.assert_array_equal(diff, x / factors)
+
+
 OWN_TESTS = {
+    "InputDeviation": test_input_deviation_divides_each_channel,
     "ATen": test_aten_calls_the_operator_and_derives_it,
     "Input": test_input_keeps_what_was_put_there,
     "MemoryData": test_memory_data_has_images_and_labels,
