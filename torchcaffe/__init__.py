@@ -25,7 +25,7 @@ from torchcaffe.errors import (
     ShapeError,
     UnknownNameError,
 )
-from torchcaffe.importing import from_exported, from_torch
+from torchcaffe.importing import from_exported, from_onnx, from_torch
 from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
@@ -67,6 +67,7 @@ __all__ = [
     "UnknownNameError",
     "coord_map",
     "from_exported",
+    "from_onnx",
     "from_torch",
     "io",
     "layer",

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from torchcaffe.engine.net import Net
 from torchcaffe.errors import ArgumentError
-from torchcaffe.importing import from_exported, from_torch
+from torchcaffe.importing import from_exported, from_onnx, from_torch
 from torchcaffe.importing.state import load_state
 from torchcaffe.importing.user_code import UserModel, make, parse
 from torchcaffe.layers.python_layer import python_layers_allowed
 from torchcaffe.proto.caffe_pb2 import TEST, LayerParameter, NetParameter
 
 NO_WEIGHTS = "-"  # in the place of a weights file, where there is none
-_READERS = {".pt2": from_exported}
+_READERS = {".pt2": from_exported, ".onnx": from_onnx}
 _WEIGHTS_ONLY = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from torchcaffe.engine.net import Net
 from torchcaffe.importing.archive import read_archive
 from torchcaffe.importing.convert import to_net
+from torchcaffe.importing.onnx_graph.reading import read_onnx
 from torchcaffe.importing.trace import export_module, in_float32, read_exported
 
 Shapes = Sequence[int] | Sequence[Sequence[int]]
@@ -65,3 +66,19 @@ def from_exported(path: str | Path) -> Net:
         It calls what is no operator of ATen, or takes no image.
     """
     return to_net(read_archive(Path(path)))
+
+
+def from_onnx(path: str | Path) -> Net:
+    """Build a net from an ONNX file; needs the package onnx (requirements-onnx.txt).
+
+    Raises
+    ------
+    FileError
+        The package or the file is missing, or the file is damaged.
+    DefinitionError
+        A node is of a kind that is not known, or the input has no fixed size.
+    """
+    module, inputs = read_onnx(Path(path))
+    images = next((count for count, _ in inputs), None)
+    exported = export_module(module, [shape for _, shape in inputs], images)
+    return to_net(read_exported(exported, Path(path).stem))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import operator as python_operators
 from collections.abc import Sequence
 from typing import Any
@@ -34,8 +35,17 @@ def in_float32(module: nn.Module) -> nn.Module:
     return module if kinds <= {torch.float32} else copy.deepcopy(module).float()
 
 
-def export_module(module: nn.Module, shapes: Shapes) -> ExportedProgram:
+def export_module(module: nn.Module, shapes: Shapes, images: int | None = None) -> ExportedProgram:
     """Export a module in testing mode for any number of images, or for one where it must.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Put back into its mode afterwards.
+    shapes : sequence of tuple of int
+        Of one image of each input.
+    images : int, optional
+        For so many only.
 
     Raises
     ------
@@ -45,19 +55,19 @@ def export_module(module: nn.Module, shapes: Shapes) -> ExportedProgram:
     was_training = [part for part in module.modules() if part.training]
     module.eval()
     try:
-        return _exported(module, shapes)
+        return _exported(module, shapes, (EXAMPLE_BATCH, 1) if images is None else (images,))
     finally:
         for part in was_training:
             part.training = True
 
 
-def _exported(module: nn.Module, shapes: Shapes) -> ExportedProgram:
+def _exported(module: nn.Module, shapes: Shapes, batches: Sequence[int]) -> ExportedProgram:
     first = next(module.parameters(), None)
     where = first.device if first is not None else None
     failure: Exception | None = None
-    for batch in (EXAMPLE_BATCH, 1):
+    for batch in batches:
         images = tuple(torch.zeros(batch, *shape, device=where) for shape in shapes)
-        free = tuple({0: torch.export.Dim.AUTO} for _ in images) if batch > 1 else None
+        free = _free_batch(module, len(images)) if len(batches) > 1 and batch > 1 else None
         try:
             with torch.no_grad():
                 return torch.export.export(module, images, dynamic_shapes=free, strict=False)
@@ -67,6 +77,13 @@ def _exported(module: nn.Module, shapes: Shapes) -> ExportedProgram:
         f"{type(module).__name__} can't be exported with input of {_said(shapes)}: torch.export "
         f"says {_reason(failure)}"
     ) from failure
+
+
+def _free_batch(module: nn.Module, count: int) -> tuple[Any, ...]:
+    """Say to torch.export that the number of images may vary, in the form of `forward`."""
+    axes = tuple({0: torch.export.Dim.AUTO} for _ in range(count))
+    kinds = [p.kind for p in inspect.signature(module.forward).parameters.values()]
+    return (axes,) if kinds[:1] == [inspect.Parameter.VAR_POSITIONAL] else axes
 
 
 def _said(shapes: Shapes) -> str:
