@@ -278,7 +278,10 @@ def find_fields(net: NetLike, layer: str, prepare: Preprocess) -> Fields:
     except EngineError:  # the layer sees no picture, or the twin has no such layer
         return unknown
     rows = tuple(region.rows for region in regions[:height])
-    return replace(unknown, rows=rows, columns=tuple(region.columns for region in regions[:width]))
+    columns = tuple(region.columns for region in regions[:width])
+    first = regions[0]
+    caution = "" if first.status == "exact" else f"{first.status}: {first.why}"
+    return replace(unknown, rows=rows, columns=columns, caution=caution)
 
 
 class Network:

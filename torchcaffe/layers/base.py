@@ -50,6 +50,9 @@ class Layer:
         Class attribute: tops are filled by the user, and keep the shapes given there.
     saves_input : bool
         `backward` needs the input, also when run in place.
+    is_followed : bool
+        `field` says what the layer sees; else it is taken to see everything. `why_not` says it
+        in words.
     """
 
     type: ClassVar[str] = ""
@@ -58,6 +61,8 @@ class Layer:
     shares_memory: ClassVar[bool] = False
     is_input: ClassVar[bool] = False
     saves_input: bool = True
+    is_followed: bool = True
+    why_not: str = ""
     default_loss_weight: ClassVar[float] = 0.0
 
     def __init__(self, param: LayerParameter, phase: int = TEST) -> None:

@@ -95,7 +95,7 @@ class ATen(Layer):
         if len(self._outputs) != len(param.top):
             raise self.error(f"{len(self._outputs)} outputs for {len(param.top)} tops")
         self._has_batch = '"batch"' in param.python_param.param_str
-        self.exact = operator_fields.is_known(self)
+        self.is_followed = operator_fields.is_known(self)
         self.why_not = f"{self.operator_name} of {param.name!r} is not followed"
 
     def setup(self, shapes: list[Shape]) -> None:

@@ -142,6 +142,8 @@ class Python(Layer):
     ) -> Diffs:
         return [None] * len(self.blobs)  # the user's backward writes them itself
 
+    is_followed = False
+
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         warnings.warn(
             f"layer {self.name!r} is Python: its receptive field is taken as its whole bottom",

@@ -74,3 +74,44 @@ def test_diffs_go_back_as_autograd_says(name, rule):
             }[rule]
             found = back(blob, diff.numpy(), zero_higher=True)[net.inputs[0]]
             assert error(found, wanted) < 1e-4, blob
+
+
+def touched(gradient: torch.Tensor) -> list[tuple[int, int]] | None:
+    """Return the first and last row and column with a gradient, or None where there is none."""
+    spans = []
+    for axes in ((0, 1, 3), (0, 1, 2)):
+        at = np.flatnonzero(gradient.abs().amax(axes).numpy())
+        if not len(at):
+            return None
+        spans.append((int(at[0]), int(at[-1])))
+    return spans
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_receptive_fields_hold_the_gradients_support_and_touch_it_where_exact(name):
+    net = run(imported(name), example(1))
+    eager = Recorded(make(name), example(16))  # where a ReLU or maximum shuts one image's way
+    checked = set()
+    for path, tensor in eager.outputs.items():
+        if path not in net.blobs:
+            continue
+        shape = net.blobs[path].shape
+        height, width = shape[2:] if len(shape) == 4 else (1, 1)
+        for row, column in {(height // 2, width // 2), (0, 0), (height - 1, width - 1)}:
+            diff = torch.zeros(tensor.shape)
+            if len(shape) == 4:
+                diff[:, :, row, column] = torch.rand(16, shape[1])
+            else:
+                diff[:] = torch.rand(tensor.shape)
+            support = touched(eager.gradient(tensor, diff))
+            found = caffe.regions.receptive_field(net, path, row, column)
+            checked.add(found.status)
+            assert found.why or found.status == "exact"
+            if support is None:
+                continue
+            inside = found.clipped(SIZE, SIZE)
+            for (first, last), seen in zip(support, (inside.rows, inside.columns), strict=True):
+                assert seen[0] <= first and last <= seen[1], (path, row, column)
+                if found.status == "exact" and (row, column) == (height // 2, width // 2):
+                    assert (first, last) == seen, path  # (at a border, padding counts too)
+    assert "exact" in checked or not eager.outputs
