@@ -11,10 +11,11 @@ PYTEST ?=
 MODEL ?= caffenet-caltech101
 VIS ?=
 
-.PHONY: help run test soak check bench visualizations format clean
+.PHONY: help run model test soak check bench visualizations format clean
 
 help:
-	@echo "make run     the live window (without a display: a short tour as PNG files)"
+	@echo "make run     the live window (without a display: a short tour as PNG files);"
+	@echo "             MODEL=NAME shows another model under models/, as MODEL=efficientnet-lite0"
 	@echo "make test    the tests              (PYTEST='-k pooling' passes options on)"
 	@echo "make soak    the tests, with many rounds of the long loops"
 	@echo "make check   ruff, mypy, import arrows"
@@ -48,8 +49,19 @@ $(VENV)/test.stamp: requirements-test.txt $(VENV)/run.stamp
 	    -r requirements.txt -r requirements-test.txt
 	@touch $@
 
-run: $(VENV)/run.stamp
-	$(BIN)/python live_vis.py --run-or-tour $(TOUR)
+# MODEL=NAME, said on the command line, shows the model of that folder under models/.
+SAID := $(filter command,$(firstword $(origin MODEL)))
+TEMPLATE = models/$(MODEL)/settings_local.template-$(MODEL).py
+
+run: $(VENV)/run.stamp $(if $(SAID),model)
+	$(BIN)/python live_vis.py $(if $(SAID),--settings '$(TEMPLATE)') --run-or-tour $(TOUR)
+
+# What only this model needs, where it needs anything.
+model: $(VENV)/run.stamp
+	@test -f '$(TEMPLATE)' || { echo "There is no model $(MODEL) under models/; there are:" \
+	    $(notdir $(patsubst %/,%,$(wildcard models/*/))) >&2; exit 1; }
+	@test ! -f 'models/$(MODEL)/requirements.txt' || $(BIN)/python -m pip install --quiet \
+	    --disable-pip-version-check -r 'models/$(MODEL)/requirements.txt'
 
 # What has windows and clocks runs alone, all else side by side; no tests found (5) is no failure,
 # as PYTEST='-k ...' may choose from one of the two only. The second run counts for `make test`.
@@ -74,7 +86,7 @@ bench: $(VENV)/run.stamp
 	$(BIN)/python -m bench $(BENCH)
 
 # SETTINGS=FILE takes the place of MODEL for a model of your own.
-visualizations: $(VENV)/run.stamp
+visualizations: $(VENV)/run.stamp $(if $(SETTINGS),,model)
 	$(BIN)/python -m visualizations $(if $(SETTINGS),--settings '$(SETTINGS)',--model '$(MODEL)') \
 	    $(if $(PHOTOS),--photos '$(PHOTOS)') $(VIS)
 

@@ -33,6 +33,7 @@ from toolbox.run.drive import LoopError, run_live, run_script
 from toolbox.run.loop import Loop, still_clock
 from toolbox.run.tour import TOUR, run_tour
 from toolbox.settings.config import Settings, SettingsError
+from toolbox.settings.presets import PRESETS, with_model
 from toolbox.window.desktop import find_desktop, fitting_scale
 from toolbox.window.highgui import Display, NoDisplayError, Window
 
@@ -50,12 +51,30 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"live_vis.py: {message} (see live_vis.py --help)\n")
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a network instead of the settings'."""
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help="the network: a .pt2 or .onnx file, a prototxt, or Python code as mynets:resnet",
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="with --model: its weights, where it has none in it"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        help="with --model: how pictures are prepared (imagenet, or caffe for a prototxt)",
+    )
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(prog="live_vis.py", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--settings", metavar="FILE", type=Path, help="instead of settings_local.py"
     )
+    add_model(parser)
     parser.add_argument(
         "--allow-python-layers",
         action="store_true",
@@ -85,6 +104,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not options.headless and (options.keys is not None or options.screenshot):
         parser.error("--keys and --screenshot need --headless")
+    if options.model is None and (options.weights or options.preset):
+        parser.error("--weights and --preset need --model")
     missing = [path for path in options.image if not Path(path).exists()]
     if missing:
         parser.error(f"--image: there is no {missing[0]}")
@@ -200,6 +221,8 @@ def write_tour(options: argparse.Namespace, settings: Settings, folder: Path) ->
 def run(options: argparse.Namespace) -> None:
     """Do what the command line asks for."""
     settings = settings_file.load(options.settings)
+    if options.model is not None:
+        settings = with_model(settings, options.model, options.weights, options.preset)
     if options.allow_python_layers:
         settings = settings.replaced(caffevis_allow_python_layers=True)
     if options.image_input or options.hold:

@@ -15,6 +15,7 @@ from toolbox.input.files import PICTURES, VIDEOS
 from toolbox.settings import config
 from toolbox.settings import kinds as kind
 from toolbox.settings.config import Setting
+from toolbox.settings.presets import PRESETS, prepared
 
 ROOT = Path(__file__).resolve().parent
 
@@ -23,9 +24,16 @@ _FACE = "FONT_HERSHEY_COMPLEX_SMALL"  # of its size; all text is drawn in one fo
 
 _MODEL = (
     Setting("caffevis_deploy_prototxt", None, kind.optional(kind.path()),
-            "the network's definition; without it the bundled model is shown"),
+            "the network's definition: a prototxt, or a .pt2 or .onnx file, which has the weights"
+            " in it; without it the bundled model is shown"),
+    Setting("caffevis_torch_model", None, kind.optional(kind.text()),
+            "Python code that makes a PyTorch model, in place of a definition: 'mynets:resnet'"
+            " or 'nets/mynets.py:resnet', and '@3,32,32' behind it where images are not 3x224x224"),
     Setting("caffevis_network_weights", None, kind.optional(kind.path()),
-            "the network's weights: .caffemodel or .h5"),
+            "the network's weights: .caffemodel or .h5; for a PyTorch model .pth or .safetensors"),
+    Setting("caffevis_input_preset", None, kind.optional(kind.choice(*PRESETS)),
+            "order of colours, mean and deviation by name (python -m caffevis.try_input shows"
+            " which is right); what is set itself counts"),
     Setting("caffevis_data_mean", None,
             kind.optional(kind.one_of(kind.path(), kind.several(kind.number(-1e6), 1),
                                       kind.number(-1e6))),
@@ -46,6 +54,9 @@ _MODEL = (
             "what other inputs hold, as {'im_info': (600, 800, 1), 'depth': 'depth.npy'}: a"
             " number, one a channel, a .npy array, or for one channel a picture; under the"
             " picture's own input what channels beyond three hold; else 0"),
+    Setting("caffe_net_input_std", None,
+            kind.optional(kind.one_of(kind.several(kind.number(1e-9), 1), kind.number(1e-9))),
+            "what each input channel is divided by then, as (58.395, 57.12, 57.375)"),
     Setting("caffevis_labels", None, kind.optional(kind.path()),
             "text file, one class label a line; the n01532829 of Caffe's files is left out"),
     Setting("caffevis_label_layers", None, kind.optional(kind.several(kind.text())),
@@ -297,7 +308,7 @@ TABLE = config.Table(
     rows=_MODEL + _INPUT + _WINDOW + _CAFFEVIS + _OPTIMIZE,
     legacy=frozenset(_NO_EFFECT.split()),
     bundled=_BUNDLED,
-    model_key="caffevis_deploy_prototxt",
+    model_keys=("caffevis_deploy_prototxt", "caffevis_torch_model"),
     root=ROOT,
 )
 
@@ -324,4 +335,4 @@ def load(path: Path | None = None) -> config.Settings:
     local = ROOT / "settings_local.py"
     if path is None and local.is_file():
         path = local
-    return config.load(TABLE, path)
+    return prepared(config.load(TABLE, path), ROOT)

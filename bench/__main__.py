@@ -10,10 +10,21 @@ import torch
 
 from bench.lab.machine import describe
 from bench.registry import BENCHMARKS
-from bench.rows import backward, busy, drawing, find_maxes, forward, live, loading, optimize, tricks
+from bench.rows import (
+    backward,
+    busy,
+    drawing,
+    find_maxes,
+    forward,
+    imported,
+    live,
+    loading,
+    optimize,
+    tricks,
+)
 
 # Importing a benchmark's module registers it.
-MODULES = (forward, backward, busy, loading, drawing, live, optimize, find_maxes, tricks)
+MODULES = (forward, backward, imported, busy, loading, drawing, live, optimize, find_maxes, tricks)
 
 
 def main() -> int:

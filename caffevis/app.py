@@ -16,12 +16,8 @@ from caffevis.net.classes import class_unit, find_classes
 from caffevis.net.histogram import Record, follow
 from caffevis.net.layer_list import LayerError, NetLike, list_layers
 from caffevis.net.measures import top_units
-from caffevis.net.network import (
-    ENGINE_ERRORS,
-    Network,
-    make_preprocess,
-    open_net,
-)
+from caffevis.net.network import Network
+from caffevis.net.opening import ENGINE_ERRORS, make_preprocess, open_net
 from caffevis.net.preprocess import InputError
 from caffevis.net.request import Back, NetRequest, NetResult
 from caffevis.net.start import start_state

@@ -184,11 +184,11 @@ def run(options: argparse.Namespace) -> int:
     maxes = maxes_file.read_maxes(Path(options.maxes))
     images = read_images(options.datadir, options.filelist)
     check_names(maxes, images)
-    check_weights(options.maxes, maxes, options.net_weights)
-    net_files = NetFiles(
-        options.net_prototxt, options.net_weights, python_layers=options.allow_python_layers,
+    net_files = NetFiles.named(
+        options.net_prototxt, options.net_weights, python=options.allow_python_layers,
         held=maxes.held,
     )  # fmt: skip
+    check_weights(options.maxes, maxes, net_files.weights)
     report = Checker(maxes, net_files, images).run(options.exhaustive)
     for fault in report.faults[:_SHOWN]:
         print(fault.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)

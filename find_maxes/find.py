@@ -131,11 +131,11 @@ class Stop:
 def open_job(options: argparse.Namespace) -> tuple[Job, Runner]:
     """Open the net and work out what is to be done with it."""
     settings = read_settings(options.settings)
-    net = NetFiles(
+    net = NetFiles.named(
         options.net_prototxt,
         options.net_weights,
         gpu=options.gpu or settings.caffevis_mode_gpu,
-        python_layers=options.allow_python_layers or settings.caffevis_allow_python_layers,
+        python=options.allow_python_layers or settings.caffevis_allow_python_layers,
         held=held_from(options, settings),
     )
     runner = Runner(net, options.layers)

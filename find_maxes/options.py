@@ -95,6 +95,11 @@ def held_from(options: argparse.Namespace, settings: Settings) -> Held:
     return held.changed(options.image_input, options.hold)
 
 
+def _says_order(settings: Settings) -> bool:
+    """Return whether the user's file says in which order the colours come."""
+    return bool({"caffe_net_channel_swap", "caffevis_input_preset"} & settings.written)
+
+
 def make_recipe(
     options: argparse.Namespace,
     settings: Settings,
@@ -120,6 +125,8 @@ def make_recipe(
         if settings.generate_channelwise_mean:
             mean = mean.mean((0, 1), keepdims=True)
     swap = settings.caffe_net_channel_swap or (2, 1, 0)
+    if caffe.opening.is_imported(options.net_prototxt) and not _says_order(settings):
+        swap = (0, 1, 2)
     if options.channel_swap is not None:
         swap = parse_swap(options.channel_swap)
     elif input_shape[0] >= 3:
@@ -133,4 +140,18 @@ def make_recipe(
         mean=mean,
         raw_scale=settings.caffe_net_raw_scale,
         input_scale=settings.caffe_net_input_scale or 1.0,
+        deviation=_deviation(settings.caffe_net_input_std, input_shape[0]),
     )
+
+
+def _deviation(given: tuple[float, ...] | float | None, channels: int) -> tuple[float, ...] | None:
+    """Return one number a channel for `caffe_net_input_std`."""
+    if given is None:
+        return None
+    values = tuple(given) if isinstance(given, tuple) else (given,)
+    if len(values) not in (1, channels):
+        raise FindMaxesError(
+            f"caffe_net_input_std has {len(values)} numbers, and the net's input {channels} "
+            "channels; one number a channel, or one for all, is accepted"
+        )
+    return values * channels if len(values) == 1 else values

@@ -3,7 +3,7 @@
 import sys
 
 import torchcaffe.openmp  # noqa: F401 - before all that imports torch
-from torchcaffe import coord_map, draw, io, layers, net_spec, proto, regions
+from torchcaffe import coord_map, draw, io, layers, net_spec, opening, proto, regions
 from torchcaffe.blobs import blob, fillers, packed
 from torchcaffe.blobs.blob import Blob
 from torchcaffe.classifier import Classifier
@@ -27,11 +27,13 @@ from torchcaffe.errors import (
     UnknownNameError,
 )
 from torchcaffe.forking import survive_forks
+from torchcaffe.importing import from_exported, from_onnx, from_torch
 from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
 from torchcaffe.layers.python_layer import python_layers_allowed
 from torchcaffe.net_spec import NetSpec, params, to_proto
+from torchcaffe.opening import open_net
 from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
 
 # Paths from before the rooms, for programs that name them.
@@ -78,11 +80,16 @@ __all__ = [
     "UnknownNameError",
     "coord_map",
     "draw",
+    "from_exported",
+    "from_onnx",
+    "from_torch",
     "io",
     "layer",
     "layer_type_list",
     "layers",
     "net_spec",
+    "open_net",
+    "opening",
     "params",
     "proto",
     "python_layers_allowed",

@@ -6,7 +6,7 @@ several ways lead to the input, the field is the smallest rectangle around all o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torchcaffe.blobs.blob import Shape
@@ -15,6 +15,32 @@ from torchcaffe.errors import ArgumentError, unknown_name
 from torchcaffe.layers.base import Layer, Span
 
 ROWS, COLUMNS = 0, 1
+EXACT, BOUND, UNKNOWN = "exact", "bound", "unknown"
+_RANKS = {EXACT: 0, BOUND: 1, UNKNOWN: 2}
+# Where these have no map from top to bottom, a unit sees less than all of the bottom.
+_MOVERS = {"ATen", "Concat", "Flatten", "Permute", "Reshape", "Slice", "SPP", "Tile"}
+
+
+class Status:
+    """How far a field can be trusted, and because of which layer."""
+
+    def __init__(self) -> None:
+        self.status, self.why = EXACT, ""
+
+    def add(self, status: str, why: str) -> None:
+        """Take a layer into account; the first of the worst kind is named."""
+        if _RANKS[status] > _RANKS[self.status]:
+            self.status, self.why = status, why
+
+    def seen(self, layer: Layer, kind: str) -> None:
+        """Take into account that a layer sees all of a bottom for a part of its top.
+
+        `kind` is "local" where that part is known, and "whole" where it is all of the top.
+        """
+        if not layer.is_followed:
+            self.add(UNKNOWN, layer.why_not or f"{layer.name} ({layer.type}) is not followed")
+        elif kind == "local" and layer.type in _MOVERS:
+            self.add(BOUND, f"{layer.name} ({layer.type}) moves rows and columns elsewhere")
 
 
 @dataclass(frozen=True)
@@ -23,10 +49,20 @@ class Region:
 
     Not clipped: near the input's borders a field reaches into the padding, so that all units
     of a layer have fields of one size.
+
+    Attributes
+    ----------
+    status : str
+        "exact": the unit depends on the outermost rows and columns. "bound": on nothing outside.
+        "unknown": a layer on the way is not followed, and taken to see all of its bottom.
+    why : str
+        Which layer makes it less than exact; else empty.
     """
 
     rows: Span
     columns: Span
+    status: str = field(default="exact", compare=False)
+    why: str = field(default="", compare=False)
 
     @property
     def height(self) -> int:
@@ -51,7 +87,7 @@ class Region:
             raise ArgumentError(
                 f"rows {self.rows}, columns {self.columns} lie outside an image of {height}x{width}"
             )
-        return Region(rows, columns)
+        return Region(rows, columns, self.status, self.why)
 
 
 class _Reach(NamedTuple):
@@ -85,7 +121,13 @@ def _size(shape: Shape, axis: int) -> int:
 
 
 def _down(
-    layer: Layer, reach: _Reach, axis: int, bottom: int, shapes: list[Shape], top: Shape
+    layer: Layer,
+    reach: _Reach,
+    axis: int,
+    bottom: int,
+    shapes: list[Shape],
+    top: Shape,
+    status: Status,
 ) -> _Reach:
     """Return what is seen of a bottom where `reach` is seen of the top."""
     size = _size(shapes[bottom], axis)
@@ -97,6 +139,7 @@ def _down(
         if len(top) == 4 and len(shapes[bottom]) == 4:
             mapped = layer.field(span, axis, bottom, shapes)
         if mapped is None:
+            status.seen(layer, kind)
             out = out.joined(_Reach(whole=(0, size - 1)))
         elif mapped[0] > mapped[1]:
             continue  # between the steps of a deconvolution
@@ -107,7 +150,14 @@ def _down(
     return out
 
 
-def _walk(net: Net, start: int, first: dict[str, _Reach], axis: int, target: str | None) -> None:
+def _walk(
+    net: Net,
+    start: int,
+    first: dict[str, _Reach],
+    axis: int,
+    target: str | None,
+    status: Status,
+) -> None:
     """Carry what is seen, in `first`, down from layer `start` to the sources or to `target`."""
     for node in reversed(net.nodes[: start + 1]):
         layer, name = node.layer, node.layer.name
@@ -121,7 +171,7 @@ def _walk(net: Net, start: int, first: dict[str, _Reach], axis: int, target: str
         for j, bottom in enumerate(bottoms):
             for i, shape, reach in seen:
                 if layer.connects(i, j):
-                    below = _down(layer, reach, axis, j, shapes, shape)
+                    below = _down(layer, reach, axis, j, shapes, shape, status)
                     first[bottom] = first.get(bottom, _Reach()).joined(below)
 
 
@@ -139,13 +189,34 @@ def _place(net: Net, layer: str) -> tuple[int, str]:
     return makers[-1], layer
 
 
-def _span(net: Net, layer: str, axis: int, position: int, source: str | None) -> dict[str, Span]:
+def _start(net: Net, index: int, blob: str, status: Status) -> None:
+    """Note where a blob has places that are not told apart: tokens, or a flattened map."""
+    shape = net.blobs[blob].shape
+    name = list(net.layer_dict)[index]
+    below = [net.blobs[b].shape for b in net.bottom_names[name]]
+    flattened = net.layer_dict[name].type in ("Flatten", "Reshape") and any(
+        len(b) == 4 and b[2:] != (1, 1) for b in below
+    )
+    if len(shape) == 3 or (flattened and len(shape) < 4):
+        status.add(BOUND, f"the places of {blob} are not told apart")
+
+
+def _span(
+    net: Net,
+    layer: str,
+    axis: int,
+    position: int,
+    source: str | None,
+    status: Status | None = None,
+) -> dict[str, Span]:
     """Return what a unit sees along one axis, of each source of the net (or of `source`)."""
     start, blob = _place(net, layer)
+    status = status or Status()
+    _start(net, start, blob, status)
     local = len(net.blobs[blob].shape) == 4
     span = (position, position)
     reached = {blob: _Reach(local=span) if local else _Reach(whole=(0, 0))}
-    _walk(net, start, reached, axis, source)
+    _walk(net, start, reached, axis, source, status)
     found: dict[str, Span] = {}
     for name, reach in reached.items():
         hull = _hull(reach.local, reach.whole)
@@ -202,13 +273,14 @@ def receptive_field(
                 f"0 to {_size(shape, axis) - 1} are accepted"
             )
     source = input or _source(net, layer)
-    rows = _span(net, layer, ROWS, row, source)
-    columns = _span(net, layer, COLUMNS, column, source)
+    status = Status()
+    rows = _span(net, layer, ROWS, row, source, status)
+    columns = _span(net, layer, COLUMNS, column, source, status)
     if source not in rows or source not in columns:
         raise ArgumentError(
             f"the unit of {layer!r} at row {row}, column {column} does not depend on {source!r}"
         )
-    return Region(rows[source], columns[source])
+    return Region(rows[source], columns[source], status.status, status.why)
 
 
 def field_size(net: Net, layer: str, input: str | None = None) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 import settings as settings_file
+import torchcaffe as caffe
 from optimize.command import settings_defaults
 from optimize.command.open_model import ModelSpec, read_labels
 from optimize.params import PRESETS, FindParams
@@ -124,7 +125,8 @@ class Making:
         """The network, on the GPU where there is one."""
         spec = settings_defaults.read(self.settings).model
         fetch = self.settings.parent / "fetch.sh"
-        missing = [p for p in (spec.prototxt, str(spec.weights)) if not Path(p).exists()]
+        files = caffe.opening.files_of(spec.prototxt, spec.weights)
+        missing = [path for path in files if not path.exists()]
         if missing and fetch.exists():
             raise VisualizationsError(f"there is no {missing[0]}; {fetch} fetches it")
         try:

@@ -20,7 +20,7 @@ from toolbox.pictures.images import grid_shape
 # Tops of these hold pixels or copies of another blob, nothing to look at.
 _NOT_SHOWN = frozenset(
     {"Input", "Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData"}
-    | {"AnnotatedData", "Parameter", "Split", "Dropout", "Silence"}
+    | {"AnnotatedData", "InputDeviation", "Parameter", "Split", "Dropout", "Silence"}
 )
 # Tops of these have their bottom's picture, in other shades or another order.
 _REPEATING = frozenset({"BatchNorm", "Scale", "Bias", "Flatten", "Reshape", "Split", "Dropout"})

@@ -1,12 +1,11 @@
 """The network behind a worker: a frozen request in, a frozen result out.
 
-The only module that knows the engine.
+With `opening.py` the only module that knows the engine.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,212 +17,16 @@ from caffevis.keys.state import DECONV, GRAD, GUIDED
 from caffevis.net.finite import all_finite, first_broken
 from caffevis.net.layer_list import NetLike, image_of, start_layer
 from caffevis.net.measures import layer_stats
-from caffevis.net.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
-from caffevis.net.pycaffe import PycaffeError, PycaffeNet
-from caffevis.net.pycaffe_module import NoPycaffeError, load
+from caffevis.net.opening import EngineError, image_input
+from caffevis.net.preprocess import Preprocess
 from caffevis.net.receptive_fields import Fields
 from caffevis.net.request import Back, NetRequest, NetResult
 from toolbox.app.protocol import Timing
 from toolbox.drawing.tiles import as_maps
 from toolbox.input.frame import Frame
-from toolbox.pictures.held import Held, pad_mean
 from toolbox.pictures.images import FloatArray
-from toolbox.settings.config import Settings, SettingsError
-from torchcaffe.proto.caffe_pb2 import NetParameter
-from torchcaffe.proto.text import read_text
-from torchcaffe.proto.upgrade import upgrade
 
-EngineError = caffe.CaffeError
-ENGINE_ERRORS = (EngineError, PycaffeError)  # of either engine; one sentence each
 BackPass = Callable[..., Any]
-
-
-def open_net(settings: Settings) -> NetLike:
-    """Read the network that the settings name, with the engine that they name.
-
-    Parameters
-    ----------
-    settings : Settings
-        `caffevis_deploy_prototxt`, `caffevis_network_weights`, `caffevis_mode_gpu`,
-        `caffevis_allow_python_layers`, `caffevis_caffe_root`.
-
-    Returns
-    -------
-    NetLike
-        With a batch of one where its layers allow it.
-
-    Raises
-    ------
-    SettingsError
-        No weights are named.
-    EngineError, PycaffeError, HeldError
-        A file cannot be read, the network cannot be built, or an input can't hold what it is
-        to hold; one sentence.
-    """
-    if settings.caffevis_network_weights is None:
-        raise SettingsError(
-            "caffevis_network_weights is not set: the file with the weights (.caffemodel or .h5)."
-        )
-    if settings.caffevis_caffe_root is not None:
-        try:
-            module = load(settings.caffevis_caffe_root)
-        except NoPycaffeError as error:
-            warnings.warn(f"caffevis_caffe_root: {error}; the bundled engine is used", stacklevel=2)
-        else:
-            return _open_pycaffe(module, settings)
-    if settings.caffevis_mode_gpu:
-        caffe.set_device(settings.caffevis_gpu_id)
-        caffe.set_mode_gpu()
-    else:
-        caffe.set_mode_cpu()
-    with caffe.python_layers_allowed(settings.caffevis_allow_python_layers):
-        net: NetLike = caffe.Net(
-            settings.caffevis_deploy_prototxt,
-            settings.caffevis_network_weights,
-            caffe.TEST,
-            leave_out_unknown=True,
-        )
-    _use_one_image(net)
-    held_from(settings).fill(net)
-    return net
-
-
-def held_from(settings: Settings) -> Held:
-    """Return what the settings say of inputs that no picture feeds."""
-    return Held.of(settings.caffevis_image_input, settings.caffevis_held_inputs)
-
-
-def open_shapes(settings: Settings) -> NetLike:
-    """Build the network that the settings name, with the bundled engine and without weights.
-
-    Its layers and the shapes of its blobs are those of `open_net`.
-
-    Raises
-    ------
-    EngineError
-        The definition cannot be read or the network cannot be built; one sentence.
-    """
-    caffe.set_mode_cpu()
-    with caffe.python_layers_allowed(settings.caffevis_allow_python_layers):
-        net: NetLike = caffe.Net(
-            settings.caffevis_deploy_prototxt, caffe.TEST, leave_out_unknown=True
-        )
-    _use_one_image(net)
-    return net
-
-
-def _open_pycaffe(module: Any, settings: Settings) -> NetLike:
-    """Build the network with pycaffe, once the bundled engine has looked at its files.
-
-    What Caffe finds wrong ends the process. The bundled engine says it in a sentence
-    instead, where it knows all layers of the network.
-    """
-    prototxt, weights = settings.caffevis_deploy_prototxt, settings.caffevis_network_weights
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # for fields of the user's own Caffe
-        param = upgrade(read_text(prototxt, NetParameter()), prototxt)
-        python = [layer for layer in param.layer if layer.type == "Python"]
-        if python and not settings.caffevis_allow_python_layers:
-            raise PycaffeError(
-                f"Layer {python[0].name!r} (Python) would run the Python code of module "
-                f"{python[0].python_param.module!r}; give --allow-python-layers if you trust it."
-            )
-        twin = None if python else _checked_twin(prototxt, weights)
-    handed_on = frozenset(layer.name for layer in param.layer if layer.lrn_param.deconv_ignore)
-    gpu = settings.caffevis_gpu_id if settings.caffevis_mode_gpu else None
-    net = PycaffeNet(module, prototxt, weights, gpu, handed_on)
-    net.name = param.name
-    if twin is not None:
-        _use_one_image(twin)
-        if all(twin.blobs[name].shape[:1] == (1,) for name in twin.inputs):
-            _use_one_image(net)
-        net.regions_net = twin
-    held_from(settings).fill(net)
-    return net
-
-
-def _checked_twin(prototxt: str, weights: str) -> caffe.Net | None:
-    """Build the network in the bundled engine; None where it has layers unknown to it.
-
-    Raises
-    ------
-    EngineError
-        The weights are damaged or do not fit.
-    """
-    try:
-        caffe.set_mode_cpu()
-        checked, twin = (caffe.Net(prototxt, caffe.TEST) for _ in range(2))
-    except EngineError:
-        return None
-    checked.copy_from(weights)
-    return twin  # without weights: its shapes are enough
-
-
-def _use_one_image(net: NetLike) -> None:
-    """Reshape batches of several images to one, which is all that is shown."""
-    before = {name: tuple(net.blobs[name].shape) for name in net.inputs}
-    if all(shape[:1] == (1,) or len(shape) < 2 for shape in before.values()):
-        return
-    try:
-        for name, shape in before.items():
-            net.blobs[name].reshape(1, *shape[1:])
-        net.reshape()
-    except EngineError:
-        # A layer insists on the batch (a Reshape with fixed sizes): keep it.
-        for name, shape in before.items():
-            net.blobs[name].reshape(*shape)
-        net.reshape()
-
-
-def image_input(net: NetLike) -> str:
-    """Name the input that pictures go to: the first with four axes.
-
-    Raises
-    ------
-    InputError
-        There is none.
-    """
-    for name in net.inputs:
-        if len(net.blobs[name].shape) == 4:
-            return name
-    raise InputError(
-        "The network has no input of four axes (batch, channels, height, width) for pictures."
-    )
-
-
-def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
-    """Read from network and settings how frames become the input.
-
-    Raises
-    ------
-    InputError
-        The mean or the channels do not fit the network.
-    EngineError
-        The mean file cannot be read.
-    """
-    picture = image_input(net)
-    channels, height, width = net.blobs[picture].shape[1:]
-    side_by_side = settings.is_siamese and settings.siamese_input_mode == "concat_along_width"
-    pair = find_pair(channels, width, side_by_side)
-    mean = settings.caffevis_data_mean
-    if mean is not None:
-        array = caffe.io.load_mean(mean) if isinstance(mean, str) else np.array(mean, np.float32)
-        mean = fit_pair_mean(pad_mean(array, channels), pair, channels, height, width)
-        if settings.generate_channelwise_mean:
-            mean = mean.mean(axis=(1, 2), keepdims=True)
-    return Preprocess(
-        channels=channels,
-        height=height,
-        width=width,
-        swap=check_swap(settings.caffe_net_channel_swap, channels),
-        mean=mean,
-        raw_scale=settings.caffe_net_raw_scale,
-        input_scale=1.0
-        if settings.caffe_net_input_scale is None
-        else settings.caffe_net_input_scale,
-        pair=pair,
-        others=held_from(settings).channels(net, picture),
-    )
 
 
 def back_passes(net: NetLike) -> dict[str, BackPass]:
@@ -269,7 +72,10 @@ def find_fields(net: NetLike, layer: str, prepare: Preprocess) -> Fields:
     except EngineError:  # the layer sees no picture, or the twin has no such layer
         return unknown
     rows = tuple(region.rows for region in regions[:height])
-    return replace(unknown, rows=rows, columns=tuple(region.columns for region in regions[:width]))
+    columns = tuple(region.columns for region in regions[:width])
+    first = regions[0]
+    caution = "" if first.status == "exact" else f"{first.status}: {first.why}"
+    return replace(unknown, rows=rows, columns=columns, caution=caution)
 
 
 def find_field(net: NetLike, layer: str) -> tuple[int, ...]:

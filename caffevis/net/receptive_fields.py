@@ -34,6 +34,8 @@ class Fields:
         sees; padding counts, so that they may lie outside. Units without a map,
         as of InnerProduct, have one of each. Empty where fields are not known:
         the net is not the bundled engine's, or its layer sees no picture.
+    caution : str
+        Why the fields may be larger than what the units see; else empty.
     """
 
     height: int
@@ -41,6 +43,7 @@ class Fields:
     pair: str = ALONE
     rows: tuple[Span, ...] = ()
     columns: tuple[Span, ...] = ()
+    caution: str = ""
 
     @property
     def known(self) -> bool:

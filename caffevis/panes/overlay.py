@@ -74,8 +74,11 @@ def message(state: State, result: NetResult | None) -> str:
     wanted = state.overlay != OVERLAY_OFF or state.show_field or state.histogram
     if wanted and not state.in_units:
         return "choose a unit: down"
-    if not state.show_field or result is None or result.fields is None or result.fields.known:
+    if not state.show_field or result is None or result.fields is None:
         return ""
+    if result.fields.known:
+        caution = result.fields.caution
+        return f"receptive field {caution}" if caution else ""
     return f"the receptive fields of {result.request.layer} are not known"
 
 

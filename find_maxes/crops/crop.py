@@ -184,11 +184,11 @@ def check_weights(path: str, maxes: Maxes, weights: str) -> None:
 
 def open_patcher(options: argparse.Namespace, maxes: Maxes, images: ImageList) -> Patcher:
     """Open the net, and make sure that MAXES is of it."""
-    check_weights(options.maxes, maxes, options.net_weights)
-    files_of_net = NetFiles(
+    files_of_net = NetFiles.named(
         options.net_prototxt, options.net_weights, options.gpu, options.allow_python_layers,
         maxes.held,
     )  # fmt: skip
+    check_weights(options.maxes, maxes, files_of_net.weights)
     return Patcher(files_of_net, maxes.recipe, images)
 
 

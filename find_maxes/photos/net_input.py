@@ -42,6 +42,8 @@ class Recipe:
         Of `toolbox.pictures.crop.Fit`; None: as suits the size.
     others : ndarray of float32, shape (channels - 3, height, width), or None
         What the channels hold that no colour feeds.
+    deviation : tuple of float, optional
+        What each channel, in the net's order, is divided by at last.
     """
 
     channels: int
@@ -55,6 +57,7 @@ class Recipe:
     size: tuple[int, int] | None = None
     smooth: bool | None = None
     others: FloatArray | None = None
+    deviation: tuple[float, ...] | None = None
 
     @cached_property
     def fit(self) -> Fit:
@@ -95,6 +98,8 @@ class Recipe:
             values = values * np.float32(self.input_scale)
         if self.others is not None:
             values = np.concatenate([values, self.others.transpose(1, 2, 0)], axis=2)
+        if self.deviation is not None:
+            values = np.asarray(values / np.array(self.deviation, np.float32), np.float32)
         return values
 
     @cached_property
@@ -109,6 +114,8 @@ class Recipe:
     def to_picture(self, values: FloatArray) -> FloatArray:
         """Undo `to_input`: (..., height, width, 3), RGB, 0 to 255."""
         out = values / np.float32(self.input_scale)
+        if self.deviation is not None:
+            out = out * np.array(self.deviation, np.float32)
         if self.mean is not None:
             out = out + self.mean
         return self.in_rgb(out * np.float32(255 / self.raw_scale))
@@ -146,7 +153,11 @@ class Recipe:
         size = tuple(values["size"])
         others = values.get("others")
         others = None if others is None else np.array(others, np.float32)
-        changed = {"swap": tuple(values["swap"]), "mean": mean, "size": size, "others": others}
+        deviation = tuple(values.get("deviation") or ()) or None
+        changed = {
+            "swap": tuple(values["swap"]), "mean": mean, "size": size, "others": others,
+            "deviation": deviation,
+        }  # fmt: skip
         return cls(**{**values, **changed})
 
 

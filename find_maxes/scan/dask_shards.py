@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
 from find_maxes.photos.decoders import Decoder
 from find_maxes.photos.photo_list import ImageList
@@ -112,8 +113,8 @@ def scan_there(
     """
     here = replace(
         job.net,
-        prototxt=os.path.abspath(job.net.prototxt),
-        weights=os.path.abspath(job.net.weights),
+        prototxt=caffe.opening.absolute(job.net.prototxt),
+        weights=caffe.opening.absolute(job.net.weights),
     )
     there = replace(job, net=here)
     digest, folder = weights_digest(job.net.weights), os.path.abspath(images.folder)

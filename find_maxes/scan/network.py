@@ -26,18 +26,30 @@ DATA_LAYERS = frozenset(
     {"Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "AnnotatedData"}
 )
 # Tops of these hold pixels or copies of another blob.
-_NO_UNITS = DATA_LAYERS | {"Input", "Parameter", "Split", "Dropout", "Silence"}
+_NO_UNITS = DATA_LAYERS | {"Input", "InputDeviation", "Parameter", "Split", "Dropout", "Silence"}
 
 
 @dataclass(frozen=True)
 class NetFiles:
-    """Where a net is and how it is run."""
+    """Where a net is (as `torchcaffe.open_net` takes it) and how it is run."""
 
     prototxt: str
     weights: str
     gpu: bool = False
     python_layers: bool = False
     held: Held = Held()
+
+    @classmethod
+    def named(
+        cls,
+        prototxt: str,
+        weights: str,
+        gpu: bool = False,
+        python: bool = False,
+        held: Held = Held(),  # noqa: B008 - frozen
+    ) -> NetFiles:
+        """Return the files that a command line names; "-" stands where a .pt2 has its weights."""
+        return cls(prototxt, caffe.opening.weights_file(prototxt, weights), gpu, python, held)
 
     def open(self) -> caffe.Net:
         """Return the net, the picture's input the first of its inputs.
@@ -56,7 +68,7 @@ class NetFiles:
         else:
             caffe.set_mode_cpu()
         with caffe.python_layers_allowed(self.python_layers):
-            net = caffe.Net(self.prototxt, self.weights, caffe.TEST, leave_out_unknown=True)
+            net = caffe.open_net(self.prototxt, self.weights)
         self.held.fill(net)
         return net
 

@@ -167,6 +167,8 @@ def _wait() -> None:
 def weights_digest(path: str) -> str:
     """Return a number (hexadecimal) that the weights' file determines."""
     digest = hashlib.sha256()
+    if path == caffe.opening.NO_WEIGHTS:
+        return digest.hexdigest()
     try:
         with Path(path).open("rb") as file:
             while block := file.read(1 << 22):

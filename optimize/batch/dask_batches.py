@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -112,7 +111,7 @@ def there(client: Client, spec: ModelSpec, optimizer: GradientOptimizer) -> Comp
         The network's, here: it knows the labels.
     """
     paths: dict[str, Any] = {
-        name: os.path.abspath(value)
+        name: caffe.opening.absolute(value)
         for name in ("prototxt", "weights", "mean")
         if isinstance(value := getattr(spec, name), str)
     }

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torchcaffe as caffe
 from optimize.errors import OptimizeError
 from optimize.parametrise.registry import PARAMETRISATIONS
 from optimize.params import ALL_PRESETS, STARTS
@@ -145,7 +146,8 @@ def checked_words(parser: Parser, arguments: Sequence[str]) -> argparse.Namespac
         name, equals, value = word.partition("=")
         dashed.append((name.replace("_", "-") if name[:2] == "--" else name) + equals + value)
     options = parser.parse_args(dashed)
-    if options.deploy_proto and not options.net_weights:
+    has_own = options.deploy_proto and caffe.opening.is_imported(options.deploy_proto)
+    if options.deploy_proto and not options.net_weights and not has_own:
         parser.error("--deploy-proto needs --net-weights, the same network's weights")
     return options
 
@@ -155,7 +157,11 @@ def add_model(parser: Parser) -> None:
     group = parser.add_argument_group("the network (default: that of the settings)")
     add = group.add_argument
     add("--settings", type=Path, metavar="FILE", help="instead of settings_local.py")
-    add("--deploy-proto", metavar="FILE", help="the network's definition")
+    add(
+        "--deploy-proto",
+        metavar="FILE",
+        help="the network's definition: a prototxt, .pt2 or .onnx file, or mynets:resnet",
+    )
     add("--net-weights", metavar="FILE", help="its weights")
     add("--mean", type=mean, default=..., metavar="FILE|NUMBERS",
         help="its mean: a file, 104,117,123 or none")  # fmt: skip

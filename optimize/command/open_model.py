@@ -28,7 +28,7 @@ class ModelSpec:
     Parameters
     ----------
     prototxt, weights : str
-        The definition and the weights.
+        The definition and the weights, as `torchcaffe.open_net` takes them.
     mean : str, number, sequence of numbers or None
         A file, or values; as for `GradientOptimizer`.
     channel_swap_to_rgb : sequence of int or None
@@ -41,6 +41,8 @@ class ModelSpec:
         Height and width to give the input, instead of the definition's.
     raw_scale, input_scale : float
         As for `GradientOptimizer`.
+    deviation : sequence of float, optional
+        What the input's channels are divided by, as for `torchcaffe.open_net`.
     channelwise_mean : bool
         Average a mean image over each channel.
     gpu : int or None
@@ -62,6 +64,7 @@ class ModelSpec:
     data_size: tuple[int, int] | None = None
     raw_scale: float = 255.0
     input_scale: float = 1.0
+    deviation: Sequence[float] | None = None
     channelwise_mean: bool = False
     gpu: int | None = None
     python_layers: bool = field(default=False)
@@ -77,7 +80,7 @@ class ModelSpec:
 
     def record(self) -> dict[str, Any]:
         """Return what tells networks apart: names and checksums of the files."""
-        files = [Path(self.prototxt), Path(self.weights)]
+        files = caffe.opening.files_of(self.prototxt, self.weights)
         files += [Path(self.mean)] if isinstance(self.mean, str) else []
         files += [Path(self.photo_statistics)] if self.photo_statistics else []
         try:
@@ -95,6 +98,7 @@ class ModelSpec:
         return {
             "files": sums, "mean": mean, "channel_swap_to_rgb": swap, "data_size": size,
             **({"inputs": held} if held else {}),
+            **({} if self.deviation is None else {"deviation": list(self.deviation)}),
         }  # fmt: skip
 
 
@@ -105,6 +109,9 @@ def model_from(options: argparse.Namespace, default: ModelSpec) -> ModelSpec:
     if options.deploy_proto:
         # The labels and inputs belong to the other network.
         changes.update(prototxt=options.deploy_proto, labels=None, label_layers=())
+        changes["weights"] = caffe.opening.weights_file(options.deploy_proto, None)
+        if caffe.opening.is_imported(options.deploy_proto):
+            changes["channel_swap_to_rgb"] = (0, 1, 2)
         held = Held()
     try:
         changes["held"] = held.changed(options.image_input, options.hold)
@@ -140,7 +147,7 @@ def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
         caffe.set_device(spec.gpu)
         caffe.set_mode_gpu()
     with caffe.python_layers_allowed(spec.python_layers):
-        net = caffe.Net(spec.prototxt, spec.weights, caffe.TEST, leave_out_unknown=True)
+        net = caffe.open_net(spec.prototxt, spec.weights, spec.deviation)
     try:
         spec.held.fill(net)
         _resize(net, spec.data_size)

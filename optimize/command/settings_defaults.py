@@ -72,11 +72,16 @@ def _model(s: Settings) -> ModelSpec:
         label_layers=s.caffevis_label_layers or (),
         raw_scale=s.caffe_net_raw_scale,
         input_scale=1.0 if s.caffe_net_input_scale is None else s.caffe_net_input_scale,
+        deviation=_listed(s.caffe_net_input_std),
         channelwise_mean=s.generate_channelwise_mean,
         gpu=s.caffevis_gpu_id if s.caffevis_mode_gpu else None,
         python_layers=s.caffevis_allow_python_layers,
         held=Held.of(s.caffevis_image_input, s.caffevis_held_inputs),
     )
+
+
+def _listed(deviation: tuple[float, ...] | float | None) -> tuple[float, ...] | None:
+    return (deviation,) if isinstance(deviation, float) else deviation
 
 
 def _to_rgb(swap: tuple[int, ...] | None) -> tuple[int, ...] | None:

@@ -9,7 +9,7 @@ import pytest
 
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
-from caffevis.net.network import make_preprocess
+from caffevis.net.opening import make_preprocess
 from caffevis.net.preprocess import (
     CHANNELS,
     WIDTH,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import torchcaffe
-from caffevis.net.network import open_net
+from caffevis.net.opening import open_net
 from caffevis.net.pycaffe import PycaffeNet
 from live_vis import main
 from settings import TABLE

@@ -106,8 +106,8 @@ class Table:
         Names that older files have and that nothing needs any more.
     bundled : mapping of str to object
         Values for the bundled model, used where the user names no model.
-    model_key : str
-        The setting that names the model.
+    model_keys : tuple of str
+        The settings that name the model; any of them does.
     root : Path
         The checkout, for `%DVT_ROOT%`.
     """
@@ -115,7 +115,7 @@ class Table:
     rows: tuple[Setting, ...]
     legacy: frozenset[str]
     bundled: Mapping[str, Any]
-    model_key: str
+    model_keys: tuple[str, ...]
     root: Path
 
 
@@ -141,7 +141,7 @@ def load(table: Table, path: Path | None) -> Settings:
     """
     written = {} if path is None else _run(path)
     values, notes = _pick(table, written, path)
-    if table.model_key not in values:
+    if not any(values.get(key) is not None for key in table.model_keys):
         values = {**table.bundled, **values}
     base = (path or table.root / "settings.py").absolute().parent
     checked: dict[str, Any] = {}

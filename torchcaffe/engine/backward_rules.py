@@ -34,15 +34,18 @@ class Rule:
 RULES[Rule.name] = Rule()
 
 
+RECTIFIERS = ("ReLU", "ReLU6")  # what the two rules below are about
+
+
 def _ignores_lrn(layer: Layer) -> bool:
     return layer.type == "LRN" and layer.param.lrn_param.deconv_ignore
 
 
 class Deconv(Rule):
-    """The deconvnet of Zeiler and Fergus (2013): a ReLU clips the diff below zero.
+    """The deconvnet of Zeiler and Fergus (2013): a ReLU (or ReLU6) clips the diff below zero.
 
-    The forward sign and a negative slope are ignored; LRN uses its derivative, or, with
-    `deconv_ignore`, hands the diff on; all other layers use their derivative.
+    The forward sign, a negative slope and the bound at 6 are ignored; LRN uses its derivative,
+    or, with `deconv_ignore`, hands the diff on; all other layers use their derivative.
     """
 
     name = "deconv"
@@ -51,7 +54,7 @@ class Deconv(Rule):
         self, layer: Layer, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
     ) -> Diffs:
         """Return the bottoms' diffs of the deconvnet pass."""
-        if layer.type == "ReLU":
+        if layer.type in RECTIFIERS:
             return [torch.relu(top_diffs[0])]
         if _ignores_lrn(layer):
             return [top_diffs[0]]
@@ -59,7 +62,7 @@ class Deconv(Rule):
 
 
 class Guided(Rule):
-    """Guided backprop (Springenberg et al. 2014): both rules at once at each ReLU."""
+    """Guided backprop (Springenberg et al. 2014): both rules at once at each ReLU or ReLU6."""
 
     name = "guided"
 
@@ -67,7 +70,7 @@ class Guided(Rule):
         self, layer: Layer, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
     ) -> Diffs:
         """Return the bottoms' diffs of guided backprop."""
-        if layer.type == "ReLU":
+        if layer.type in RECTIFIERS:
             top_diffs = [torch.relu(top_diffs[0])]
         elif _ignores_lrn(layer):
             return [top_diffs[0]]

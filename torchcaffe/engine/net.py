@@ -16,6 +16,7 @@ from torchcaffe.engine.building import Building
 from torchcaffe.engine.partial import build_known
 from torchcaffe.engine.passes import Passes
 from torchcaffe.engine.pycaffe_names import PycaffeNames
+from torchcaffe.engine.rounding import without_round_mode
 from torchcaffe.errors import ArgumentError, CaffeError, DefinitionError, ShapeError, unknown_name
 from torchcaffe.layers import Layer
 from torchcaffe.layers.python_layer import PythonLayer, python_layers_allowed
@@ -229,6 +230,24 @@ class Net(Building, Passes, PycaffeNames):
     def save(self, path: str | Path) -> None:
         """Write a binary caffemodel (float32, bit for bit)."""
         weight_files.save_caffemodel(self.name, self._stored_layers(), path)
+
+    def definition(self) -> NetParameter:
+        """Return a copy of the definition."""
+        copy = NetParameter()
+        copy.CopyFrom(self._definition)
+        return copy
+
+    def save_prototxt(self, path: str | Path) -> None:
+        """Write the definition for the present sizes, beside which `save` writes the weights.
+
+        Raises
+        ------
+        DefinitionError
+            A layer is none of Caffe's (an imported net may have some); all are named.
+        """
+        weight_files.save_definition(
+            without_round_mode(self._definition, self.layer_dict, self.blobs), path
+        )
 
     def save_hdf5(self, path: str | Path, diffs: bool = False) -> None:
         """Write weights, and diffs if asked for, in Caffe's HDF5 form."""

@@ -1,8 +1,9 @@
-"""Parameters from and to files: caffemodel (binary protobuf) and HDF5."""
+"""Nets to and from files: caffemodel (binary protobuf), HDF5, and the definition as text."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,13 +14,15 @@ import torch
 
 from torchcaffe.blobs.blob import Blob, checked_shape
 from torchcaffe.engine.graph import unique_names
-from torchcaffe.errors import CaffeError, FileError, ShapeError
-from torchcaffe.proto.caffe_pb2 import LayerParameter
+from torchcaffe.errors import CaffeError, DefinitionError, FileError, ShapeError
+from torchcaffe.proto.caffe_pb2 import LayerParameter, NetParameter
 from torchcaffe.proto.foreign import refuse_foreign
+from torchcaffe.proto.text import to_text
 from torchcaffe.proto.wire import StoredLayer, read_caffemodel, write_caffemodel
 
 Params = Mapping[str, list[Blob]]
 _HDF5_MARK = b"\x89HDF\r\n\x1a\n"
+_NOT_CAFFES = ("ATen", "InputDeviation")
 
 
 def is_hdf5(path: str | Path) -> bool:
@@ -129,7 +132,31 @@ def save_caffemodel(
     _replace(path, lambda beside: write_caffemodel(name, arrays, beside))
 
 
-def _replace(path: str | Path, write: Callable[[Path], None]) -> None:
+def save_definition(net: NetParameter, path: str | Path) -> None:
+    """Write a prototxt beside `path` and rename it there.
+
+    Raises
+    ------
+    DefinitionError
+        It has layers that Caffe has not.
+    """
+    foreign = [f"{la.name} ({_what(la)})" for la in net.layer if la.type in _NOT_CAFFES]
+    if foreign:
+        more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+        raise DefinitionError(
+            f"{path} is not written: Caffe has no layer for {', '.join(foreign[:5])}{more}; keep "
+            "the model in PyTorch's or ONNX's own file"
+        )
+    _replace(path, lambda beside: beside.write_text(to_text(net), encoding="utf-8"))
+
+
+def _what(layer: LayerParameter) -> str:
+    """Return what a layer that Caffe has not computes: its operator, or its type."""
+    text = layer.python_param.param_str
+    return str(json.loads(text)["operator"]) if layer.type == "ATen" else layer.type
+
+
+def _replace(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file beside `path`, then rename it: never half a file."""
     beside = Path(f"{path}.tmp.{os.getpid()}")
     try:

@@ -55,6 +55,9 @@ class Layer:
         `backward` needs the input, also when run in place.
     may_leave_top_out : bool
         Class attribute: a definition may name no top; there is one nevertheless.
+    is_followed : bool
+        `field` says what the layer sees; else it is taken to see everything. `why_not` says it
+        in words.
     """
 
     type: ClassVar[str] = ""
@@ -64,6 +67,8 @@ class Layer:
     works_on_blobs: ClassVar[bool] = False
     is_input: ClassVar[bool] = False
     saves_input: bool = True
+    is_followed: bool = True
+    why_not: str = ""
     default_loss_weight: ClassVar[float] = 0.0
     may_leave_top_out: ClassVar[bool] = False
 

@@ -196,10 +196,15 @@ class Scale(_Broadcast):
 
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         x = bottoms[0]
-        out = x * self._wide(x, bottoms[1] if len(bottoms) > 1 else params[0])
+        factor = self._wide(x, bottoms[1] if len(bottoms) > 1 else params[0])
         if self.param.scale_param.bias_term:
-            out = out + self._wide(x, params[-1])
-        return [out]
+            return [torch.addcmul(self._wide(x, params[-1]), x, factor)]
+        return [x * factor]
+
+    def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
+        if len(bottoms) > 1:
+            return super().backward(top_diffs, bottoms, tops)
+        return [top_diffs[0] * self._wide(bottoms[0], self.blobs[0].tensor)]
 
 
 @layer("Bias")

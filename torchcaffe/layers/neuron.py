@@ -181,7 +181,7 @@ class ReLU6(Layer):
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         # nothing passes at 0 and 6 themselves, as with ReLU
-        return [top_diffs[0] * ((bottoms[0] > 0) & (bottoms[0] < 6))]
+        return [torch.ops.aten.hardtanh_backward(top_diffs[0], bottoms[0], 0.0, 6.0)]
 
 
 @layer("ELU")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -70,9 +71,7 @@ class Pooling(Layer):
             self.kernel = (sizes[0], sizes[1])
         p = self.param.pooling_param
         floor = p.round_mode == PoolingParameter.FLOOR or not p.ceil_mode
-        rows = zip(sizes, self.kernel, self.stride, self.pad, strict=True)
-        padded = max(self.pad) > 0
-        out = [pooled_size(*row, floor=floor, padded=padded) for row in rows]
+        out = self.sizes_out(sizes, floor=floor)
         if min(out) < 1 or min(sizes) < 1:
             raise self.shape_error(
                 f"a window of {self.kernel} does not fit into its bottom of shape {shapes[0]}"
@@ -85,6 +84,12 @@ class Pooling(Layer):
         )
         checked_shape((n, channels, *wide), f"layer {self.name!r}: its padded bottom")
         return [(n, channels, *self.size)] * len(self.param.top)
+
+    def sizes_out(self, sizes: Sequence[int], *, floor: bool) -> list[int]:
+        """Return height and width of the top for the bottom's."""
+        rows = zip(sizes, self.kernel, self.stride, self.pad, strict=True)
+        padded = max(self.pad) > 0
+        return [pooled_size(s, k, st, p, floor=floor, padded=padded) for s, k, st, p in rows]
 
     def _overhang(self, x: Tensor) -> tuple[int, int]:
         """Return how far the last windows reach past the bottom and its own padding."""

@@ -141,6 +141,8 @@ class Python(Layer):
     def run_backward(self, propagate_down: list[bool]) -> None:
         self.user.backward(self._top, propagate_down, self._bottom)
 
+    is_followed = False
+
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         warnings.warn(
             f"layer {self.name!r} is Python: its receptive field is taken as its whole bottom",

@@ -8,7 +8,8 @@ import pytest
 from caffevis.keys.state import BACK_MODES, Origin
 from caffevis.net import network as module
 from caffevis.net import threads
-from caffevis.net.network import Back, NetRequest, Network, make_preprocess
+from caffevis.net.network import Back, NetRequest, Network
+from caffevis.net.opening import make_preprocess
 from caffevis.net.preprocess import InputError, Preprocess, check_swap, find_pair, fit_mean
 from settings import TABLE
 from toolbox.settings import config

@@ -1,5 +1,7 @@
 """Layers that no plain case fits: sources, random ones, Python, memory shared in place."""
 
+import json
+import math
 import sys
 import textwrap
 
@@ -351,8 +353,62 @@ def test_own_layer_type(tmp_path):
 
 
 # which tests of this file cover types that have no case in `replicas`
+def called(operator, arguments, blobs=(), bottoms=1):
+    text = json.dumps(
+        {"operator": operator, "arguments": arguments, "outputs": [0], "blobs": list(blobs)}
+    )
+    inputs = "".join(data(2, 3, 4, 4, name=f"x{i}") for i in range(bottoms))
+    names = "".join(f' bottom: "x{i}"' for i in range(bottoms))
+    return inputs + (
+        f'layer {{ name: "y" type: "ATen"{names} top: "y" '
+        f"python_param {{ param_str: {json.dumps(text)} }} }}"
+    )
+
+
+def test_aten_calls_the_operator_and_derives_it(tmp_path):
+    net = net_of(tmp_path, called("aten.gelu.default", {"self": {"bottom": 0}}))
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    net.forward(x0=x)
+    erf = np.vectorize(math.erf)(x / math.sqrt(2))
+    np.testing.assert_allclose(net.blobs["y"].data, x * (1 + erf) / 2, atol=1e-6)
+    slope = (1 + erf) / 2 + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    diff = net.backward_from_layer("y", np.ones_like(x), zero_higher=True)["x0"]
+    np.testing.assert_allclose(diff, slope, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments", "said"),
+    [
+        ("aten.relu_.default", {"self": {"bottom": 0}}, "changes its argument"),
+        ("aten.from_file.default", {"filename": "/etc/passwd"}, "opens a file"),
+        ("os.system.default", {"command": "true"}, "not one of PyTorch's own"),
+        ("aten.nothing.default", {}, "has no operator"),
+        ("aten.gelu.default", {"self": {"type": "load"}}, "no type of tensors"),
+    ],
+)
+def test_aten_refuses_what_is_no_plain_operator(tmp_path, operator, arguments, said):
+    with pytest.raises(caffe.CaffeError, match=said):
+        net_of(tmp_path, called(operator, arguments))
+
+
+def test_input_deviation_divides_each_channel(tmp_path):
+    text = data(2, 3, 1, 2) + (
+        'layer { name: "y" type: "InputDeviation" bottom: "x" top: "y" '
+        'python_param { param_str: "[2.0, 4.0, 0.5]" } }'
+    )
+    net = net_of(tmp_path, text)
+    x = np.arange(12, dtype=np.float32).reshape(2, 3, 1, 2)
+    net.forward(x=x)
+    factors = np.float32([2, 4, 0.5]).reshape(1, 3, 1, 1)
+    np.testing.assert_array_equal(net.blobs["y"].data, x / factors)
+    diff = net.backward_from_layer("y", x, zero_higher=True)["x"]
+    np.testing.assert_array_equal(diff, x / factors)
+
+
 OWN_TESTS = {
     "AutoCrop": test_auto_crop.test_offsets_of_fcn_8s,
+    "InputDeviation": test_input_deviation_divides_each_channel,
+    "ATen": test_aten_calls_the_operator_and_derives_it,
     "Input": test_input_keeps_what_was_put_there,
     "MemoryData": test_memory_data_has_images_and_labels,
     "DummyData": test_dummy_data_fills_constants_once_and_noise_anew,

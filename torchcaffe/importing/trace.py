@@ -1,0 +1,194 @@
+"""From a module to a `Program`, by torch.export."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import operator as python_operators
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from torchcaffe.errors import DefinitionError
+from torchcaffe.importing.program import (
+    Call,
+    Program,
+    Ref,
+    Value,
+    bound,
+    size_of,
+)
+from torchcaffe.layers.operator import Operator, find_operator
+
+Shapes = Sequence[Sequence[int]]
+EXAMPLE_BATCH = 2  # torch.export takes sizes 0 and 1 for fixed
+_CHECKS = ("_assert", "sym_constrain", "_local_scalar")
+
+
+def in_float32(module: nn.Module) -> nn.Module:
+    """Return the module, or a copy whose half and double parameters and buffers are float32."""
+    kinds = {t.dtype for t in [*module.parameters(), *module.buffers()] if t.is_floating_point()}
+    return module if kinds <= {torch.float32} else copy.deepcopy(module).float()
+
+
+def export_module(module: nn.Module, shapes: Shapes, images: int | None = None) -> ExportedProgram:
+    """Export a module in testing mode for any number of images, or for one where it must.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Put back into its mode afterwards.
+    shapes : sequence of tuple of int
+        Of one image of each input.
+    images : int, optional
+        For so many only.
+
+    Raises
+    ------
+    DefinitionError
+        torch.export refuses it; the sentence says what it said.
+    """
+    was_training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        return _exported(module, shapes, (EXAMPLE_BATCH, 1) if images is None else (images,))
+    finally:
+        for part in was_training:
+            part.training = True
+
+
+def _exported(module: nn.Module, shapes: Shapes, batches: Sequence[int]) -> ExportedProgram:
+    first = next(module.parameters(), None)
+    where = first.device if first is not None else None
+    failure: Exception | None = None
+    for batch in batches:
+        images = tuple(torch.zeros(batch, *shape, device=where) for shape in shapes)
+        free = _free_batch(module, len(images)) if len(batches) > 1 and batch > 1 else None
+        try:
+            with torch.no_grad():
+                return torch.export.export(module, images, dynamic_shapes=free, strict=False)
+        except Exception as error:  # noqa: BLE001 (it runs the user's code: anything may come)
+            failure = failure or error
+    raise DefinitionError(
+        f"{type(module).__name__} can't be exported with input of {_said(shapes)}: torch.export "
+        f"says {_reason(failure)}"
+    ) from failure
+
+
+def _free_batch(module: nn.Module, count: int) -> tuple[Any, ...]:
+    """Say to torch.export that the number of images may vary, in the form of `forward`."""
+    axes = tuple({0: torch.export.Dim.AUTO} for _ in range(count))
+    kinds = [p.kind for p in inspect.signature(module.forward).parameters.values()]
+    return (axes,) if kinds[:1] == [inspect.Parameter.VAR_POSITIONAL] else axes
+
+
+def _said(shapes: Shapes) -> str:
+    return " and ".join("(N, " + ", ".join(map(str, shape)) + ")" for shape in shapes)
+
+
+def _reason(error: Exception | None) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
+
+
+def read_exported(exported: ExportedProgram, name: str) -> Program:
+    """Read an exported program.
+
+    Raises
+    ------
+    DefinitionError
+        It calls what is no operator of ATen, or an input is no tensor.
+    """
+    program = Program(name)
+    tensors = {**exported.state_dict, **exported.constants}
+    nodes = {node.name: node for node in exported.graph.nodes}
+    for spec in exported.graph_signature.input_specs:
+        value = spec.arg.name
+        if spec.kind == InputKind.USER_INPUT:
+            if not isinstance(nodes[value].meta.get("val"), Tensor):
+                raise DefinitionError(f"{name}: its input {value} is no tensor; that is refused")
+            program.inputs.append(value)
+        else:
+            program.constants[value] = tensors[spec.target].detach()
+            program.titles[value] = str(spec.target)
+    _Reader(program).read(list(exported.graph.nodes))
+    return program
+
+
+class _Reader:
+    """Reads the nodes of an exported graph into a program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def read(self, nodes: list[torch.fx.Node]) -> None:
+        first = next((n for n in nodes if n.name in self.program.inputs), None)
+        sizes = first.meta["val"].shape if first else ()
+        if sizes:
+            self.program.batch = self._hint(sizes[0])
+            self.program.is_free = _varies(sizes[0])
+        for node in nodes:
+            self._note(node)
+            if node.op == "output":
+                self.program.outputs = [n.name for n in node.all_input_nodes]
+            elif node.op == "call_function":
+                self._call(node)
+
+    def _hint(self, size: Any) -> int:
+        return int(size.node.hint if isinstance(size, torch.SymInt) else size)
+
+    def _note(self, node: torch.fx.Node) -> None:
+        found = node.meta.get("val")
+        if isinstance(found, Tensor):
+            shape = tuple(map(self._hint, found.shape))
+            self.program.values[node.name] = Value(shape, found.dtype)
+
+    def _call(self, node: torch.fx.Node) -> None:
+        target, found = node.target, node.meta.get("val")
+        if target is python_operators.getitem or isinstance(found, torch.SymInt | torch.SymFloat):
+            return  # noted with what makes it; sizes are read off where they are used
+        if not isinstance(target, Operator):
+            find_operator(str(target))
+        if str(target).split(".")[1].startswith(_CHECKS) or found is None:
+            return
+        operator = find_operator(str(target))
+        args = [self._argument(value) for value in node.args]
+        kwargs = {key: self._argument(value) for key, value in node.kwargs.items()}
+        path, visit = _module_of(node)
+        outputs = self._outputs(node)
+        self.program.calls.append(
+            Call(operator, bound(operator, args, kwargs), outputs, path, visit)
+        )
+
+    def _outputs(self, node: torch.fx.Node) -> list[str | None]:
+        if isinstance(node.meta["val"], Tensor):
+            return [node.name]
+        parts: dict[Any, str] = {user.args[1]: user.name for user in node.users}
+        return [parts.get(i) for i in range(len(node.meta["val"]))]
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [self._argument(item) for item in value]
+        if not isinstance(value, torch.fx.Node):
+            return value
+        found = value.meta.get("val")
+        return Ref(value.name) if isinstance(found, Tensor) else self._size(found, value.name)
+
+    def _size(self, found: Any, name: str) -> Any:
+        if not _varies(found):
+            return self._hint(found) if isinstance(found, torch.SymInt) else found
+        return size_of(self._hint(found), self.program.batch, name)
+
+
+def _varies(size: Any) -> bool:
+    """Return whether a size depends on the input; a symbol may stand for a fixed number."""
+    return isinstance(size, torch.SymInt) and not size.node.expr.is_number
+
+
+def _module_of(node: torch.fx.Node) -> tuple[str, str]:
+    stack = list((node.meta.get("nn_module_stack") or {}).items())
+    return (stack[-1][1][0], stack[-1][0]) if stack else ("", "")
