@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torchcaffe as caffe
@@ -24,8 +25,27 @@ from visualizations.speed_probe import Probe
 _TURNS = 1.5
 
 
-def forecast(making: Making) -> tuple[list[Layer], list[Row]]:
-    """Measure, print what it will take; return the layers and what is left of each.
+@dataclass(frozen=True)
+class Forecast:
+    """What is to be made, and what it takes.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        What is made.
+    rows : sequence of Row
+        What is left of each.
+    scan : float
+        Seconds that going through the photos takes; 0 where that is done.
+    """
+
+    layers: Sequence[Layer]
+    rows: Sequence[Row]
+    scan: float
+
+
+def forecast(making: Making) -> Forecast:
+    """Measure, print what it will take, and return it.
 
     Raises
     ------
@@ -58,7 +78,7 @@ def forecast(making: Making) -> tuple[list[Layer], list[Row]]:
               "them", flush=True)  # fmt: skip
     for line in _others_there(making, layers):
         print(f"note: {line}", flush=True)
-    return layers, rows
+    return Forecast(layers, rows, scan)
 
 
 def _photo_rates(

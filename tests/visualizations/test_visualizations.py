@@ -18,6 +18,7 @@ from toolbox.pictures.stamp import foreign, stamp_of
 from visualizations import pipeline, speed_probe
 from visualizations.__main__ import main
 from visualizations.errors import VisualizationsError
+from visualizations.pipeline import Remaining
 from visualizations.plan import OPTIMISED, PATCHES, Layer, Rates, duration, estimate, parse_layer
 from visualizations.shrink import Shrink, shrink_folder, shrink_tiles
 from visualizations.speed_probe import time_layers
@@ -348,3 +349,11 @@ def test_times_of_layers_leave_the_net_as_it_was(model: Path) -> None:
     assert len(times.forward) == len(times.backward) == len(net.layers)
     assert all(seconds > 0 for seconds in times.forward[1:])
     np.testing.assert_allclose(net.forward()["fc"], wanted, rtol=1e-5)
+
+
+def test_the_time_left_follows_the_pace() -> None:
+    now = iter([0.0, 0.0, 40.0, 60.0])
+    left = Remaining([20.0, 10.0, 30.0], clock=lambda: next(now))
+    assert left.text(0) == "1 of 3, about 60 s left"
+    assert left.text(1) == "2 of 3, about 80 s left", "twice as slow as planned"
+    assert left.text(2) == "3 of 3, about 60 s left"
