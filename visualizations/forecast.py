@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torchcaffe as caffe
+from optimize.batch.unit_jpgs import LayerFolder
 from optimize.command.arguments import numbers_text
 from optimize.command.open_model import open_optimizer
 from toolbox.pictures.stamp import NAME as STAMP
@@ -105,15 +106,21 @@ def _done(making: Making, layers: Sequence[Layer]) -> set[tuple[str, str]]:
     """Return which layers have their optimised images or their patches already."""
     found, photos = set(), making.listed
     for layer in layers:
-        some = "" if layer.whole else "_" + numbers_text(layer.units)
-        folder = making.model.images / "regularized_opt" / layer.name
-        if (folder / f"scores{some}.json").exists():
+        if is_optimised(making, layer):
             found.add((layer.name, OPTIMISED))
         if photos is not None:
             done = steps.crop(making.model, photos, layer, Path()).done
             if done is not None and done.exists():
                 found.add((layer.name, PATCHES))
     return found
+
+
+def is_optimised(making: Making, layer: Layer) -> bool:
+    """Return whether a layer has all its optimised images at true size."""
+    some = "" if layer.whole else numbers_text(layer.units)
+    place = LayerFolder(making.model.images, layer.name, some)
+    files = [place.scores, *(place.montage(unit) for unit in layer.units)]
+    return all(path.exists() for path in [*files, *([place.sheet] if layer.whole else [])])
 
 
 def unscanned(making: Making, layers: Sequence[Layer]) -> list[Layer]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from toolbox.workers.heartbeat import Heartbeat
 from visualizations import steps
 from visualizations.errors import VisualizationsError
-from visualizations.forecast import Forecast, say, unscanned
+from visualizations.forecast import Forecast, is_optimised, say, unscanned
 from visualizations.making import ROOT, Making, write_text
 from visualizations.plan import duration
 from visualizations.shrink import Shrink, shrink_folder
@@ -57,8 +57,9 @@ def _steps(making: Making, plan: Forecast) -> list[steps.Step]:
             step = steps.crop(model, photos, row.layer, known[row.layer.name])
             found.append(replace(step, seconds=row.patches))
     for row in plan.rows:
-        step = steps.optimise(model, row.layer, making.recipe)
-        found.append(replace(step, seconds=row.optimise))
+        if not is_optimised(making, row.layer):
+            step = steps.optimise(model, row.layer, making.recipe)
+            found.append(replace(step, seconds=row.optimise))
     return found
 
 
