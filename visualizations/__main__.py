@@ -105,9 +105,9 @@ def _making(options: argparse.Namespace) -> Making:
 def run(options: argparse.Namespace) -> None:
     """Plan, and where the user wants more than the plan, make the images."""
     making = _making(options)
-    layers, rows = forecast(making)
+    found = forecast(making)
     if not options.plan:
-        make(making, layers, rows)
+        make(making, found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

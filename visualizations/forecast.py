@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torchcaffe as caffe
+from optimize.batch.unit_jpgs import LayerFolder
 from optimize.command.arguments import numbers_text
 from optimize.command.open_model import open_optimizer
 from toolbox.pictures.stamp import NAME as STAMP
@@ -24,8 +26,27 @@ from visualizations.speed_probe import Probe
 _TURNS = 1.5
 
 
-def forecast(making: Making) -> tuple[list[Layer], list[Row]]:
-    """Measure, print what it will take; return the layers and what is left of each.
+@dataclass(frozen=True)
+class Forecast:
+    """What is to be made, and what it takes.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        What is made.
+    rows : sequence of Row
+        What is left of each.
+    scan : float
+        Seconds that going through the photos takes; 0 where that is done.
+    """
+
+    layers: Sequence[Layer]
+    rows: Sequence[Row]
+    scan: float
+
+
+def forecast(making: Making) -> Forecast:
+    """Measure, print what it will take, and return it.
 
     Raises
     ------
@@ -58,7 +79,7 @@ def forecast(making: Making) -> tuple[list[Layer], list[Row]]:
               "them", flush=True)  # fmt: skip
     for line in _others_there(making, layers):
         print(f"note: {line}", flush=True)
-    return layers, rows
+    return Forecast(layers, rows, scan)
 
 
 def _photo_rates(
@@ -85,15 +106,21 @@ def _done(making: Making, layers: Sequence[Layer]) -> set[tuple[str, str]]:
     """Return which layers have their optimised images or their patches already."""
     found, photos = set(), making.listed
     for layer in layers:
-        some = "" if layer.whole else "_" + numbers_text(layer.units)
-        folder = making.model.images / "regularized_opt" / layer.name
-        if (folder / f"scores{some}.json").exists():
+        if is_optimised(making, layer):
             found.add((layer.name, OPTIMISED))
         if photos is not None:
             done = steps.crop(making.model, photos, layer, Path()).done
             if done is not None and done.exists():
                 found.add((layer.name, PATCHES))
     return found
+
+
+def is_optimised(making: Making, layer: Layer) -> bool:
+    """Return whether a layer has all its optimised images at true size."""
+    some = "" if layer.whole else numbers_text(layer.units)
+    place = LayerFolder(making.model.images, layer.name, some)
+    files = [place.scores, *(place.montage(unit) for unit in layer.units)]
+    return all(path.exists() for path in [*files, *([place.sheet] if layer.whole else [])])
 
 
 def unscanned(making: Making, layers: Sequence[Layer]) -> list[Layer]:

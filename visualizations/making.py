@@ -16,7 +16,7 @@ import torchcaffe as caffe
 from optimize.command import settings_defaults
 from optimize.command.open_model import ModelSpec, read_labels
 from optimize.params import PRESETS, FindParams
-from toolbox.pictures.held import HeldError
+from toolbox.pictures.held import HeldError, held_words, parse_held
 from visualizations import steps
 from visualizations.errors import VisualizationsError
 from visualizations.identity import digest, model_digest, photos_digest
@@ -167,7 +167,8 @@ class Making:
     def inputs(self) -> tuple[str, ...]:
         """Options for inputs that no picture feeds."""
         image = () if self.image_input is None else ("--image-input", self.image_input)
-        return (*image, *(word for value in self.hold for word in ("--hold", value)))
+        words = held_words(parse_held(self.hold))
+        return (*image, *(part for word in words for part in ("--hold", word)))
 
     @cached_property
     def listed(self) -> steps.Photos | None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from toolbox.workers.heartbeat import Heartbeat
 from visualizations import steps
 from visualizations.errors import VisualizationsError
-from visualizations.forecast import say, unscanned
+from visualizations.forecast import Forecast, is_optimised, say, unscanned
 from visualizations.making import ROOT, Making, write_text
-from visualizations.plan import Layer, Row, duration
+from visualizations.plan import duration
 from visualizations.shrink import Shrink, shrink_folder
 
+_TOLD = 10.0  # planned seconds after which the pace tells something
 
-def make(making: Making, layers: Sequence[Layer], rows: Sequence[Row]) -> None:
+
+def make(making: Making, plan: Forecast) -> None:
     """Do all that is not done yet, and write the finished folder.
 
     Raises
@@ -23,8 +26,9 @@ def make(making: Making, layers: Sequence[Layer], rows: Sequence[Row]) -> None:
     VisualizationsError
         A step failed; the tool's own sentence stands above.
     """
-    todo = [s for s in _steps(making, layers) if s.done is None or not s.done.exists()]
-    clock = Remaining(sum(row.optimise + row.patches for row in rows), len(todo))
+    layers = plan.layers
+    todo = [s for s in _steps(making, plan) if s.done is None or not s.done.exists()]
+    clock = Remaining([step.seconds for step in todo])
     for number, step in enumerate(todo):
         _do(step, clock.text(number))
     columns = max(c for c in range(1, 6) if (c - 1) ** 2 < making.seeds)
@@ -41,16 +45,22 @@ def make(making: Making, layers: Sequence[Layer], rows: Sequence[Row]) -> None:
     print(f"{count} files, {size / 1e6:.1f} MB, in {making.target}")
 
 
-def _steps(making: Making, layers: Sequence[Layer]) -> list[steps.Step]:
+def _steps(making: Making, plan: Forecast) -> list[steps.Step]:
     photos, model = making.listed, making.model
     found = []
     if photos is not None:
-        new, known = unscanned(making, layers), photos.scans()
+        new, known = unscanned(making, plan.layers), photos.scans()
         if new:
-            found.append(steps.scan(model, photos, new))
+            found.append(replace(steps.scan(model, photos, new), seconds=plan.scan))
             known.update(dict.fromkeys((la.name for la in new), photos.scan_file(new)))
-        found += [steps.crop(model, photos, layer, known[layer.name]) for layer in layers]
-    return found + [steps.optimise(model, layer, making.recipe) for layer in layers]
+        for row in plan.rows:
+            step = steps.crop(model, photos, row.layer, known[row.layer.name])
+            found.append(replace(step, seconds=row.patches))
+    for row in plan.rows:
+        if not is_optimised(making, row.layer):
+            step = steps.optimise(model, row.layer, making.recipe)
+            found.append(replace(step, seconds=row.optimise))
+    return found
 
 
 def _do(step: steps.Step, how_far: str) -> None:
@@ -69,12 +79,24 @@ def _do(step: steps.Step, how_far: str) -> None:
 
 
 class Remaining:
-    """How long the rest takes, from the plan and the time that has gone."""
+    """How long the rest takes: by the plan, at the pace so far.
 
-    def __init__(self, planned: float, count: int) -> None:
-        self._planned, self._count, self._begun = planned, count, time.monotonic()
+    Parameters
+    ----------
+    planned : sequence of float
+        Seconds of each step.
+    clock : callable
+        Seconds; another one in tests.
+    """
+
+    def __init__(
+        self, planned: Sequence[float], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._planned, self._clock, self._begun = planned, clock, clock()
 
     def text(self, number: int) -> str:
-        """Say which step is next, and about how long all the rest takes."""
-        left = max(0.0, self._planned - (time.monotonic() - self._begun))
-        return f"{number + 1} of {self._count}, about {duration(left)} left by the plan"
+        """Say which step is next, and about how long it and all the rest take."""
+        done, gone = sum(self._planned[:number]), self._clock() - self._begun
+        pace = gone / done if done > _TOLD else 1.0
+        left = duration(pace * sum(self._planned[number:]))
+        return f"{number + 1} of {len(self._planned)}, about {left} left"

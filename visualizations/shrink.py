@@ -82,12 +82,13 @@ def shrink_folder(
     stamped: set[Path] = set()
     for path in unit_files(source):
         below = path.relative_to(source)
-        layer = below.parent.relative_to(below.parts[0]).as_posix()
+        layer = layer_of(below)
         if layers is not None and layer not in layers:
             continue
-        if below.parent not in stamped:
-            stamped.add(below.parent)
-            _stamp(source / below.parent, target / below.parent)
+        folder = Path(below.parts[0], layer)
+        if folder not in stamped:
+            stamped.add(folder)
+            _stamp(source / folder, target / folder, layer)
         data = shrink_file(path, how, layer)
         place = target / below
         try:
@@ -101,15 +102,28 @@ def shrink_folder(
     return count, total
 
 
-def _stamp(source: Path, target: Path) -> None:
+def layer_of(below: Path) -> str:
+    """Return the layer of a unit's picture, from its place in a folder of unit images.
+
+    A `/` in a layer's name is a folder, and stands in the files' names again:
+    `max_im/a/b/a/b_0001.jpg` is of `a/b`.
+    """
+    folders = below.parts[1:-1]
+    if below.name != SHEET:
+        folders = folders[: (len(folders) + 1) // 2]
+    return "/".join(folders)
+
+
+def _stamp(source: Path, target: Path, layer: str) -> None:
     """Say which network a layer's pictures are of; remove those of another one."""
     try:
         own, found = read_stamp(source, source), read_stamp(target, target)
         if own is None:
             return
         if found is not None and not found.same(own):
-            for path in target.glob("*.jpg"):
-                path.unlink()
+            for folder in (target, target / Path(layer).parent):
+                for path in folder.glob("*.jpg"):
+                    path.unlink()
         write_stamp(target, own)
     except StampError as error:
         raise VisualizationsError(str(error)) from error

@@ -32,8 +32,11 @@ from visualizations.plan import Layer, parse_layer
 LEARNED = frozenset({"Convolution", "DepthwiseConvolution", "ConvolutionDepthwise",
                      "Deconvolution", "InnerProduct"})  # fmt: skip
 _IMAGES = 4  # go through the net together when its layers are timed
-_ASCENTS = 5  # layers whose ascents are really run
-_SECONDS = 1.0  # for each of these, about
+# Of the layers from the quickest to the slowest, those whose ascents are really run, in this
+# order until it takes too long: the slow ones make the sum.
+_WHERE = (1.0, 0.5, 0.0, 0.75, 0.25)
+_ENOUGH = 7.0  # seconds
+_SECONDS = 1.0  # for each of these ascents, about
 _MOST_ITERATIONS = 256
 _PHOTOS = 8  # are decoded
 
@@ -145,18 +148,23 @@ class Probe:
     def measure(self, layers: Sequence[Layer]) -> dict[str, float]:
         """Measure the seconds that an image of each layer takes an iteration."""
         self._say("how fast each layer is")
+        begun = time.perf_counter()
         self.times = time_layers(self.optimizer.net)
         raw = {layer.name: sum(self.times.through(self._tasks[layer.name][0])) for layer in layers}
         order = sorted(raw, key=lambda name: raw[name])
-        picked = np.unique(np.linspace(0, len(order) - 1, _ASCENTS).round().astype(int))
-        factors = []
-        for at in picked:
-            name = order[at]
-            self._say(f"an ascent of {name}")
-            factors.append(self._ascent(name, raw[name]) / raw[name])
-        where = np.log([raw[order[at]] for at in picked])
+        factors: dict[int, float] = {}
+        for share in _WHERE:
+            at = round(share * (len(order) - 1))
+            late = time.perf_counter() - begun > _ENOUGH
+            if at in factors or (late and len(factors) > 1):
+                continue
+            self._say(f"an ascent of {order[at]}")
+            factors[at] = self._ascent(order[at], raw[order[at]]) / raw[order[at]]
+        known = sorted(factors)
+        where = np.log([raw[order[at]] for at in known])
+        logs = np.log([factors[at] for at in known])
         return {
-            name: seconds * float(np.exp(np.interp(np.log(seconds), where, np.log(factors))))
+            name: seconds * float(np.exp(np.interp(np.log(seconds), where, logs)))
             for name, seconds in raw.items()
         }
 

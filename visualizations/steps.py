@@ -30,11 +30,14 @@ class Step:
         The program and its arguments.
     done : Path or None
         A file that tells that it is done; None where the command itself finds out.
+    seconds : float
+        How long it takes by the plan.
     """
 
     title: str
     command: list[str]
     done: Path | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

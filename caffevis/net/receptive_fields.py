@@ -1,8 +1,8 @@
 """Where in the picture a layer's units look: places of a map, in pixels of the net's input.
 
 Coordinates are continuous: pixel 0 reaches from 0 to 1. The picture that a frame
-shows is the same square as the net's input (of a pair, one of its halves, or the
-same square twice), so a place in the input is one in the picture, scaled.
+shows is of the same shape as the net's input (of a pair, one of its halves, or the
+same shape twice), so a place in the input is one in the picture, scaled.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class Writer:
                     name = self._below.with_name(f"{self._below.name}_{number:04d}.jpg")
                     _made((folder / name).parent)
                     _write(folder / name, tiled(nine, self._background))
-                    stamped.add((folder / name).parent)
+                    stamped.add(folder)
         for folder in stamped:
             write_stamp(folder, self._stamp)
         self._units = {}

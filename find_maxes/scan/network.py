@@ -28,6 +28,8 @@ DATA_LAYERS = frozenset(
 # Tops of these hold pixels or copies of another blob.
 _NO_UNITS = DATA_LAYERS | {"Input", "InputDeviation", "Parameter", "Split", "Dropout", "Silence"}
 
+_PAIRS = (2, 6)  # channels of inputs that take two pictures
+
 
 @dataclass(frozen=True)
 class NetFiles:
@@ -79,14 +81,15 @@ def image_input(net: caffe.Net) -> str:
     Raises
     ------
     FindMaxesError
-        There is none, or it has two channels.
+        There is none, or it takes pairs of pictures.
     """
     for name in net.inputs:
         shape = net.blobs[name].shape
         if len(shape) == 4:
-            if shape[1] == 2:
+            if shape[1] in _PAIRS or shape[1] < 1:
                 raise FindMaxesError(
-                    f"the net's input {name!r} has 2 channels; pictures can feed 1, or 3 and more"
+                    f"the net's input {name!r} has {shape[1]} channels; photos can feed 1, or 3 "
+                    "with further ones that hold a value, but no pairs (2 or 6)"
                 )
             return name
     raise FindMaxesError("the net has no input of four axes (batch, channels, height, width)")

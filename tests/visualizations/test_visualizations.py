@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 
 import torchcaffe as caffe
+from caffevis.units.image_paths import KINDS, UnitFolder
 from find_maxes import crop_max_patches, find_max_acts
 from optimize.__main__ import main as optimize_main
 from toolbox.pictures.stamp import foreign, stamp_of
 from visualizations import pipeline, speed_probe
 from visualizations.__main__ import main
 from visualizations.errors import VisualizationsError
+from visualizations.pipeline import Remaining
 from visualizations.plan import OPTIMISED, PATCHES, Layer, Rates, duration, estimate, parse_layer
-from visualizations.shrink import Shrink, shrink_folder, shrink_tiles
+from visualizations.shrink import Shrink, layer_of, shrink_folder, shrink_tiles
 from visualizations.speed_probe import time_layers
 from visualizations.steps import list_photos
 
@@ -201,6 +203,34 @@ def test_a_corrupt_picture_is_named(tmp_path: Path) -> None:
         shrink_folder(tmp_path, tmp_path / "out", Shrink(8, 75))
 
 
+@pytest.mark.parametrize(
+    ("place", "layer"),
+    [("max_im/conv1/conv1_0001.jpg", "conv1"), ("max_im/a/b/a/b_0001.jpg", "a/b"),
+     ("regularized_opt/a/b/c/a/b/c_0001_montage.jpg", "a/b/c"),
+     ("regularized_opt/a/b/whole_layer.jpg", "a/b")],
+)  # fmt: skip
+def test_the_layer_of_a_picture(place: str, layer: str) -> None:
+    assert layer_of(Path(place)) == layer
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_layer_with_a_slash(model: Path) -> None:
+    text = (model / "net.prototxt").read_text().replace('"fc"', '"part/fc"')
+    (model / "net.prototxt").write_text(text)
+    caffe.Net(str(model / "net.prototxt"), caffe.TEST).save(str(model / "net.caffemodel"))
+    assert main(arguments(model, "--layers", "part/fc")) == 0
+    folder = UnitFolder(str(model / "units"))
+    for kind in KINDS:
+        assert folder.unit(kind, "part/fc", 2)[0].exists(), kind
+    assert folder.sheet("part/fc") is not None
+    stamps = {p.parent.relative_to(model / "units").as_posix()
+              for p in (model / "units").rglob("made_from.json")}  # fmt: skip
+    assert stamps == {f"{kind}/part/fc" for kind in ("regularized_opt", "max_im", "max_deconv")}
+    retrain(model, 4)
+    assert main(arguments(model, "--layers", "part/fc:0")) == 0
+    assert len(pictures(model / "units")) == 3, "the other network's are gone"
+
+
 def test_the_estimate_adds_up() -> None:
     layers = [Layer("a", (0, 1), False, 50), Layer("b", tuple(range(10)), True, 200)]
     rates = Rates({"a": 0.001, "b": 0.01}, {"a": 0.2, "b": 0.2})
@@ -363,3 +393,11 @@ def test_a_preset_chooses_how_the_images_are_made(model: Path, words, held, poli
     assert settings["max_iter"] == 3
     if policy == "rms":
         assert settings["lr_params"]["step"] == 6
+
+
+def test_the_time_left_follows_the_pace() -> None:
+    now = iter([0.0, 0.0, 40.0, 60.0])
+    left = Remaining([20.0, 10.0, 30.0], clock=lambda: next(now))
+    assert left.text(0) == "1 of 3, about 60 s left"
+    assert left.text(1) == "2 of 3, about 80 s left", "twice as slow as planned"
+    assert left.text(2) == "3 of 3, about 60 s left"

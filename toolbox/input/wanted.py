@@ -22,7 +22,7 @@ class Wanted:
     direction : int
         1 or -1: where to go on when a file cannot be read.
     stretch : bool
-        Stretch files to a square instead of cropping them.
+        Stretch files to the input's shape instead of cropping them.
     """
 
     mode: str = FILES

@@ -7,6 +7,7 @@ picture, and each keeps a value, zero unless the user gives another.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +60,18 @@ def parse_held(words: Sequence[str]) -> tuple[tuple[str, Value], ...]:
         try:
             numbers = tuple(float(part) for part in text.strip("()[] ").split(","))
         except ValueError:
-            found[name] = text
+            found[name] = os.path.abspath(text)  # other folders may be where it is read
             continue
         found[name] = numbers if len(numbers) > 1 else numbers[0]
     return tuple(found.items())
+
+
+def held_words(values: Sequence[tuple[str, Value]]) -> list[str]:
+    """Return the words that `parse_held` reads as these values."""
+    return [
+        f"{name}={','.join(map(repr, value)) if isinstance(value, tuple) else value}"
+        for name, value in values
+    ]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from find_maxes.crops import patch_pictures, patches
 from find_maxes.photos.net_input import Recipe
 from find_maxes.scan import maxes_file
 from tests.find_maxes.conftest import TINY, run
+from toolbox.pictures.stamp import read_stamp, stamp_of
 from torchcaffe.regions import Region, receptive_field
 
 MEAN = np.float32([104, 117, 123])
@@ -155,10 +156,12 @@ def test_the_apps_pictures(found, tiny, tmp_path):
         crop("--unit-jpg-dir", tmp_path / "jpg", "--idx-begin", 2, "--idx-end", 4, *arguments) == 0
     )
     written = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
-    names = ("conv2_0002.jpg", "conv2_0003.jpg", "made_from.json")
+    names = ("made_from.json", "part/conv2_0002.jpg", "part/conv2_0003.jpg")
     assert written == [
-        f"jpg/{kind}/part/conv2/part/{name}" for kind in ("max_deconv", "max_im") for name in names
+        f"jpg/{kind}/part/conv2/{name}" for kind in ("max_deconv", "max_im") for name in names
     ]
+    own = stamp_of(tiny.prototxt, tiny.weights)
+    assert read_stamp(tmp_path / "jpg/max_im/part/conv2", tmp_path / "jpg") == own
     size = receptive_field(caffe.Net(str(tiny.prototxt), caffe.TEST), "part/conv2").height
     side = size * (patch_pictures.TILE // size)
     picture = png(tmp_path / "jpg/max_im/part/conv2/part/conv2_0002.jpg")

@@ -55,6 +55,15 @@ def test_the_values_held_count_in_scan_crops_and_check(model, tmp_path, capsys):
     assert check.main([str(out), *paths, "--exhaustive"]) == 0
 
 
+@pytest.mark.parametrize("channels", [2, 6])
+def test_pairs_of_pictures_are_one_sentence(channels, tmp_path, capsys):
+    net = NET.replace("dim: 1 dim: 4 dim: 24", f"dim: 1 dim: {channels} dim: 24")
+    model = build_model(tmp_path / "m", net)
+    words = ["--workers", "0", "--mean", "None"]
+    assert find_max_acts.main(model.arguments(tmp_path / "max.npz", *words)) == 2
+    assert f"has {channels} channels; photos can feed 1, or 3" in capsys.readouterr().err
+
+
 def test_an_unknown_input_is_one_sentence(model, tmp_path, capsys):
     words = ["--workers", "0", "--mean", "None", "--hold", "iminfo=3"]
     assert find_max_acts.main(model.arguments(tmp_path / "max.npz", *words)) == 2

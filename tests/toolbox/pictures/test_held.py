@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from toolbox.pictures.held import Held, HeldError, pad_mean, parse_held
+from toolbox.pictures.held import Held, HeldError, held_words, pad_mean, parse_held
 from toolbox.pictures.image_file import write_image
 
 SHAPES = {"im_info": (2, 3), "data": (2, 5, 4, 6), "depth": (2, 1, 4, 6), "pair": (2, 3, 4, 4)}
@@ -26,8 +27,10 @@ def net() -> SimpleNamespace:
 def test_values_are_read_from_words():
     words = ["im_info=600,800,1", "a/b=-2.5", "depth=maps/d.npy", "x=(1, 2)"]
     assert parse_held(words) == (
-        ("im_info", (600.0, 800.0, 1.0)), ("a/b", -2.5), ("depth", "maps/d.npy"), ("x", (1.0, 2.0)),
+        ("im_info", (600.0, 800.0, 1.0)), ("a/b", -2.5),
+        ("depth", os.path.abspath("maps/d.npy")), ("x", (1.0, 2.0)),
     )  # fmt: skip
+    assert parse_held(held_words(parse_held(words))) == parse_held(words)
 
 
 def test_each_input_holds_its_value_in_every_image_of_the_batch(tmp_path: Path):

@@ -65,6 +65,15 @@ def test_paths_expand_the_root_and_are_looked_up_beside_the_file(tmp_path):
     assert settings.static_files_dir == "/p"
 
 
+def test_files_that_inputs_hold_are_looked_up_beside_the_file(tmp_path):
+    (tmp_path / "d.npy").write_bytes(b"")
+    held = "{'im_info': (600, 800, 1), 'depth': 'd.npy', 'x': -2}"
+    found = load(tmp_path, MODEL + f"caffevis_held_inputs = {held}").caffevis_held_inputs
+    assert found == {"im_info": (600, 800, 1), "depth": str(tmp_path / "d.npy"), "x": -2}
+    with pytest.raises(SettingsError, match="caffevis_held_inputs must be a dict from inputs"):
+        load(tmp_path, MODEL + "caffevis_held_inputs = {'im_info': None}")
+
+
 def test_a_folder_to_write_to_is_where_the_app_was_started(tmp_path, monkeypatch):
     started = tmp_path / "started"
     started.mkdir()
