@@ -14,6 +14,9 @@ caffevis_labels = "%DVT_ROOT%/models/caffenet-caltech101/labels.txt"
 caffevis_label_layers = ("fc8", "prob")
 caffevis_prob_layer = "prob"
 
+# Where the window opens: a layer, a unit, a back pass. Left out, at the first layer.
+caffevis_start = "conv5:71 deconv"
+
 # Images of the units. A pooling layer's units are the convolution's, and so are their images;
 # a probability's are its class's.
 caffevis_unit_jpg_dir = "%DVT_ROOT%/models/caffenet-caltech101/unit_jpg_vis"

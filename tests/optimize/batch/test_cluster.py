@@ -103,7 +103,8 @@ def test_with_a_worker_killed_the_files_are_those_of_one_machine(
     printed, _ = client.communicate(timeout=200)
     assert client.returncode == 0, printed
     assert contents(there) == contents(here)
-    assert len(contents(here)) == (8 + 12 + 10) + 3 * 3  # sheet, scores, stamp
+    # Each unit, and of each layer its sheet, its scores and whose they are.
+    assert len(contents(here)) == (8 + 12 + 10) + 3 * 3
 
 
 def test_stopped_on_a_cluster_and_resumed_here(dask: Dask, settings: Path, tmp_path: Path) -> None:
