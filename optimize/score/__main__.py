@@ -18,6 +18,7 @@ from optimize.command.arguments import add_model, checked_words, new_parser
 from optimize.command.open_model import model_from, open_optimizer
 from optimize.errors import OptimizeError
 from optimize.output.files import json_bytes, write
+from optimize.params import FindParams
 from optimize.photos import photo_files, read_square
 from optimize.score import top_photos
 from optimize.score.card import Score, Scorer, photos_score
@@ -60,6 +61,7 @@ def score(options: argparse.Namespace) -> tuple[Card, tuple[float, float]]:
     files = photo_files(options.photos, PHOTOS) if options.photos else []
     photos = read_images(viewer.optimizer, [str(path) for path in files])
     scorer, card = Scorer(viewer, other), dict[str, dict[str, Score]]()
+    known: dict[tuple[FindParams, ...], list[top_photos.Compared]] = {}
     for folder, layers in sets.items():
         card[folder] = {}
         for layer, units in layers.items():
@@ -69,6 +71,13 @@ def score(options: argparse.Namespace) -> tuple[Card, tuple[float, float]]:
             )
             card[folder][layer] = scorer.layer(units, compared)
     return card, photos_score([read_square(path) for path in files])
+
+
+def _place_of(params: FindParams) -> FindParams:
+    """Return a unit without the way that its images were made: folders are compared alike."""
+    return FindParams(
+        params.push_layer, params.push_channel, params.push_spatial, full_image=params.full_image
+    )
 
 
 def tables(card: Card, photos: tuple[float, float]) -> str:

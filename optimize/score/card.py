@@ -108,14 +108,15 @@ class Scorer:
         return [float(at == unit.params.push_channel) for at in here.argmax(1)]
 
     def _path(self, unit: Unit, own: dict[str, FloatArray], compared: Compared) -> dict[str, float]:
-        viewer, seen = self._viewer, self._viewer.field(unit.params)
-        count = len(compared.top)
-        values = viewer.values([*compared.top, *compared.others], list(own))
-        out = {}
-        for name in own:
-            images, photos = (viewer.over_field(v[name], seen).mean(-1) for v in (own, values))
-            out[name] = measures.path_similarity(images, photos[:count], photos[count:])
-        return out
+        field_ = self._viewer.field(unit.params)
+        return {
+            name: measures.path_similarity(
+                self._viewer.over_field(values, field_).mean(-1),
+                compared.top[name],
+                compared.others[name],
+            )
+            for name, values in own.items()
+        }
 
     def _transfer(self, unit: Unit) -> list[float]:
         label, other = self._viewer.optimizer.label(unit.params), self._other

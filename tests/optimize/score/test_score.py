@@ -88,12 +88,21 @@ def test_a_top_photo_is_cut_to_what_the_unit_sees_of_it(tmp_path):
     for k, compared in enumerate(top_photos.find(viewer, units, photos)):
         maps = values[:, k]
         order = np.argsort(-maps.max((1, 2)), kind="stable")[:9]
-        at_home = viewer.values(compared.top, ["conv2"])["conv2"][:, k, 4, 4]
-        for photo, found in zip(order, at_home, strict=True):
-            row, column = divmod(int(maps[photo].argmax()), 9)
-            if 1 <= row <= 6 and 1 <= column <= 6:  # at the border padding counts
+        places = [divmod(int(maps[photo].argmax()), 9) for photo in order]
+        cut = [
+            viewer.moved(photos[photo], units[k], place)
+            for photo, place in zip(order, places, strict=True)
+        ]
+        at_home = viewer.values(cut, ["conv2"])["conv2"][:, k, 4, 4]
+        for photo, place, found in zip(order, places, at_home, strict=True):
+            if min(place) >= 1 and max(place) <= 6:  # at the border padding counts
                 assert found == pytest.approx(maps[photo].max(), rel=1e-3)
                 seen += 1
+        wanted = top_photos.activations(viewer, cut, units[k])
+        assert set(compared.top) == {"conv1", "conv2"}
+        for layer, found in compared.top.items():
+            np.testing.assert_allclose(found, wanted[layer], rtol=1e-4, atol=1e-5)
+            assert len(compared.others[layer]) == 3
     assert seen > 10
 
 
