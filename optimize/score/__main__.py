@@ -66,10 +66,10 @@ def score(options: argparse.Namespace) -> tuple[Card, tuple[float, float]]:
         card[folder] = {}
         for layer, units in layers.items():
             print(f"{folder}: {layer}, {len(units)} units", file=sys.stderr, flush=True)
-            compared = (
-                top_photos.find(viewer, [u.params for u in units], photos) if photos else None
-            )
-            card[folder][layer] = scorer.layer(units, compared)
+            asked = tuple(_place_of(unit.params) for unit in units)
+            if photos and asked not in known:
+                known[asked] = top_photos.find(viewer, asked, photos)
+            card[folder][layer] = scorer.layer(units, known.get(asked))
     return card, photos_score([read_square(path) for path in files])
 
 
