@@ -61,15 +61,16 @@ def score(options: argparse.Namespace) -> tuple[Card, tuple[float, float]]:
     files = photo_files(options.photos, PHOTOS) if options.photos else []
     photos = read_images(viewer.optimizer, [str(path) for path in files])
     scorer, card = Scorer(viewer, other), dict[str, dict[str, Score]]()
-    known: dict[tuple[FindParams, ...], list[top_photos.Compared]] = {}
+    known: dict[tuple[str, ...], list[top_photos.Compared]] = {}
     for folder, layers in sets.items():
         card[folder] = {}
         for layer, units in layers.items():
             print(f"{folder}: {layer}, {len(units)} units", file=sys.stderr, flush=True)
-            asked = tuple(_place_of(unit.params) for unit in units)
-            if photos and asked not in known:
-                known[asked] = top_photos.find(viewer, asked, photos)
-            card[folder][layer] = scorer.layer(units, known.get(asked))
+            asked = [_place_of(unit.params) for unit in units]
+            key = tuple(params.to_json() for params in asked)
+            if photos and key not in known:
+                known[key] = top_photos.find(viewer, asked, photos)
+            card[folder][layer] = scorer.layer(units, known.get(key))
     return card, photos_score([read_square(path) for path in files])
 
 
