@@ -97,7 +97,7 @@ def tables(card: Card, photos: tuple[float, float]) -> str:
               _row(["---"] * (2 + len(heads)))]  # fmt: skip
     for layer in _layers(card):
         rows = [scores[layer].path for scores in card.values() if layer in scores]
-        for name in rows[0]:
+        for name in rows[0] if rows else ():
             values = [_text(s[layer].path[name]) if layer in s else "" for s in card.values()]
             lines.append(_row([layer, name, *values]))
     return "\n".join(lines)

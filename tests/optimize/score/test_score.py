@@ -49,14 +49,19 @@ def test_path_similarity_by_plain_loops():
     own = np.mean([cos(top[i], top[j]) for i in range(5) for j in range(5) if i != j])
     usual = np.mean([cos(a, b) for a in others for b in top])
     seen = np.mean([cos(a, b) for a in images for b in top])
-    found = measures.path_similarity(images, top, others)
+    parts = measures.likeness(images, top, others)
+    np.testing.assert_allclose(parts, [seen, usual, own])
+    found = measures.path_similarity([parts])
     assert 0.5 < found < 1
     assert found == pytest.approx((seen - usual) / (own - usual))
-    assert math.isnan(measures.path_similarity(images, top, top)), "nothing sets these apart"
+    both = measures.path_similarity([parts, parts + [0.1, 0, 0]])
+    assert both == pytest.approx((seen + 0.05 - usual) / (own - usual))
+    same = measures.likeness(images, top, top)
+    assert math.isnan(measures.path_similarity([same])), "nothing sets these apart"
     same = np.array([[1.0, 0], [1, 0.1], [0.9, 0]])
     away = np.array([[0.0, 1], [0.1, 1]])
-    assert measures.path_similarity(same, same, away) > 0.99
-    assert measures.path_similarity(away, same, away) == pytest.approx(0)
+    assert measures.path_similarity([measures.likeness(same, same, away)]) > 0.99
+    assert measures.path_similarity([measures.likeness(away, same, away)]) == pytest.approx(0)
 
 
 def test_diversity_is_nothing_for_images_alike_and_grows_as_styles_differ():
