@@ -18,6 +18,7 @@ from optimize.command.arguments import add_model, checked_words, new_parser
 from optimize.command.open_model import model_from, open_optimizer
 from optimize.errors import OptimizeError
 from optimize.output.files import json_bytes, write
+from optimize.params import FindParams
 from optimize.photos import photo_files, read_square
 from optimize.score import top_photos
 from optimize.score.card import Score, Scorer, photos_score
@@ -60,15 +61,24 @@ def score(options: argparse.Namespace) -> tuple[Card, tuple[float, float]]:
     files = photo_files(options.photos, PHOTOS) if options.photos else []
     photos = read_images(viewer.optimizer, [str(path) for path in files])
     scorer, card = Scorer(viewer, other), dict[str, dict[str, Score]]()
+    known: dict[tuple[str, ...], list[top_photos.Compared]] = {}
     for folder, layers in sets.items():
         card[folder] = {}
         for layer, units in layers.items():
             print(f"{folder}: {layer}, {len(units)} units", file=sys.stderr, flush=True)
-            compared = (
-                top_photos.find(viewer, [u.params for u in units], photos) if photos else None
-            )
-            card[folder][layer] = scorer.layer(units, compared)
+            asked = [_place_of(unit.params) for unit in units]
+            key = tuple(params.to_json() for params in asked)
+            if photos and key not in known:
+                known[key] = top_photos.find(viewer, asked, photos)
+            card[folder][layer] = scorer.layer(units, known.get(key))
     return card, photos_score([read_square(path) for path in files])
+
+
+def _place_of(params: FindParams) -> FindParams:
+    """Return a unit without the way that its images were made: folders are compared alike."""
+    return FindParams(
+        params.push_layer, params.push_channel, params.push_spatial, full_image=params.full_image
+    )
 
 
 def tables(card: Card, photos: tuple[float, float]) -> str:
@@ -87,7 +97,7 @@ def tables(card: Card, photos: tuple[float, float]) -> str:
               _row(["---"] * (2 + len(heads)))]  # fmt: skip
     for layer in _layers(card):
         rows = [scores[layer].path for scores in card.values() if layer in scores]
-        for name in rows[0]:
+        for name in rows[0] if rows else ():
             values = [_text(s[layer].path[name]) if layer in s else "" for s in card.values()]
             lines.append(_row([layer, name, *values]))
     return "\n".join(lines)

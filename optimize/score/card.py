@@ -78,7 +78,7 @@ class Scorer:
         field_, path = viewer.field(first), viewer.path(first.push_layer)
         strongest: list[float] = []
         diverse: list[float] = []
-        similar: dict[str, list[float]] = {name: [] for name in path}
+        similar: dict[str, list[FloatArray]] = {name: [] for name in path}
         for i, unit in enumerate(units):
             inputs = [viewer.placed(image, field_) for image in unit.images]
             own = viewer.values(inputs, path)
@@ -97,7 +97,9 @@ class Scorer:
             slope=mean([measures.spectrum_slope(image) for image in images]),
             strongest=mean(strongest),
             diversity=mean(diverse),
-            path={name: mean(values) for name, values in similar.items()},
+            path={
+                name: measures.path_similarity(values) for name, values in similar.items() if values
+            },
             transfer=mean(transfer),
             transferable=len(transfer),
         )
@@ -107,15 +109,18 @@ class Scorer:
         here = values if values.ndim == 2 else values[:, :, row, column]
         return [float(at == unit.params.push_channel) for at in here.argmax(1)]
 
-    def _path(self, unit: Unit, own: dict[str, FloatArray], compared: Compared) -> dict[str, float]:
-        viewer, seen = self._viewer, self._viewer.field(unit.params)
-        count = len(compared.top)
-        values = viewer.values([*compared.top, *compared.others], list(own))
-        out = {}
-        for name in own:
-            images, photos = (viewer.over_field(v[name], seen).mean(-1) for v in (own, values))
-            out[name] = measures.path_similarity(images, photos[:count], photos[count:])
-        return out
+    def _path(
+        self, unit: Unit, own: dict[str, FloatArray], compared: Compared
+    ) -> dict[str, FloatArray]:
+        field_ = self._viewer.field(unit.params)
+        return {
+            name: measures.likeness(
+                self._viewer.over_field(values, field_).mean(-1),
+                compared.top[name],
+                compared.others[name],
+            )
+            for name, values in own.items()
+        }
 
     def _transfer(self, unit: Unit) -> list[float]:
         label, other = self._viewer.optimizer.label(unit.params), self._other

@@ -12,6 +12,7 @@ FloatArray = npt.NDArray[np.floating]
 
 _LUMA = (0.299, 0.587, 0.114)
 _LOWEST = 2  # cycles an image: below it a picture has too few coefficients to average
+_LEAST_APART = 0.02  # of two mean cosines: below it their quotient says nothing
 LEAST_SIDE = 24  # pixels: of a smaller picture no slope is taken
 
 
@@ -24,8 +25,7 @@ def spectrum_slope(rgb: npt.NDArray[np.uint8]) -> float:
     """Return the slope of the power spectrum of a picture's luma, both in logarithms.
 
     A straight line is fitted to the mean power at 2, 3, ... cycles an image, up to half a cycle
-    a pixel. Photos have about -2.4 to -3 (Field 1987 has -2 for the mean of amplitudes squared
-    of large scenes). NaN for a picture under 24 pixels.
+    a pixel. Photos have about -2.8 to -3 at 224 pixels. NaN for a picture under 24 pixels.
     """
     side = min(rgb.shape[:2])
     if side < LEAST_SIDE:
@@ -55,21 +55,35 @@ def mean_between(rows: FloatArray) -> float:
     return float((found.sum() - np.trace(found)) / (n * (n - 1)))
 
 
-def path_similarity(images: FloatArray, top: FloatArray, others: FloatArray) -> float:
-    """Return how much a layer takes images of a unit for the unit's top photos.
-
-    0 where they are no more like these than any photos are, 1 where they are as like them as
-    they are among themselves; after Geirhos et al. (2023), whose measure is of classes.
+def likeness(images: FloatArray, top: FloatArray, others: FloatArray) -> FloatArray:
+    """Return mean cosines of images, of other photos, and of top photos, each with top photos.
 
     Parameters
     ----------
     images, top, others : ndarray, shape (n, channels)
-        The layer's activations for the images, the top photos, and photos taken at random.
+        A layer's activations for a unit's images, its top photos, and photos taken at random.
+
+    Returns
+    -------
+    ndarray, shape (3,)
     """
-    usual, own = cosines(others, top).mean(), mean_between(top)
-    if not own - usual > 1e-3:
-        return float("nan")  # the layer does not tell the top photos from others
-    return float((cosines(images, top).mean() - usual) / (own - usual))
+    return np.array([cosines(images, top).mean(), cosines(others, top).mean(), mean_between(top)])
+
+
+def path_similarity(found: Sequence[FloatArray]) -> float:
+    """Return how much a layer takes images of units for the units' top photos.
+
+    0 where they are no more like these than any photos are, 1 where they are as like them as
+    they are among themselves; after Geirhos et al. (2023), whose measure is of classes. NaN where
+    the layer hardly tells top photos from others.
+
+    Parameters
+    ----------
+    found : sequence of ndarray, shape (3,)
+        Each unit's `likeness`.
+    """
+    images, usual, own = np.mean(found, axis=0)
+    return float((images - usual) / (own - usual)) if own - usual > _LEAST_APART else float("nan")
 
 
 def diversity(maps: FloatArray) -> float:

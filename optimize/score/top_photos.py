@@ -1,4 +1,4 @@
-"""The photos that excite units most, cut to what the units see of them."""
+"""What a network makes of the photos that excite units most, cut to what the units see."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TOP = 9
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A unit's top photos and photos taken at random, as inputs (channels, h, w)."""
+    """A unit's top photos and photos taken at random, by layer: activations (n, channels)."""
 
-    top: list[FloatArray]
-    others: list[FloatArray]
+    top: dict[str, FloatArray]
+    others: dict[str, FloatArray]
 
 
 def find(
@@ -52,12 +52,29 @@ def find(
         some = random.choice(rest, min(TOP, len(rest)), replace=False)
         others = [(i, int(random.integers(flat.shape[1]))) for i in some]
         cut = [
-            [_seen(viewer, photos[i], params, values.ndim, divmod(at, shape[1]))
-             for i, at in chosen]
-            for chosen in (top, others)
-        ]  # fmt: skip
-        out.append(Compared(*cut))
+            _seen(viewer, photos[i], params, values.ndim, divmod(at, shape[1]))
+            for i, at in (*top, *others)
+        ]
+        found = activations(viewer, cut, params)
+        out.append(
+            Compared(*({n: v[part] for n, v in found.items()}
+                       for part in (slice(len(top)), slice(len(top), None))))
+        )  # fmt: skip
     return out
+
+
+def activations(
+    viewer: Viewer, inputs: Sequence[FloatArray], params: FindParams
+) -> dict[str, FloatArray]:
+    """Return layers' activations on the way to a unit, the means over what it sees.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n, channels)
+    """
+    field = viewer.field(params)
+    values = viewer.values(inputs, viewer.path(params.push_layer))
+    return {name: viewer.over_field(found, field).mean(-1) for name, found in values.items()}
 
 
 def _seen(

@@ -49,14 +49,19 @@ def test_path_similarity_by_plain_loops():
     own = np.mean([cos(top[i], top[j]) for i in range(5) for j in range(5) if i != j])
     usual = np.mean([cos(a, b) for a in others for b in top])
     seen = np.mean([cos(a, b) for a in images for b in top])
-    found = measures.path_similarity(images, top, others)
+    parts = measures.likeness(images, top, others)
+    np.testing.assert_allclose(parts, [seen, usual, own])
+    found = measures.path_similarity([parts])
     assert 0.5 < found < 1
     assert found == pytest.approx((seen - usual) / (own - usual))
-    assert math.isnan(measures.path_similarity(images, top, top)), "nothing sets these apart"
+    both = measures.path_similarity([parts, parts + [0.1, 0, 0]])
+    assert both == pytest.approx((seen + 0.05 - usual) / (own - usual))
+    same = measures.likeness(images, top, top)
+    assert math.isnan(measures.path_similarity([same])), "nothing sets these apart"
     same = np.array([[1.0, 0], [1, 0.1], [0.9, 0]])
     away = np.array([[0.0, 1], [0.1, 1]])
-    assert measures.path_similarity(same, same, away) > 0.99
-    assert measures.path_similarity(away, same, away) == pytest.approx(0)
+    assert measures.path_similarity([measures.likeness(same, same, away)]) > 0.99
+    assert measures.path_similarity([measures.likeness(away, same, away)]) == pytest.approx(0)
 
 
 def test_diversity_is_nothing_for_images_alike_and_grows_as_styles_differ():
@@ -88,12 +93,21 @@ def test_a_top_photo_is_cut_to_what_the_unit_sees_of_it(tmp_path):
     for k, compared in enumerate(top_photos.find(viewer, units, photos)):
         maps = values[:, k]
         order = np.argsort(-maps.max((1, 2)), kind="stable")[:9]
-        at_home = viewer.values(compared.top, ["conv2"])["conv2"][:, k, 4, 4]
-        for photo, found in zip(order, at_home, strict=True):
-            row, column = divmod(int(maps[photo].argmax()), 9)
-            if 1 <= row <= 6 and 1 <= column <= 6:  # at the border padding counts
+        places = [divmod(int(maps[photo].argmax()), 9) for photo in order]
+        cut = [
+            viewer.moved(photos[photo], units[k], place)
+            for photo, place in zip(order, places, strict=True)
+        ]
+        at_home = viewer.values(cut, ["conv2"])["conv2"][:, k, 4, 4]
+        for photo, place, found in zip(order, places, at_home, strict=True):
+            if min(place) >= 1 and max(place) <= 6:  # at the border padding counts
                 assert found == pytest.approx(maps[photo].max(), rel=1e-3)
                 seen += 1
+        wanted = top_photos.activations(viewer, cut, units[k])
+        assert set(compared.top) == {"conv1", "conv2"}
+        for layer, found in compared.top.items():
+            np.testing.assert_allclose(found, wanted[layer], rtol=1e-4, atol=1e-5)
+            assert len(compared.others[layer]) == 3
     assert seen > 10
 
 
