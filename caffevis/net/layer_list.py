@@ -111,6 +111,12 @@ def units_of(shape: Sequence[int]) -> int:
     return int(shape[0] if len(shape) == 1 else shape[1])
 
 
+def units_in(net: NetLike, blob: str) -> int:
+    """Count the units of a blob, wherever the net keeps them."""
+    layout = getattr(net, "layouts", {}).get(blob)
+    return units_of(net.blobs[blob].shape) if layout is None else int(layout.units)
+
+
 def image_of(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Take the first image of a blob's values: units first, no batch axis."""
     return values if values.ndim <= 1 else values[0]
@@ -198,7 +204,7 @@ def list_layers(
     """
     layers = []
     for name in shown_blobs(net, leave_out):
-        units = units_of(net.blobs[name].shape)
+        units = units_in(net, name)
         rows, columns = grid_shape(units, aspect)
         layers.append(Layer(name, str(label(name)), units, rows, columns))
     return tuple(layers)

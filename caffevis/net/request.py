@@ -71,6 +71,8 @@ class NetResult:
         Of `activations`.
     fields : Fields or None
         Of the viewed layer, where they were asked for.
+    note : str
+        What the viewer should know of the layer or the back pass, for the status line.
     """
 
     request: NetRequest
@@ -81,3 +83,4 @@ class NetResult:
     timings: tuple[Timing, ...]
     stats: LayerStats | None = None
     fields: Fields | None = None
+    note: str = ""

@@ -14,6 +14,7 @@ from torchcaffe.blobs.blob import Blob, check_total
 from torchcaffe.engine import weights as weight_files
 from torchcaffe.engine.backward_rules import BACKPROP, Rule
 from torchcaffe.engine.graph import filter_layers, insert_splits
+from torchcaffe.engine.layouts import Layout, find_layouts
 from torchcaffe.engine.node import Node, explained
 from torchcaffe.engine.passes import Passes
 from torchcaffe.engine.rounding import without_round_mode
@@ -221,6 +222,11 @@ class Net(Passes):
     @property
     def _blob_names(self) -> list[str]:
         return list(self.blobs)
+
+    @property
+    def layouts(self) -> dict[str, Layout]:
+        """Where the units are, of the blobs that have them elsewhere than on axis 1."""
+        return find_layouts(self._nodes, {id(blob): name for name, blob in self.blobs.items()})
 
     def _index(self, layer: str) -> int:
         for i, name in enumerate(self.layer_dict):
