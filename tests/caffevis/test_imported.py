@@ -22,6 +22,7 @@ from tests.torchcaffe.importing.zoo import SIZE, make
 from toolbox.input.frame import Frame
 from toolbox.pictures.image_file import read_image
 from toolbox.settings.presets import with_model
+from visualizations.speed_probe import learned_layers
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -153,3 +154,22 @@ def test_tokens_are_shown_as_maps_and_activations_without_a_rule_are_named_once(
     assert not first.layer_diffs[:7].any()
     again = network(NetRequest(frame, "mlp.1", Back("deconv", Origin("mlp.1", 3))))
     assert again.note == "4x4 tokens, 1 more not shown"
+
+
+def test_the_batch_tools_say_which_layers_they_take(tmp_path, place, capsys):
+    exported = torch.export.export(make("ConvNeXt"), (torch.zeros(1, 3, SIZE, SIZE),))
+    torch.export.save(exported, tmp_path / "next.pt2")
+    own = ["--settings", str(place / "settings.py")]
+    names, photos = [str(tmp_path / "next.pt2"), "-"], [str(place / "photos"), "-"]
+    maxes = str(tmp_path / "max.npz")
+    assert find_max_acts.main([*own, "--workers", "0", *names, *photos, maxes]) == 0
+    kept = read_maxes(Path(maxes)).values
+    assert kept["stage.1.depth"].shape == (12, 9) and "stage.1.up" not in kept
+    words = ["--layers", "stage.1.up", "--", *names, *photos, maxes]
+    assert find_max_acts.main([*own, "--workers", "0", *words]) == 2
+    model = [*own, "--deploy-proto", names[0], "--quiet", "--output-prefix", str(tmp_path / "o")]
+    assert optimize([*model, "--push-layer", "stage.1.up", "--push-channel", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("'stage.1.up' keeps tokens, or has its channels last") == 2
+    net = caffe.from_exported(names[0])
+    assert learned_layers(net) == ["stem.0", "stage.0.depth", "stage.1.depth", "head"]
