@@ -140,7 +140,10 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads; a mean image as nested lists."""
         mean = None if self.mean is None else self.mean.tolist()
-        return {**asdict(self), "swap": list(self.swap), "mean": mean}
+        found = {**asdict(self), "swap": list(self.swap), "mean": mean}
+        if self.deviation is None:
+            del found["deviation"]  # as results were written before there was one
+        return found
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Recipe:
