@@ -43,10 +43,14 @@ _PHOTOS = 8  # are decoded
 
 def learned_layers(net: caffe.Net) -> list[str]:
     """Return the layers whose units get images: those with weights and a blob of their name."""
+    elsewhere = net.layouts  # tokens, and channels that are last: the batch tools take neither
     return [
         name
         for name, layer in net.layer_dict.items()
-        if layer.type in LEARNED and name in net.blobs and len(net.blobs[name].shape) in (2, 4)
+        if layer.type in LEARNED
+        and name in net.blobs
+        and len(net.blobs[name].shape) in (2, 4)
+        and name not in elsewhere
     ]
 
 

@@ -201,12 +201,13 @@ def list_layers(
     """
     names = shown_blobs(net, leave_out)
     labels, again = [str(label(name)) for name in names], repeating_blobs(net)
+    layouts = getattr(net, "layouts", {})  # an imported net's may have units on other axes
     layers = []
     for name, text, (block, part) in zip(names, labels, blocks_of(labels), strict=True):
-        shape = net.blobs[name].shape
-        units = units_of(shape)
+        shape, layout = net.blobs[name].shape, layouts.get(name)
+        units = units_of(shape) if layout is None else int(layout.units)
         rows, columns = grid_shape(units, aspect)
-        size = tuple(int(length) for length in shape[2:])
+        size = tuple(int(length) for length in (shape[2:] if layout is None else layout.size))
         layers.append(Layer(name, text, units, rows, columns, block, part, name in again, size))
     return tuple(layers)
 

@@ -29,6 +29,25 @@ from toolbox.pictures.images import FloatArray
 BackPass = Callable[..., Any]
 
 
+# Activations that deconv and guided backprop have no rule for, and what they are called.
+_UNRULED = {"Swish": "SiLU", "PReLU": "PReLU", "ELU": "ELU"}
+_UNRULED_OPERATORS = ("gelu", "hardswish", "mish", "silu", "selu", "celu", "softplus")
+
+
+def unruled(net: NetLike) -> str:
+    """Name the activations of an imported net that deconv and guided backprop have no rule for.
+
+    Caffe's own nets are not named: there it has always been so.
+    """
+    if not isinstance(net, caffe.Net) or not any(la.type == "ATen" for la in net.layers):
+        return ""
+    found = {_UNRULED[la.type]: 0 for la in net.layers if la.type in _UNRULED}
+    called = (str(getattr(la, "operator_name", "")) for la in net.layers)
+    found |= {name.split(".")[1]: 0 for name in called if name.count(".") == 2
+              and name.split(".")[1] in _UNRULED_OPERATORS}  # fmt: skip
+    return ", ".join(found)
+
+
 def back_passes(net: NetLike) -> dict[str, BackPass]:
     """List the back passes that a network offers, by mode, in the order of `BACK_MODES`."""
     passes: dict[str, BackPass] = {
@@ -128,6 +147,8 @@ class Network:
         self._fields: dict[str, Fields] = {}
         self._field: dict[str, tuple[int, ...]] = {}  # of a unit in the middle
         self._broken: str | None = None
+        self._layouts = dict(getattr(net, "layouts", {}))
+        self._unruled = unruled(net)
         self._passes = back_passes(net)
         self.back_modes = tuple(self._passes)
 
@@ -172,7 +193,9 @@ class Network:
         self._back = None
         values = self._net.blobs[back.origin.layer].data
         diff = np.zeros_like(values)
-        image_of(diff)[back.origin.unit] = image_of(values)[back.origin.unit]
+        self._units(back.origin.layer, diff)[back.origin.unit] = self._units(
+            back.origin.layer, values
+        )[back.origin.unit]
         layer = start_layer(self._net, back.origin.layer)
         self._passes[back.mode](layer, diff, zero_higher=True)
         self._back = back
@@ -184,9 +207,9 @@ class Network:
             probs = image_of(self._net.blobs[self._prob_layer].data).flatten()
         diffs = back_image = None
         if request.back is not None:
-            diffs = image_of(blob.diff).copy()
+            diffs = self._maps(request.layer, blob.diff).copy()
             back_image = self._preprocess.back_image(image_of(self._input.diff))
-        values = image_of(blob.data).copy()
+        values = self._maps(request.layer, blob.data).copy()
         stats = layer_stats(as_maps(values))
         return NetResult(
             request=request,
@@ -199,6 +222,7 @@ class Network:
             fields=self._fields_of(request.layer) if request.fields else None,
             field=self._field_of(request.layer),
             broken=self._find_broken(np.array((stats.low, stats.high), np.float32), probs),
+            note=self._note(request),
         )
 
     def _find_broken(self, *seen: FloatArray | None) -> str:
@@ -213,6 +237,25 @@ class Network:
         if layer not in self._field:
             self._field[layer] = find_field(self._net, layer)
         return self._field[layer]
+
+    def _units(self, layer: str, values: FloatArray) -> FloatArray:
+        """Return a view of a blob's first image with the units first."""
+        layout = self._layouts.get(layer)
+        return image_of(values) if layout is None else layout.units_first(image_of(values))
+
+    def _maps(self, layer: str, values: FloatArray) -> FloatArray:
+        """Return a blob's first image as it is shown: units first, tokens as a square."""
+        layout = self._layouts.get(layer)
+        return image_of(values) if layout is None else layout.maps(image_of(values))
+
+    def _note(self, request: NetRequest) -> str:
+        """Say what of the layer is left out, and once, what a back pass has no rule for."""
+        layout = self._layouts.get(request.layer)
+        parts = [] if layout is None else [layout.about()]
+        if request.back is not None and request.back.mode in (DECONV, GUIDED) and self._unruled:
+            parts.append(f"{self._unruled} by derivative")
+            self._unruled = ""
+        return ", ".join(filter(None, parts))
 
     def _fields_of(self, layer: str) -> Fields:
         """Look a layer's fields up: they follow from shapes, which stay the same."""

@@ -76,6 +76,8 @@ class NetResult:
         the input; empty where that is not known.
     broken : str
         Which layer first has no numbers, where one was met.
+    note : str
+        What the viewer should know of the layer or the back pass, for the status line.
     """
 
     request: NetRequest
@@ -88,3 +90,4 @@ class NetResult:
     fields: Fields | None = None
     field: tuple[int, ...] = ()
     broken: str = ""
+    note: str = ""

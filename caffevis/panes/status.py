@@ -51,6 +51,8 @@ def text(state: State, result: NetResult | None) -> str:
     parts = [f"{direction} {state.layer.name}:{state.unit}{shown}"]
     if measured := stats(state, result):
         parts.append(measured)
+    if result is not None and result.note and result.request.layer == state.layer.name:
+        parts.append(result.note)
     if state.back_on:
         origin, mode = state.origin, MODE_NAMES.get(state.back_mode, state.back_mode)
         frozen = ", frozen" if state.frozen else ""

@@ -142,7 +142,8 @@ class Recipe:
         how = {"resize": fit.resize, "size": list(fit.size), "smooth": fit.smooth}
         others = None if self.others is None else self.others.tolist()
         out = {**asdict(self), **how, "swap": list(self.swap), "mean": mean, "others": others}
-        return {k: v for k, v in out.items() if k != "others" or v is not None}
+        # what is not there is left out, as results were written before
+        return {k: v for k, v in out.items() if k not in ("others", "deviation") or v is not None}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Recipe:

@@ -144,9 +144,11 @@ def prepare(net: caffe.Net) -> tuple[int, dict[str, Shape]]:
         size, other, more = given, own, given
     types = {name: layer.type for name, layer in net.layer_dict.items()}
     makers = {top: types[name] for name, tops in reversed(net.top_names.items()) for top in tops}
-    found = {}
+    found, elsewhere = {}, net.layouts
     for name, shape in _shapes(net).items():
         has_images = shape[:1] == (size,) and other[name][:1] == (more,)
+        if name in elsewhere:
+            continue  # tokens, or channels that are last
         if has_images and 0 not in shape and makers.get(name) not in _NO_UNITS:
             found[name] = shape[1:] or (1,)
     if not found:
@@ -169,6 +171,11 @@ def choose(net: caffe.Net, shapes: dict[str, Shape], names: Sequence[str] | None
             continue
         if name not in net.blobs and name not in net.layer_dict:
             raise FindMaxesError(str(unknown_name("layer", name, shapes)))
+        if name in net.layouts:
+            raise FindMaxesError(
+                f"layer {name!r} keeps tokens, or has its channels last; units are sought in "
+                "layers (batch, channels, rows, columns), such as convolutions"
+            )
         tops = [top for top in net.top_names.get(name, []) if top in shapes]
         hint = f"; it writes {tops[0]!r}: name that" if tops and name not in net.blobs else ""
         raise FindMaxesError(f"layer {name!r} has no units of its own{hint}")

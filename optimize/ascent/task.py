@@ -130,6 +130,11 @@ class Planner:
         if layer not in self.net.blobs or layer in self.net.inputs:
             raise unknown_layer(self.net, layer)
         shape = tuple(self.net.blobs[layer].shape)
+        if layer in self.net.layouts:
+            raise OptimizeError(
+                f"layer {layer!r} keeps tokens, or has its channels last ({shape}); units are "
+                "pushed of layers (batch, channels, rows, columns), such as its convolutions"
+            )
         if len(shape) not in (2, 4):
             raise OptimizeError(
                 f"layer {layer!r} has the shape {shape}; layers of two axes (batch, channels) or "

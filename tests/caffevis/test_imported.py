@@ -12,11 +12,17 @@ import torch
 import live_vis
 import torchcaffe as caffe
 from caffevis import try_input
+from caffevis.keys.state import Origin
+from caffevis.net.layer_list import list_layers
+from caffevis.net.network import Back, NetRequest, Network, make_preprocess, open_net
 from find_maxes import check, crop_max_patches, find_max_acts
 from find_maxes.scan.maxes_file import read_maxes
 from optimize.__main__ import main as optimize
 from tests.torchcaffe.importing.zoo import SIZE, make
+from toolbox.input.frame import Frame
 from toolbox.pictures.image_file import read_image
+from toolbox.settings.presets import with_model
+from visualizations.speed_probe import learned_layers
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -126,3 +132,44 @@ def test_try_input_lists_the_top_classes_under_each_preset(place, capsys):
     ]
     assert try_input.main([*photos, "--model", str(place / "no.pt2")]) == 2
     assert "could not open file" in capsys.readouterr().err
+
+
+def test_tokens_are_shown_as_maps_and_activations_without_a_rule_are_named_once(tmp_path):
+    module = make("ViT")
+    exported = torch.export.export(module, (torch.zeros(1, 3, SIZE, SIZE),))
+    torch.export.save(exported, tmp_path / "vit.pt2")
+    settings = with_model(live_vis.settings_file.load(None), str(tmp_path / "vit.pt2"), None, None)
+    net = open_net(settings)
+    names = {layer.name: layer.units for layer in list_layers(net, 1.0, str)}
+    assert (names["norm1"], names["mlp.0"], names["head"]) == (16, 32, 6)
+    network = Network(net, make_preprocess(net, settings), None, 1)
+    photo = np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    frame = Frame(0, photo, "photo")
+    back = Back("guided", Origin("mlp.1", 7))
+    first = network(NetRequest(frame, "mlp.1", back))
+    assert first.activations.shape == first.layer_diffs.shape == (32, 4, 4)
+    assert first.note == "4x4 tokens, 1 more not shown, gelu by derivative"
+    assert np.abs(first.back_image).max() > 0
+    np.testing.assert_array_equal(first.layer_diffs[7], first.activations[7])
+    assert not first.layer_diffs[:7].any()
+    again = network(NetRequest(frame, "mlp.1", Back("deconv", Origin("mlp.1", 3))))
+    assert again.note == "4x4 tokens, 1 more not shown"
+
+
+def test_the_batch_tools_say_which_layers_they_take(tmp_path, place, capsys):
+    exported = torch.export.export(make("ConvNeXt"), (torch.zeros(1, 3, SIZE, SIZE),))
+    torch.export.save(exported, tmp_path / "next.pt2")
+    own = ["--settings", str(place / "settings.py")]
+    names, photos = [str(tmp_path / "next.pt2"), "-"], [str(place / "photos"), "-"]
+    maxes = str(tmp_path / "max.npz")
+    assert find_max_acts.main([*own, "--workers", "0", *names, *photos, maxes]) == 0
+    kept = read_maxes(Path(maxes)).values
+    assert kept["stage.1.depth"].shape == (12, 9) and "stage.1.up" not in kept
+    words = ["--layers", "stage.1.up", "--", *names, *photos, maxes]
+    assert find_max_acts.main([*own, "--workers", "0", *words]) == 2
+    model = [*own, "--deploy-proto", names[0], "--quiet", "--output-prefix", str(tmp_path / "o")]
+    assert optimize([*model, "--push-layer", "stage.1.up", "--push-channel", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("'stage.1.up' keeps tokens, or has its channels last") == 2
+    net = caffe.from_exported(names[0])
+    assert learned_layers(net) == ["stem.0", "stage.0.depth", "stage.1.depth", "head"]

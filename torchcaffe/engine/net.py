@@ -13,6 +13,7 @@ from torchcaffe.blobs.blob import Blob
 from torchcaffe.engine import weights as weight_files
 from torchcaffe.engine.backward_rules import BACKPROP, Rule
 from torchcaffe.engine.building import Building
+from torchcaffe.engine.layouts import Layout, find_layouts
 from torchcaffe.engine.partial import build_known
 from torchcaffe.engine.passes import Passes
 from torchcaffe.engine.pycaffe_names import PycaffeNames
@@ -130,6 +131,11 @@ class Net(Building, Passes, PycaffeNames):
     def layers(self) -> list[Layer | PythonLayer]:
         """Every layer in order."""
         return list(self.layer_dict.values())
+
+    @property
+    def layouts(self) -> dict[str, Layout]:
+        """Where the units are, of the blobs that have them elsewhere than on axis 1."""
+        return find_layouts(self.nodes, {id(blob): name for name, blob in self.blobs.items()})
 
     def _index(self, layer: str) -> int:
         for i, name in enumerate(self.layer_dict):

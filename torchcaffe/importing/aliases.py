@@ -80,6 +80,8 @@ def without_writing(program: Program) -> None:
         call.arguments = {k: replaced(v, memories.now) for k, v in call.arguments.items()}
         if target is not None:
             call.operator = _pure(call)
+            names = [argument.name for argument in call.operator._schema.arguments]
+            call.arguments = dict(zip(names, call.arguments.values(), strict=False))
             if old is not None and call.outputs[0] is not None:
                 memories.overwrite(old, call.outputs[0], i, call.path)
         elif old is not None and _is_view(call.operator):

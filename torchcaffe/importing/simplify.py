@@ -15,6 +15,7 @@ from torchcaffe.importing.program import Batch, Call, Program, Ref, Value, repla
 from torchcaffe.layers.operator import find_operator
 
 _WHOLE = 2**62  # a slice to here goes to the end
+_MAKE_NEW = {"new_zeros", "new_ones", "new_full", "new_empty"}
 _HANDS_ON = {
     "alias", "clone", "contiguous", "detach", "lift_fresh_copy", "lift", "positive", "_to_copy",
     "to", "type_as", "expand", "expand_as", "slice", "float",
@@ -29,6 +30,7 @@ def simplify(program: Program) -> None:
     call is needed for an output.
     """
     _use_float32(program)
+    _fold(program)  # first, so that what only writes into constants is done by then
     _use_reshape(program)
     without_writing(program)
     _fold(program)
@@ -83,7 +85,8 @@ def _fold(program: Program) -> None:
     """Compute the calls that need nothing but constants."""
     kept = []
     for call in program.calls:
-        known = all(ref.name in program.constants for ref in call.refs())
+        makes_new = call.called in _MAKE_NEW  # of the first argument only the type counts
+        known = makes_new or all(ref.name in program.constants for ref in call.refs())
         if known and not _follows_batch(program, call):
             _compute(program, call)
         else:
@@ -95,7 +98,7 @@ def _compute(program: Program, call: Call) -> None:
     for name in filter(None, call.outputs):
         checked_shape(program.values[name].shape, f"a constant ({name})")
     arguments = {
-        name: replaced(value, lambda ref: program.constants[ref.name])
+        name: replaced(value, lambda ref: program.constants.get(ref.name, torch.zeros(1)))
         for name, value in call.arguments.items()
     }
     arguments = {k: v for k, v in arguments.items() if not isinstance(v, torch.device)}
@@ -111,7 +114,7 @@ def _compute(program: Program, call: Call) -> None:
     for output, tensor in zip(call.outputs, parts, strict=False):
         if output is not None:
             found = tensor.to(torch.float32) if tensor.is_floating_point() else tensor
-            program.constants[output] = found.contiguous()
+            program.constants[output] = found  # maybe a view: later calls may write through it
 
 
 def _is_idle(program: Program, call: Call) -> bool:

@@ -113,7 +113,7 @@ def read_exported(exported: ExportedProgram, name: str) -> Program:
                 raise DefinitionError(f"{name}: its input {value} is no tensor; that is refused")
             program.inputs.append(value)
         else:
-            program.constants[value] = tensors[spec.target].detach()
+            program.constants[value] = tensors[spec.target].detach().clone()
             program.titles[value] = str(spec.target)
     _Reader(program).read(list(exported.graph.nodes))
     return program

@@ -112,6 +112,7 @@ def test_receptive_fields_hold_the_gradients_support_and_touch_it_where_exact(na
             inside = found.clipped(SIZE, SIZE)
             for (first, last), seen in zip(support, (inside.rows, inside.columns), strict=True):
                 assert seen[0] <= first and last <= seen[1], (path, row, column)
-                if found.status == "exact" and (row, column) == (height // 2, width // 2):
-                    assert (first, last) == seen, path  # (at a border, padding counts too)
+                inner = (row, column) == (height // 2, width // 2) and min(height, width) >= 7
+                if found.status == "exact" and inner:  # near a border, padding counts too
+                    assert (first, last) == seen, path
     assert "exact" in checked or not eager.outputs

@@ -361,6 +361,30 @@ class Functional(nn.Module):
         return torch.clamp(top, min=0).flatten(1), F.avg_pool2d(y, 2).reshape(len(x), -1)
 
 
+@net
+class Masked(nn.Module):
+    """Swin's kind: a mask written part by part, a rolled picture, dropout in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 4, 4)
+        self.bias = nn.Parameter(torch.randn(8))
+        self.scores = nn.Linear(8, 8)
+        self.drop = nn.Dropout(0.2, inplace=True)
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = torch.roll(self.stem(x), shifts=(-2, -2), dims=(2, 3)).flatten(2).transpose(1, 2)
+        mask = x.new_zeros((64, 64))
+        for i, part in enumerate((slice(0, 40), slice(40, None))):
+            mask[part, part] = i + 1
+        bias = self.bias.clone()
+        bias[2:5].zero_()
+        x = F.relu(self.scores(x) + bias)
+        x = torch.softmax(x @ x.transpose(1, 2) / 8 + mask, -1) @ x
+        return self.fc(self.drop(x.mean(1)))
+
+
 def example(batch: int = 2, seed: int = 1) -> Tensor:
     torch.manual_seed(seed)
     return torch.randn(batch, 3, SIZE, SIZE)
