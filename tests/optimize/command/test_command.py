@@ -199,7 +199,7 @@ WRONG = [
     (["--start-images", "none.jpg", "--facets", "1"], "none.jpg"),
     (["--seeds", "0"], "whole number"),
     (["--objective", "fc:3 / 2"], "objective"),
-    (["--preset", "9"], "preset"),
+    (["--preset", "7"], "preset"),
     (["--what"], "--what"),
 ]
 
