@@ -5,4 +5,4 @@ interleaved in one process and medians are compared, so that a busy machine slow
 them alike.
 """
 
-import torchcaffe  # noqa: F401 - before torch, see torchcaffe.openmp
+import torchcaffe  # noqa: F401 - before torch, see torchcaffe.process.openmp

@@ -12,16 +12,16 @@ from caffevis.from_settings import model_name, namer, options_from, read_labels
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
-from caffevis.net.classes import class_unit, find_classes
+from caffevis.model.classes import class_unit, find_classes
+from caffevis.model.layer_list import LayerError, NetLike, list_layers
+from caffevis.model.opening import ENGINE_ERRORS, make_preprocess, open_net
+from caffevis.model.preprocess import InputError
+from caffevis.model.start import start_state
+from caffevis.model.threads import compute_threads
 from caffevis.net.histogram import Record, follow
-from caffevis.net.layer_list import LayerError, NetLike, list_layers
 from caffevis.net.measures import top_units
 from caffevis.net.network import Network
-from caffevis.net.opening import ENGINE_ERRORS, make_preprocess, open_net
-from caffevis.net.preprocess import InputError
 from caffevis.net.request import Back, NetRequest, NetResult
-from caffevis.net.start import start_state
-from caffevis.net.threads import compute_threads
 from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, overlay, patterns, status
 from caffevis.panes.parts.look import look_from
 from caffevis.unit_worker import UnitImages

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from caffevis.keys.state import Options
-from caffevis.net.layer_list import NetLike
+from caffevis.model.layer_list import NetLike
 from toolbox.settings.config import Settings, SettingsError
 
 LONGEST_NAME = 80  # letters of a network's name in the window's title

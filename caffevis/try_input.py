@@ -15,9 +15,9 @@ import numpy as np
 
 import settings as settings_file
 from caffevis.from_settings import read_labels
-from caffevis.net.layer_list import image_of, shown_blobs
-from caffevis.net.opening import EngineError, make_preprocess, open_net, run_once
-from caffevis.net.preprocess import InputError
+from caffevis.model.layer_list import image_of, shown_blobs
+from caffevis.model.opening import EngineError, make_preprocess, open_net, run_once
+from caffevis.model.preprocess import InputError
 from toolbox.command_line import exit_status
 from toolbox.pictures.crop import crop_to
 from toolbox.pictures.image_file import ImageError, read_image

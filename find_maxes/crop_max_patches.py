@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     options = make_parser().parse_intermixed_args(arguments)
-    import torchcaffe  # noqa: F401 - before torch, see torchcaffe.openmp
+    import torchcaffe  # noqa: F401 - before torch, see torchcaffe.process.openmp
     from find_maxes.crops.crop import run
     from find_maxes.options import USER_ERRORS
 

@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parse(arguments)
     # The processes that decode import this module and need no torch.
-    import torchcaffe  # noqa: F401 - before torch, see torchcaffe.openmp
+    import torchcaffe  # noqa: F401 - before torch, see torchcaffe.process.openmp
     from find_maxes.find import run
     from find_maxes.options import USER_ERRORS
 

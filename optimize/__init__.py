@@ -4,7 +4,7 @@ from optimize import FindParams, GradientOptimizer
 results = GradientOptimizer(net, data_mean).run_optimize(FindParams.preset(3))
 """
 
-import torchcaffe  # noqa: F401 - before torch, see torchcaffe.openmp
+import torchcaffe  # noqa: F401 - before torch, see torchcaffe.process.openmp
 from optimize.ascent.optimizer import GradientOptimizer
 from optimize.ascent.results import FindResults
 from optimize.ascent.starts import facets

@@ -26,7 +26,9 @@ def test_an_old_path_is_the_module_of_the_new_one(old: str, new: str):
     assert importlib.import_module(old) is importlib.import_module(new)
 
 
-@pytest.mark.parametrize("name", ["blob", "fillers", "graph", "net", "node", "passes", "rules"])
+@pytest.mark.parametrize(
+    "name", ["blob", "device", "fillers", "graph", "net", "node", "passes", "rules"]
+)
 def test_old_paths_of_the_engine(name: str):
     assert importlib.import_module(f"torchcaffe.{name}").__name__.startswith("torchcaffe.")
     assert importlib.import_module("torchcaffe.net").Net is torchcaffe.Net

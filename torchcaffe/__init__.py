@@ -2,19 +2,12 @@
 
 import sys
 
-import torchcaffe.openmp  # noqa: F401 - before all that imports torch
+import torchcaffe.process.openmp  # noqa: F401 - before all that imports torch
 from torchcaffe import coord_map, draw, io, layers, net_spec, opening, proto, regions
 from torchcaffe.blobs import blob, fillers, packed
 from torchcaffe.blobs.blob import Blob
 from torchcaffe.classifier import Classifier
 from torchcaffe.detector import Detector
-from torchcaffe.device import (
-    set_device,
-    set_mode_cpu,
-    set_mode_gpu,
-    set_random_seed,
-    set_threads,
-)
 from torchcaffe.engine import backward_rules, graph, net, node, passes, weights
 from torchcaffe.engine.backward_rules import RULES
 from torchcaffe.engine.net import Net
@@ -26,7 +19,6 @@ from torchcaffe.errors import (
     ShapeError,
     UnknownNameError,
 )
-from torchcaffe.forking import survive_forks
 from torchcaffe.importing import from_exported, from_onnx, from_torch
 from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
@@ -34,10 +26,19 @@ from torchcaffe.layers.python_layer import PythonLayer as Layer
 from torchcaffe.layers.python_layer import python_layers_allowed
 from torchcaffe.net_spec import NetSpec, params, to_proto
 from torchcaffe.opening import open_net
+from torchcaffe.process import device
+from torchcaffe.process.device import (
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_random_seed,
+    set_threads,
+)
+from torchcaffe.process.forking import survive_forks
 from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
 
 # Paths from before the rooms, for programs that name them.
-for _module in (blob, fillers, packed, graph, net, node, passes, weights):
+for _module in (blob, fillers, packed, graph, net, node, passes, weights, device):
     sys.modules[f"torchcaffe.{_module.__name__.rsplit('.', 1)[1]}"] = _module
 sys.modules["torchcaffe.rules"] = backward_rules
 
@@ -79,6 +80,7 @@ __all__ = [
     "ShapeError",
     "UnknownNameError",
     "coord_map",
+    "device",
     "draw",
     "from_exported",
     "from_onnx",

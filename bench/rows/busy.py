@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.lab.nets import YOS, photo
 from bench.registry import Table, benchmark
-from torchcaffe.openmp import CHOICE, NAMES
+from torchcaffe.process.openmp import CHOICE, NAMES
 
 # GNU's own default spins as often as this.
 POLICIES = {"sleeping (ours)": CHOICE, "spinning": {"GOMP_SPINCOUNT": "300000"}}

@@ -22,7 +22,7 @@ from bench.lab.nets import CALTECH, YOS, Model, photo
 from bench.lab.timing import interleaved
 from bench.lab.video import write_video
 from bench.registry import Table, benchmark, goal
-from caffevis.net.threads import compute_threads, cores
+from caffevis.model.threads import compute_threads, cores
 from toolbox.window.highgui import Display, Window
 
 CORES = 2

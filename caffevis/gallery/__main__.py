@@ -19,9 +19,9 @@ from caffevis.gallery.collect import collect
 from caffevis.gallery.errors import GalleryError
 from caffevis.gallery.site import Words, check_folder, write
 from caffevis.keys.state import Layer
-from caffevis.net.classes import find_classes
-from caffevis.net.layer_list import LayerError, list_layers
-from caffevis.net.opening import EngineError, open_shapes
+from caffevis.model.classes import find_classes
+from caffevis.model.layer_list import LayerError, list_layers
+from caffevis.model.opening import EngineError, open_shapes
 from caffevis.units.image_paths import folder_from
 from toolbox.command_line import exit_status, show_warning
 from toolbox.settings.config import Settings, SettingsError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from caffevis.keys.state import Layer
-from caffevis.net.layer_list import NetLike, missing_layer, producers
+from caffevis.model.layer_list import NetLike, missing_layer, producers
 from toolbox.settings.config import Settings
 
 _SHARES = frozenset({"Softmax", "Sigmoid"})  # layers of these are listed without labels, too

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from caffevis.keys.state import Layer
-from caffevis.net.blocks import blocks_of
+from caffevis.model.blocks import blocks_of
 from toolbox.pictures.images import grid_shape
 
 # Tops of these hold pixels or copies of another blob, nothing to look at.

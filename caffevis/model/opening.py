@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 import torchcaffe as caffe
-from caffevis.net.layer_list import NetLike
-from caffevis.net.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
-from caffevis.net.pycaffe import PycaffeError, PycaffeNet
-from caffevis.net.pycaffe_module import NoPycaffeError, load
+from caffevis.model.layer_list import NetLike
+from caffevis.model.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
+from caffevis.model.pycaffe import PycaffeError, PycaffeNet
+from caffevis.model.pycaffe_module import NoPycaffeError, load
 from toolbox.pictures.held import Held, pad_mean
 from toolbox.pictures.images import FloatArray
 from toolbox.settings.config import Settings, SettingsError

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from caffevis.net.pycaffe_module import reason_of
+from caffevis.model.pycaffe_module import reason_of
 from toolbox.pictures.images import FloatArray
 
 # Strings and comments are matched first, so that nothing within them is taken for a field.

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from caffevis.keys import transitions as go
 from caffevis.keys.state import State
-from caffevis.net.layer_list import NetLike, missing_layer
+from caffevis.model.layer_list import NetLike, missing_layer
 
 _FORM = re.compile(r"(?P<layer>\S+?)(:(?P<unit>\d+))?(\s+(?P<mode>\S+))?")
 

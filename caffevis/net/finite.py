@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from caffevis.net.layer_list import NetLike
+from caffevis.model.layer_list import NetLike
 
 
 def all_finite(values: npt.NDArray[np.float32]) -> bool:

@@ -14,11 +14,11 @@ import numpy as np
 
 import torchcaffe as caffe
 from caffevis.keys.state import DECONV, GRAD, GUIDED
+from caffevis.model.layer_list import NetLike, image_of, start_layer
+from caffevis.model.opening import EngineError, image_input
+from caffevis.model.preprocess import Preprocess
 from caffevis.net.finite import all_finite, first_broken
-from caffevis.net.layer_list import NetLike, image_of, start_layer
 from caffevis.net.measures import layer_stats
-from caffevis.net.opening import EngineError, image_input
-from caffevis.net.preprocess import Preprocess
 from caffevis.net.receptive_fields import Fields
 from caffevis.net.request import Back, NetRequest, NetResult
 from toolbox.app.protocol import Timing

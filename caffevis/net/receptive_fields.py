@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from caffevis.net.preprocess import ALONE, WIDTH
+from caffevis.model.preprocess import ALONE, WIDTH
 
 Span = tuple[int, int]  # first and last pixel
 Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two are outside

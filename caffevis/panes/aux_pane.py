@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caffevis.keys.state import State
-from caffevis.net.classes import Classes
+from caffevis.model.classes import Classes
 from caffevis.net.histogram import Histogram
 from caffevis.panes import layers
 from caffevis.panes.parts.chart import draw_chart

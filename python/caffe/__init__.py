@@ -13,7 +13,7 @@ if importlib.util.find_spec("torchcaffe") is None and (_ROOT / "torchcaffe").is_
     sys.path.append(str(_ROOT))  # the checkout's, where none is installed
 
 _torchcaffe = importlib.import_module("torchcaffe")
-importlib.import_module("torchcaffe.as_caffe").name_modules(sys.modules[__name__])
+importlib.import_module("torchcaffe.process.as_caffe").name_modules(sys.modules[__name__])
 
 __all__ = list(_torchcaffe.__all__)
 __version__ = _torchcaffe.__version__

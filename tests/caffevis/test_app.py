@@ -207,7 +207,7 @@ def test_another_layer_is_shown_at_once_and_its_back_pass_follows(app, net, make
 
 
 def test_an_error_becomes_a_message_and_the_app_goes_on(app, net, make_frame, caplog):
-    from caffevis.net.opening import EngineError
+    from caffevis.model.opening import EngineError
 
     net.fail = EngineError("the net is upside down")
     app.set_frame(make_frame(1))

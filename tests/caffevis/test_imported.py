@@ -13,8 +13,9 @@ import live_vis
 import torchcaffe as caffe
 from caffevis import try_input
 from caffevis.keys.state import Origin
-from caffevis.net.layer_list import list_layers
-from caffevis.net.network import Back, NetRequest, Network, make_preprocess, open_net
+from caffevis.model.layer_list import list_layers
+from caffevis.model.opening import make_preprocess, open_net
+from caffevis.net.network import Back, NetRequest, Network
 from find_maxes import check, crop_max_patches, find_max_acts
 from find_maxes.scan.maxes_file import read_maxes
 from optimize.__main__ import main as optimize

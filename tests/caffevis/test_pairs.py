@@ -9,8 +9,8 @@ import pytest
 
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
-from caffevis.net.opening import make_preprocess
-from caffevis.net.preprocess import (
+from caffevis.model.opening import make_preprocess
+from caffevis.model.preprocess import (
     CHANNELS,
     WIDTH,
     InputError,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import torchcaffe
-from caffevis.net.pycaffe_module import LOG_LEVEL
+from caffevis.model.pycaffe_module import LOG_LEVEL
 from tests.pycaffe.tree import forget_caffe, write_caffe
 
 # In-place and other ReLUs (one leaky), a blob with three consumers, two branches that join,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import torchcaffe
-from caffevis.net.opening import open_net
-from caffevis.net.pycaffe import PycaffeNet
+from caffevis.model.opening import open_net
+from caffevis.model.pycaffe import PycaffeNet
 from live_vis import main
 from settings import TABLE
 from tests.pycaffe.tree import write_caffe

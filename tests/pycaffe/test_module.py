@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from caffevis.net.pycaffe_module import LOG_LEVEL, NoPycaffeError, load
+from caffevis.model.pycaffe_module import LOG_LEVEL, NoPycaffeError, load
 from tests.pycaffe.tree import write_caffe
 
 BROKEN = {

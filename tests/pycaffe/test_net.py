@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import torchcaffe
-from caffevis.net.pycaffe import PycaffeError, PycaffeNet, with_backward
-from caffevis.net.pycaffe_module import load
+from caffevis.model.pycaffe import PycaffeError, PycaffeNet, with_backward
+from caffevis.model.pycaffe_module import load
 from tests.pycaffe.tree import write_caffe
 
 MODES = ("backward", "deconv", "guided")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import torchcaffe
-from torchcaffe.as_caffe import MODULES, importing_as_caffe, name_modules
+from torchcaffe.process.as_caffe import MODULES, importing_as_caffe, name_modules
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """

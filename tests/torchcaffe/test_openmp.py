@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from torchcaffe.openmp import CHOICE, NAMES, let_threads_sleep
+from torchcaffe.process.openmp import CHOICE, NAMES, let_threads_sleep
 
 ROOT = Path(__file__).resolve().parents[2]
 # Says when torch is first looked for whether the policy was chosen by then.
@@ -18,7 +18,8 @@ import importlib, importlib.abc, sys
 class Watch(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "torch":
-            print("chosen" if "torchcaffe.openmp" in sys.modules else "too late", flush=True)
+            chosen = "torchcaffe.process.openmp" in sys.modules
+            print("chosen" if chosen else "too late", flush=True)
             sys.exit()
 
 sys.meta_path.insert(0, Watch())

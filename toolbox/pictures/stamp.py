@@ -15,7 +15,10 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from toolbox.settings.presets import is_python
+
 NAME = "made_from.json"
+NO_WEIGHTS = "-"  # of a model that Python code makes
 
 
 class StampError(Exception):
@@ -59,7 +62,8 @@ def stamp_of(net: str | Path, weights: str | Path) -> Stamp:
     Parameters
     ----------
     net, weights : str or Path
-        Its definition (.prototxt) and its weights.
+        Its definition (.prototxt, .pt2, .onnx, or Python code as "nets.py:resnet") and its weights
+        ("-" for none).
 
     Raises
     ------
@@ -68,7 +72,7 @@ def stamp_of(net: str | Path, weights: str | Path) -> Stamp:
     """
     try:
         # Of the same file again only where it has changed: weights are large.
-        digests = (_net_digest(*_version(net)), _file_digest(*_version(weights)))
+        digests = (_definition_digest(str(net)), _weights_digest(str(weights)))
     except OSError as error:
         raise StampError(f"{error.filename} cannot be read: {_reason(error)}") from error
     return Stamp(Path(net).name, Path(weights).name, *digests)
@@ -165,6 +169,20 @@ def _version(path: str | Path) -> tuple[str, int, int]:
     """Tell a file's content from an earlier one without reading it."""
     found = os.stat(path)
     return os.path.abspath(path), found.st_mtime_ns, found.st_size
+
+
+def _definition_digest(net: str) -> str:
+    if not is_python(net):
+        return _net_digest(*_version(net))
+    where, what = net.rsplit(":", 1)
+    code = _file_digest(*_version(where)) if where.endswith(".py") else where
+    return hashlib.sha256(f"{code}:{what}".encode()).hexdigest()
+
+
+def _weights_digest(weights: str) -> str:
+    return (
+        hashlib.sha256().hexdigest() if weights == NO_WEIGHTS else _file_digest(*_version(weights))
+    )
 
 
 @lru_cache(maxsize=8)

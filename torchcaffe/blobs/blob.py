@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchcaffe import device
 from torchcaffe.errors import KindError, ShapeError
+from torchcaffe.process import device
 
 Shape = tuple[int, ...]
 MAX_BLOB_BYTES = 4 << 30

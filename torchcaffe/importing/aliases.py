@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torchcaffe.errors import DefinitionError
 from torchcaffe.importing.program import Call, Program, Ref, replaced
-from torchcaffe.layers.operator import Operator, find_operator, written_argument
+from torchcaffe.layers.imported.operator import Operator, find_operator, written_argument
 
 
 def _is_view(operator: Operator) -> bool:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torchcaffe.blobs.blob import checked_shape
 from torchcaffe.errors import DefinitionError, FileError
 from torchcaffe.importing.program import Call, Program, Ref, Value, bound, size_of
-from torchcaffe.layers.operator import find_operator
+from torchcaffe.layers.imported.operator import find_operator
 
 # Of torch.export's schema: the numbers of types of tensors, layouts and memory formats.
 DTYPES = {

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import DefinitionError
 from torchcaffe.importing.program import Batch, Call, Program, Ref, replaced
-from torchcaffe.layers.operator import Operator, shape_device
+from torchcaffe.layers.imported.operator import Operator, shape_device
 
 _TIMES = 3  # how many times the images of the example
 _EXPECTED = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError)

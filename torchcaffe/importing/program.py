@@ -14,7 +14,7 @@ from torch import Tensor
 
 from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import DefinitionError
-from torchcaffe.layers.operator import Operator
+from torchcaffe.layers.imported.operator import Operator
 
 
 @dataclass(frozen=True)

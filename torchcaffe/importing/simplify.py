@@ -12,7 +12,7 @@ from torchcaffe.errors import DefinitionError
 from torchcaffe.importing.aliases import without_writing
 from torchcaffe.importing.batching import find_batch
 from torchcaffe.importing.program import Batch, Call, Program, Ref, Value, replaced
-from torchcaffe.layers.operator import find_operator
+from torchcaffe.layers.imported.operator import find_operator
 
 _WHOLE = 2**62  # a slice to here goes to the end
 _MAKE_NEW = {"new_zeros", "new_ones", "new_full", "new_empty"}

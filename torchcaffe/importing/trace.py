@@ -22,7 +22,7 @@ from torchcaffe.importing.program import (
     bound,
     size_of,
 )
-from torchcaffe.layers.operator import Operator, find_operator
+from torchcaffe.layers.imported.operator import Operator, find_operator
 
 Shapes = Sequence[Sequence[int]]
 EXAMPLE_BATCH = 2  # torch.export takes sizes 0 and 1 for fixed

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchcaffe import device
 from torchcaffe.blobs.blob import Shape, checked_shape
 from torchcaffe.blobs.fillers import make_filler
 from torchcaffe.errors import DefinitionError, LayerError
 from torchcaffe.layers.base import Diffs, Layer, layer
 from torchcaffe.layers.shape import Silence
+from torchcaffe.process import device
 from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torchcaffe.as_caffe import importing_as_caffe
 from torchcaffe.blobs.blob import Blob, Shape
 from torchcaffe.errors import CaffeError
 from torchcaffe.layers.base import Layer, Span, layer
+from torchcaffe.process.as_caffe import importing_as_caffe
 
 _allowed = True
 

@@ -9,7 +9,7 @@ import pytest
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import Layer, Options, first_state
-from caffevis.net.blocks import blocks_of
+from caffevis.model.blocks import blocks_of
 
 NAMES = ("conv1", "res2a_x", "res2a_bn", "res2a_y", "res2a", "res2b_x", "res2b_bn", "res2b", "prob")
 LAYERS = tuple(

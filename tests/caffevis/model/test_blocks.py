@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caffevis.net.blocks import blocks_of
+from caffevis.model.blocks import blocks_of
 
 NAMES = {
     "GoogLeNet": (

@@ -6,9 +6,9 @@ import pytest
 
 from caffevis.from_settings import read_labels
 from caffevis.keys.state import Options, first_state
-from caffevis.net.classes import Classes, class_unit, find_classes
-from caffevis.net.layer_list import list_layers
-from caffevis.net.start import start_state
+from caffevis.model.classes import Classes, class_unit, find_classes
+from caffevis.model.layer_list import list_layers
+from caffevis.model.start import start_state
 from settings import TABLE
 from toolbox.settings import config
 

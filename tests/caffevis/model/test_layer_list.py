@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from caffevis.net.layer_list import LayerError, list_layers, shown_blobs, start_layer, units_of
+from caffevis.model.layer_list import LayerError, list_layers, shown_blobs, start_layer, units_of
 
 
 class Blob:

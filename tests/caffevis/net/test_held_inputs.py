@@ -9,7 +9,7 @@ import pytest
 
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
-from caffevis.net.network import make_preprocess, open_net
+from caffevis.model.opening import make_preprocess, open_net
 from settings import load
 from toolbox.pictures.crop import to_aspect
 from toolbox.settings.config import Settings, SettingsError

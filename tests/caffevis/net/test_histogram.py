@@ -10,7 +10,7 @@ import pytest
 
 from caffevis.app import CaffeVisApp
 from caffevis.keys.state import Layer, Options, first_state
-from caffevis.net.classes import Classes
+from caffevis.model.classes import Classes
 from caffevis.net.histogram import BINS, add, follow
 from caffevis.net.request import NetRequest, NetResult
 from caffevis.panes import aux_pane, layers

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from caffevis.keys.state import Layer, Options, Origin, first_state
+from caffevis.model.preprocess import Preprocess
 from caffevis.net.measures import layer_stats, strongest, top_positions, top_units
 from caffevis.net.network import Back, NetRequest, Network
-from caffevis.net.preprocess import Preprocess
 from caffevis.panes import status
 
 RNG = np.random.default_rng(5)

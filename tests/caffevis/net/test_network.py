@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from caffevis.keys.state import BACK_MODES, Origin
-from caffevis.net import network as module
-from caffevis.net import threads
+from caffevis.model import opening, threads
+from caffevis.model.opening import make_preprocess
+from caffevis.model.preprocess import InputError, Preprocess, check_swap, find_pair, fit_mean
 from caffevis.net.network import Back, NetRequest, Network
-from caffevis.net.opening import make_preprocess
-from caffevis.net.preprocess import InputError, Preprocess, check_swap, find_pair, fit_mean
 from settings import TABLE
 from toolbox.settings import config
 
@@ -166,7 +165,7 @@ def test_settings_name_the_mean_by_value_or_file(net, tmp_path):
 
 def test_batches_become_one_image(make_fake):
     net = make_fake(batch=10)
-    module._use_one_image(net)
+    opening._use_one_image(net)
     assert net.blobs["data"].shape == (1, 3, 8, 8)
     assert net.blobs["fc"].shape == (1, 5)
 

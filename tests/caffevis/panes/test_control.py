@@ -9,7 +9,7 @@ import pytest
 
 from caffevis.keys import transitions as go
 from caffevis.keys.state import Layer, Options, first_state
-from caffevis.net.blocks import blocks_of
+from caffevis.model.blocks import blocks_of
 from caffevis.panes import control
 from caffevis.panes.parts.look import look_from
 from settings import TABLE

@@ -11,9 +11,9 @@ import pytest
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
 from caffevis.keys.state import OVER_ACTIVE, OVER_INACTIVE, OVERLAY_OFF, Layer, Options, first_state
-from caffevis.net.classes import Classes
+from caffevis.model.classes import Classes
+from caffevis.model.preprocess import CHANNELS, WIDTH, Preprocess
 from caffevis.net.network import find_fields
-from caffevis.net.preprocess import CHANNELS, WIDTH, Preprocess
 from caffevis.net.receptive_fields import Fields
 from caffevis.net.request import NetRequest, NetResult
 from caffevis.panes import aux_pane, layers, overlay

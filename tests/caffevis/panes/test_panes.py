@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from caffevis.keys.state import Layer, Options, Origin, first_state
-from caffevis.net.classes import Classes
+from caffevis.model.classes import Classes
 from caffevis.net.network import Back, NetRequest, NetResult
 from caffevis.panes import aux_pane, back, control, layers, status
 from caffevis.panes.parts.look import look_from

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from caffevis.net.preprocess import WIDTH, Preprocess
+from caffevis.model.preprocess import WIDTH, Preprocess
 from find_maxes.photos.net_input import Recipe
 from toolbox.app.base_app import BaseApp
 from toolbox.app.protocol import picture_aspect

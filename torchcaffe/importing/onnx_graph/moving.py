@@ -93,6 +93,15 @@ def _gather(node: Node, inputs: Sequence[Input]) -> Tensor:
     return found.reshape([*x.shape[:axis], *place.shape, *x.shape[axis % x.ndim + 1 :]])
 
 
+@op("ScatterND")
+def _scatter_nd(node: Node, inputs: Sequence[Input]) -> Tensor:
+    x, places, values = (tensor(each) for each in inputs[:3])
+    how = node.get("reduction", "none")
+    if how not in ("none", b"none", "add", b"add"):
+        raise ValueError(f"its reduction {how!r} is none of: none, add")
+    return torch.index_put(x, list(places.long().unbind(-1)), values, how in ("add", b"add"))
+
+
 @op("Squeeze")
 def _squeeze(node: Node, inputs: Sequence[Input]) -> Tensor:
     x, axes = tensor(inputs[0]), axes_of(node, inputs)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchcaffe import device
 from torchcaffe.blobs.blob import Shape, checked_shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer
+from torchcaffe.process import device
 
 
 class _BoundedDiff(torch.autograd.Function):

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchcaffe import device
 from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import DefinitionError
-from torchcaffe.layers import operator_fields
 from torchcaffe.layers.base import Diffs, Layer, Span, layer
+from torchcaffe.layers.imported import operator_fields
+from torchcaffe.process import device
 from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
 
 Operator = torch._ops.OpOverload

@@ -1,0 +1,1 @@
+"""What holds for the whole process: device, OpenMP's threads, forks, the name `caffe`."""
