@@ -121,7 +121,8 @@ class BatchNorm(Layer):
         view = (1, -1, *[1] * (x.ndim - 2)) if x.ndim > 1 else (1,)
         if self.use_stored:
             mean, variance = self._stored(params)
-            if x.ndim > 1 and x.numel() and not mean.requires_grad:  # PyTorch's own goes over the values once
+            # PyTorch's own goes over the values once; it has no derivative by the statistics.
+            if x.ndim > 1 and x.numel() and not mean.requires_grad:
                 scale, bias = params[3:5] if self.is_fused else (None, None)
                 top = torch.batch_norm(x, scale, bias, mean, variance, False, 0.0, self.eps, False)
                 return [top]
