@@ -11,7 +11,7 @@ from optimize.ascent.results import FAILURE, NOT_FINITE, SUCCESS, ZERO_GRADIENT,
 from optimize.ascent.task import Planner, Task
 from torchcaffe.regions import Region
 
-_FAILURES = {1: ZERO_GRADIENT, 2: NOT_FINITE}
+_FAILURES = {1: ZERO_GRADIENT, 2: NOT_FINITE, 3: ZERO_GRADIENT}
 _COLUMNS = (
     "obj", "norm", "total", "dist", "strongest", "channel",
     "ended", "failed", "best_ii", "best", "last",
@@ -42,7 +42,7 @@ def _result(
     planner: Planner, task: Task, columns: dict[str, np.ndarray], i: int, kept: Region
 ) -> FindResults:
     params, best_ii = task.params, int(columns["best_ii"][i])
-    done = int(columns["ended"][i])
+    done, failed = int(columns["ended"][i]), int(columns["failed"][i])
     lists = {name: columns[name][:done, i] for name in _COLUMNS[:6]}
     count = int(np.prod(planner.shape))
     mean = lists["total"] / count
@@ -61,12 +61,13 @@ def _result(
         ismax_here=(lists["channel"] == params.push_channel).tolist(),
         best_obj=float(columns["obj"][best_ii, i]),
         best_ii=best_ii,
-        meta_result=_FAILURES.get(int(columns["failed"][i]), SUCCESS if any(ismax) else FAILURE),
+        meta_result=_FAILURES.get(failed, SUCCESS if any(ismax) else FAILURE),
         best=columns["best"][i].copy(),
         last=columns["last"][i].copy(),
         region=kept,
         field=task.view.field,
         size=planner.shape[1:],
+        without_gradient=failed == 3 or (failed == 1 and done == 1),
     )
 
 

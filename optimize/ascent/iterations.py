@@ -24,7 +24,8 @@ from optimize.regularise.transforms import together
 from torchcaffe.regions import Region
 
 Tick = Callable[[], None]
-_ZERO, _NOT_FINITE = 1, 2  # why a member ended, in `Track.failed`
+_ZERO, _NOT_FINITE, _STUCK = 1, 2, 3  # why a member ended, in `Track.failed`
+PATIENCE = 5  # iterations without a gradient, where each shows the image otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +172,7 @@ class Ascent:
         )  # fmt: skip
         self._sign = torch.sign(batch.push.dirs)
         self._alive = torch.ones(len(batch.start), dtype=torch.bool, device=device)
+        self._still = torch.zeros(len(batch.start), dtype=torch.int64, device=device)
         # Of an image that is not computed as a whole, only what the unit sees is kept.
         self._kept = window if _is_whole(batch) else field
         with torch.no_grad():
@@ -304,12 +306,14 @@ class Ascent:
     def _end(self, track: Track, norm: Tensor, alive: Tensor, i: int) -> Tensor:
         """Take out the members whose gradient is zero or not finite.
 
-        Where each iteration shows the image otherwise, the next one may have a gradient again.
+        Where each iteration shows the image otherwise, the next one may have a gradient again;
+        after some without one it no longer will.
         """
-        stuck = (norm == 0) if i == 0 or not self._before else torch.zeros_like(alive)
-        dead = stuck | ~torch.isfinite(norm)
+        self._still = torch.where(norm == 0, self._still + 1, 0)
+        patience = PATIENCE if self._before and i > 0 else 1
+        dead = (self._still >= patience) | ~torch.isfinite(norm)
         now = dead & alive
-        reason = torch.where(norm == 0, _ZERO, _NOT_FINITE)
+        reason = torch.where(norm == 0, _ZERO if patience == 1 else _STUCK, _NOT_FINITE)
         track.failed = torch.where(now, reason, track.failed)
         track.ended = torch.where(now, i + 1, track.ended)
         return alive & ~dead

@@ -52,6 +52,9 @@ class FindResults:
         The class that the unit stands for, where labels are known.
     grey : float
         One grey level in units of the net's input.
+    without_gradient : bool
+        Whether the gradient was zero from the start on (or, where each iteration shows the
+        image otherwise, soon and for good), so that there is no image.
     note : str
         What a user has to know about the run (its gradient was zero, and what was done); else
         empty.
@@ -75,6 +78,7 @@ class FindResults:
     label: str | None = None
     grey: float = 1.0
     note: str = ""
+    without_gradient: bool = False
 
     @property
     def contrast(self) -> float:
@@ -83,11 +87,6 @@ class FindResults:
         In grey levels; photos have about 55.
         """
         return float(self.best_crop.std(axis=(1, 2)).mean() / self.grey)
-
-    @property
-    def without_gradient(self) -> bool:
-        """Whether the gradient was zero at the start, so that the image is where it began."""
-        return self.meta_result == ZERO_GRADIENT and len(self.obj) == 1
 
     @property
     def ii(self) -> list[int]:

@@ -44,7 +44,7 @@ def pushed_before_gates(
     if not stuck:
         return results
     others = [i for i in range(len(tasks)) if i not in stuck]
-    if others:  # the ascent ended for them too
+    if others and len(results[stuck[0]].obj) == 1:  # the ascent ended for them too
         alone = ascend([tasks[i] for i in others], [starts[i] for i in others])
         for i, found in zip(others, alone, strict=True):
             results[i] = found

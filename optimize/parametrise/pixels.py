@@ -44,6 +44,8 @@ class Pixels(Parametrisation):
         rates = self._rating(
             Step(uphill.norm, uphill.obj, self._seen, uphill.done, self._canvas.grey)
         )
+        # A policy may divide by the norm; without a gradient there is no step.
+        rates = torch.where(uphill.norm == 0, torch.zeros_like(rates), rates)
         x.addcmul_(uphill.grad, rates.view(-1, 1, 1, 1).to(x.dtype))
         for regulariser in self._canvas.after:
             x = regulariser.after(x, uphill.grad, uphill.iteration)

@@ -72,8 +72,8 @@ class Fit:
         centre.
     smooth : bool
         Average where the photo is made smaller, as the window does. False: interpolate
-        linearly on floats, as pycaffe's `resize_image`; the two differ by less than 1e-4 grey
-        levels of 255.
+        linearly on floats, as pycaffe's `resize_image` with the scikit-image of its time, which
+        did not smooth first; the two differ by less than 1e-4 grey levels of 255.
     """
 
     height: int

@@ -10,6 +10,7 @@ import pytest
 import torchcaffe as caffe
 from optimize import FindParams, GradientOptimizer
 from optimize.__main__ import main
+from optimize.ascent.iterations import PATIENCE, Ascent
 from optimize.ascent.results import ZERO_GRADIENT
 from tests.optimize.conftest import build
 
@@ -69,6 +70,44 @@ def test_the_others_of_a_batch_are_as_alone(dead):
     assert [bool(found.note) for found in together] == [True, False, False, False]
     for p, found in zip(runs, together, strict=True):
         np.testing.assert_allclose(found.obj, optimizer.run_optimize(p).obj, rtol=1e-4)
+
+
+def close(monkeypatch, closed) -> list[int]:
+    """Take the gradient out of the first run's iterations that `closed` names."""
+    look, begun = Ascent._look, []
+
+    def changed(self, x, iteration):
+        pushed, grad = look(self, x, iteration)
+        begun.extend([1] if iteration == 0 else [])
+        return pushed, 0 * grad if len(begun) == 1 and closed(iteration) else grad
+
+    monkeypatch.setattr(Ascent, "_look", changed)
+    return begun
+
+
+SHAKEN = FindParams(
+    push_layer="relu1", push_channel=1, max_iter=12, jitter=2, lr_policy="rms",
+    lr_params={"step": 4.0},
+)  # fmt: skip
+
+
+def test_where_the_image_shakes_some_iterations_without_a_gradient_change_nothing(
+    dead, monkeypatch
+):
+    begun = close(monkeypatch, lambda iteration: 0 < iteration < PATIENCE)
+    found = GradientOptimizer(dead, MEAN).run_optimize(SHAKEN)
+    assert len(begun) == 1 and len(found.obj) == 12
+    assert np.isfinite(found.obj).all() and np.isfinite(found.last).all()
+    assert found.dist[PATIENCE] == found.dist[1]  # no step, by whatever policy
+    assert found.obj[-1] > found.obj[0]
+
+
+def test_where_the_image_shakes_and_the_gradient_stays_away_the_gates_open(dead, monkeypatch):
+    begun = close(monkeypatch, lambda iteration: iteration > 0)
+    found = GradientOptimizer(dead, MEAN).run_optimize(SHAKEN)
+    assert len(begun) == 2
+    assert "for ReLU 'relu1' lets none through" in found.note
+    assert found.obj[-1] > found.obj[0]
 
 
 def test_where_nothing_helps_it_is_said_and_the_status_is_1(dead, tmp_path, capsys):
