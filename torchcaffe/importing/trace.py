@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+import io
+import logging
 import operator as python_operators
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
@@ -69,7 +72,7 @@ def _exported(module: nn.Module, shapes: Shapes, batches: Sequence[int]) -> Expo
         images = tuple(torch.zeros(batch, *shape, device=where) for shape in shapes)
         free = _free_batch(module, len(images)) if len(batches) > 1 and batch > 1 else None
         try:
-            with torch.no_grad():
+            with torch.no_grad(), _quiet():
                 return torch.export.export(module, images, dynamic_shapes=free, strict=False)
         except Exception as error:  # noqa: BLE001 (it runs the user's code: anything may come)
             failure = failure or error
@@ -77,6 +80,18 @@ def _exported(module: nn.Module, shapes: Shapes, batches: Sequence[int]) -> Expo
         f"{type(module).__name__} can't be exported with input of {_said(shapes)}: torch.export "
         f"says {_reason(failure)}"
     ) from failure
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what torch.export logs and prints on its way off the terminal: the error says it."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _free_batch(module: nn.Module, count: int) -> tuple[Any, ...]:

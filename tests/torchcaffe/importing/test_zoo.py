@@ -116,3 +116,26 @@ def test_receptive_fields_hold_the_gradients_support_and_touch_it_where_exact(na
                 if found.status == "exact" and inner:  # near a border, padding counts too
                     assert (first, last) == seen, path
     assert "exact" in checked or not eager.outputs
+
+
+class Branching(torch.nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class TwoImages(torch.nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (Branching(), r"Branching can't be exported.*torch.export says .*data-dependent"),
+        (TwoImages(), r"TwoImages can't be exported.*missing a required argument: 'y'"),
+    ],
+)
+def test_what_does_not_export_is_one_sentence_and_nothing_else(module, said, capfd):
+    with pytest.raises(caffe.DefinitionError, match=said):
+        from_torch(module, (3, 8, 8))
+    assert capfd.readouterr() == ("", "")
