@@ -48,6 +48,7 @@ def pushed_before_gates(
         alone = ascend([tasks[i] for i in others], [starts[i] for i in others])
         for i, found in zip(others, alone, strict=True):
             results[i] = found
+        stuck = [i for i, found in enumerate(results) if found.without_gradient]  # soon, some too
     gates = find_gates(net, tasks[0].part)
     if gates:
         view = tasks[0].view
@@ -66,8 +67,8 @@ def _note(net: caffe.Net, gates: Sequence[int], *, helped: bool) -> str:
     closed = " and ".join(f"{net.nodes[i].layer.type} {names[i]!r}" for i in gates)
     if helped:
         return (
-            f"the gradient is zero at the start, for {closed} lets none through: the value before "
-            "it was pushed instead"
+            f"the gradient is zero at the start or soon after, for {closed} lets none through: the "
+            "value before it was pushed instead"
         )
     if gates:
         return (

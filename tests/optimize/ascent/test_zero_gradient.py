@@ -110,6 +110,22 @@ def test_where_the_image_shakes_and_the_gradient_stays_away_the_gates_open(dead,
     assert found.obj[-1] > found.obj[0]
 
 
+def test_who_stays_without_one_beside_a_member_that_never_had_one_is_pushed_too(dead, monkeypatch):
+    look, begun = Ascent._look, []
+
+    def changed(self, x, iteration):
+        pushed, grad = look(self, x, iteration)
+        begun.extend([len(x)] if iteration == 0 else [])
+        return pushed, 0 * grad if len(begun) == 2 and iteration > 0 else grad
+
+    monkeypatch.setattr(Ascent, "_look", changed)
+    runs = [SHAKEN.replaced(push_channel=k) for k in (0, 1)]
+    found = GradientOptimizer(dead, MEAN).run_batch(runs)
+    assert begun == [2, 1, 2]  # all, the one with a gradient alone, both with the gates open
+    assert all("lets none through" in each.note for each in found)
+    assert all(each.obj[-1] > each.obj[0] for each in found)
+
+
 def test_where_nothing_helps_it_is_said_and_the_status_is_1(dead, tmp_path, capsys):
     dead.params["fc"][0].data[...] = 0
     dead.save(str(tmp_path / "w.caffemodel"))
