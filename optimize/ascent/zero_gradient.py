@@ -39,25 +39,31 @@ def pushed_before_gates(
         With a `note` for each member that had no gradient. Its objective is the value before
         the gates: what the unit would be if they let everything through.
     """
-    results = ascend(tasks, starts)
+    results = _apart(tasks, starts, ascend)
     stuck = [i for i, found in enumerate(results) if found.without_gradient]
     if not stuck:
         return results
-    others = [i for i in range(len(tasks)) if i not in stuck]
-    if others and len(results[stuck[0]].obj) == 1:  # the ascent ended for them too
-        alone = ascend([tasks[i] for i in others], [starts[i] for i in others])
-        for i, found in zip(others, alone, strict=True):
-            results[i] = found
-        stuck = [i for i, found in enumerate(results) if found.without_gradient]  # soon, some too
     gates = find_gates(net, tasks[0].part)
     if gates:
         view = tasks[0].view
         view = dataclasses.replace(view, section=view.section.opened(gates))
         again = [dataclasses.replace(tasks[i], view=view) for i in stuck]
-        for i, found in zip(stuck, ascend(again, [starts[i] for i in stuck]), strict=True):
+        opened = _apart(again, [starts[i] for i in stuck], ascend)
+        for i, found in zip(stuck, opened, strict=True):
             results[i] = found
     for i in stuck:
         results[i].note = _note(net, gates, helped=not results[i].without_gradient)
+    return results
+
+
+def _apart(tasks: Sequence[Task], starts: Starts, ascend: Ascend) -> list[FindResults]:
+    """Run a batch; where members without a gradient end it at once, the others without them."""
+    results = ascend(tasks, starts)
+    others = [i for i, found in enumerate(results) if not found.without_gradient]
+    if others and len(others) < len(results) and any(len(found.obj) == 1 for found in results):
+        alone = ascend([tasks[i] for i in others], [starts[i] for i in others])
+        for i, found in zip(others, alone, strict=True):
+            results[i] = found
     return results
 
 
