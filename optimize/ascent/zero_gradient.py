@@ -50,6 +50,7 @@ def pushed_before_gates(
         again = [dataclasses.replace(tasks[i], view=view) for i in stuck]
         opened = _apart(again, [starts[i] for i in stuck], ascend)
         for i, found in zip(stuck, opened, strict=True):
+            found.without_gradient &= len(found.obj) == 1  # one lost later has left an image
             results[i] = found
     for i in stuck:
         results[i].note = _note(net, gates, helped=not results[i].without_gradient)
