@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
+import torchcaffe as caffe
 from find_maxes.crops.patch_pictures import KINDS, PICTURE, Kind, as_tile, layer_path, tiled
 from find_maxes.crops.patches import Entry, Patch, Patcher, entries_of
 from find_maxes.errors import FindMaxesError, reason_of
@@ -249,7 +250,9 @@ def _write_all(
     kinds, info = _kinds(options)
     parts = _parts(kinds, options.unit_jpg_dir is not None)
     out, outcome = _made(Path(options.outdir)), Outcome()
-    stamp = stamp_of(options.net_prototxt, options.net_weights)
+    # As the window names them: a .pt2 file is its own weights.
+    weights = caffe.opening.weights_file(options.net_prototxt, options.net_weights)
+    stamp = stamp_of(options.net_prototxt, weights)
     total = sum(len(entries) for _, entries in blocks)
     interval = 0.5 if sys.stderr.isatty() else SECONDS
     with (

@@ -22,6 +22,7 @@ from optimize.__main__ import main as optimize
 from tests.torchcaffe.importing.zoo import SIZE, make
 from toolbox.input.frame import Frame
 from toolbox.pictures.image_file import read_image
+from toolbox.pictures.stamp import foreign, stamp_of
 from toolbox.settings.presets import with_model
 from visualizations.speed_probe import learned_layers
 
@@ -105,6 +106,11 @@ def test_the_batch_tools_take_it(place, tmp_path, form, capsys):
     cropped = [maxes, *names, *photos, str(tmp_path / "patches"), "layer2.0.relu_1"]
     assert crop_max_patches.main(["--do-maxes", "--do-deconv", *cropped]) == 0
     assert list((tmp_path / "patches").rglob("*.png"))
+    units = tmp_path / "units"
+    assert crop_max_patches.main(["--unit-jpg-dir", str(units), *cropped]) == 0
+    # The window names a .pt2 file as its own weights, and finds these pictures its own.
+    window = stamp_of(names[0], names[0] if names[1] == "-" else names[1])
+    assert foreign(units / "max_im" / "layer2.0.relu_1", units, window) == ""
     model = ["--deploy-proto", names[0], *(() if names[1] == "-" else ("--net-weights", names[1]))]
     wanted = ["--push-layer", "layer2.0.relu_1", "--push-channel", "3", "--max-iter", "4"]
     prefix = ["--output-prefix", str(tmp_path / "opt" / "o"), "--threads", "1", "--quiet"]
