@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from toolbox.command_line import exit_status
+from toolbox.workers.cores import cores
 
 PATHS = ("NET_PROTOTXT", "NET_WEIGHTS", "DATADIR", "FILELIST", "OUTFILE.npz")
 EPILOG = """\
@@ -45,12 +45,6 @@ def whole_from(least: int) -> Callable[[str], int]:
     return number
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def flag(about: str) -> dict[str, Any]:
     """Return argparse's words for an option without a value."""
     return {"action": "store_true", "help": about}
@@ -64,7 +58,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--gpu": flag("compute on the GPU"),
     "--batch-size": {"type": whole_from(1), "default": 64, "metavar": "N",
                      "help": "pictures decoded ahead (64); it does not change the result"},
-    "--workers": {"type": whole_from(0), "default": min(_cores(), 16), "metavar": "N",
+    "--workers": {"type": whole_from(0), "default": min(cores(), 16), "metavar": "N",
                   "help": "processes that decode (default: one a core; 0: this one does)"},
     "--mean": {"metavar": "M", "help": "a file, one value a channel as (104,117,123), or None;"
                                        " default: from the settings"},

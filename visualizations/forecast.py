@@ -14,6 +14,7 @@ from optimize.command.arguments import numbers_text
 from optimize.command.open_model import open_optimizer
 from toolbox.pictures.stamp import NAME as STAMP
 from toolbox.pictures.stamp import read_stamp
+from toolbox.workers.cores import cores
 from visualizations import steps
 from visualizations.identity import model_stamp
 from visualizations.making import Making
@@ -91,7 +92,7 @@ def _photo_rates(
         return 0.0, {}
     lines = photos.list.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     paths = [photos.folder / line.split("\t")[0] for line in lines]
-    read = probe.decoding(paths) / _cores()
+    read = probe.decoding(paths) / cores()
     patch, most = {}, 0.0
     for layer in layers:
         forward, backward = probe.whole(layer)
@@ -152,8 +153,3 @@ def _others_there(making: Making, layers: Sequence[Layer]) -> list[str]:
 def say(text: str) -> None:
     """Say what is being done."""
     print(f"... {text}", flush=True)
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

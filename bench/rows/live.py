@@ -22,8 +22,9 @@ from bench.lab.nets import CALTECH, YOS, Model, photo
 from bench.lab.timing import interleaved
 from bench.lab.video import write_video
 from bench.registry import Table, benchmark, goal
-from caffevis.model.threads import compute_threads, cores
+from caffevis.model.threads import compute_threads
 from toolbox.window.highgui import Display, Window
+from toolbox.workers.cores import cores
 
 CORES = 2
 GOALS = {CALTECH.name: 45.0, YOS.name: 30.0}  # frames a second

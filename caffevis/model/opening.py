@@ -6,7 +6,7 @@ With `network.py` the only module that knows the engine.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from torchcaffe.proto.upgrade import upgrade
 
 EngineError = caffe.CaffeError
 ENGINE_ERRORS = (EngineError, PycaffeError)  # of either engine; one sentence each
-BackPass = Callable[..., Any]
 
 
 def open_net(settings: Settings) -> NetLike:

@@ -178,14 +178,6 @@ def test_window_keeps_a_core_for_itself(monkeypatch):
     assert threads.compute_threads(None) == 1
 
 
-def test_cores_are_those_the_process_may_use(monkeypatch):
-    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: {2, 5}, raising=False)
-    assert threads.cores() == 2
-    monkeypatch.delattr(threads.os, "sched_getaffinity")
-    monkeypatch.setattr(threads.os, "cpu_count", lambda: 6)
-    assert threads.cores() == 6
-
-
 def test_a_frame_may_be_prepared_before_and_is_the_same_request(network, make_frame):
     frame = make_frame(value=60)
     plain = NetRequest(frame, "conv")
