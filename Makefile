@@ -1,4 +1,4 @@
-# make run | test | soak | check | bench | format | clean; each makes .venv where it is absent.
+# make run | test | soak | check | bench | bench-gpu | format | clean; each makes .venv where it is absent.
 #
 # PYTHON names the interpreter that .venv is made from (3.10 to 3.13), VENV another place
 # for it:  make run PYTHON=python3.12
@@ -11,7 +11,7 @@ PYTEST ?=
 MODEL ?= caffenet-caltech101
 VIS ?=
 
-.PHONY: help run model test soak check bench visualizations format clean
+.PHONY: help run model test soak check bench bench-gpu visualizations format clean
 
 help:
 	@echo "make run     the live window (without a display: a short tour as PNG files);"
@@ -20,6 +20,7 @@ help:
 	@echo "make soak    the tests, with many rounds of the long loops"
 	@echo "make check   ruff, mypy, import arrows"
 	@echo "make bench   the benchmarks         (BENCH='--only forward' passes options on)"
+	@echo "make bench-gpu  a CUDA GPU beside the processor: one table, build/bench-gpu.txt"
 	@echo "make visualizations MODEL=NAME PHOTOS=DIR"
 	@echo "             all unit images of a model under models/ (VIS='--plan' passes options on)"
 	@echo "make format  lay the code out with ruff"
@@ -84,6 +85,11 @@ check: $(VENV)/test.stamp
 
 bench: $(VENV)/run.stamp
 	$(BIN)/python -m bench $(BENCH)
+
+bench-gpu: $(VENV)/run.stamp
+	@mkdir -p build
+	$(BIN)/python -m bench --only gpu $(BENCH) > build/bench-gpu.txt
+	@cat build/bench-gpu.txt
 
 # SETTINGS=FILE takes the place of MODEL for a model of your own.
 visualizations: $(VENV)/run.stamp $(if $(SETTINGS),,model)

@@ -16,6 +16,7 @@ from bench.rows import (
     drawing,
     find_maxes,
     forward,
+    gpu,
     imported,
     live,
     loading,
@@ -24,7 +25,9 @@ from bench.rows import (
 )
 
 # Importing a benchmark's module registers it.
-MODULES = (forward, backward, imported, busy, loading, drawing, live, optimize, find_maxes, tricks)
+MODULES = (
+    forward, backward, imported, busy, loading, drawing, live, optimize, find_maxes, tricks, gpu,
+)  # fmt: skip
 
 
 def main() -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,37 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Rates:
+    """How many of something a second, here and there.
+
+    Attributes
+    ----------
+    title : str
+        Of the table.
+    contenders : (str, str)
+        What stands side by side; the ratio is that of the second to the first.
+    rows : dict of str to (float, float)
+        Of what -> how many a second; NaN where it was not measured.
+    """
+
+    title: str
+    contenders: tuple[str, ...]
+    rows: dict[str, tuple[float, float]]
+
+    def text(self) -> str:
+        """Lay the table out in columns."""
+        width = max(len(name) for name in self.rows)
+        lines = [f"{self.title:{width}}  " + "".join(f"{name:>11}" for name in self.contenders)]
+        for name, (one, two) in self.rows.items():
+            shown = "".join(
+                f"{value:11.1f}" if value == value else f"{'-':>11}" for value in (one, two)
+            )
+            ratio = f"{two / one:8.1f} x" if one == one else ""
+            lines.append(f"{name:{width}}  {shown}{ratio}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """A named benchmark: its one-line description and what runs it.
 
@@ -57,7 +89,7 @@ class Benchmark:
 
     name: str
     about: str
-    run: Callable[[float], list[Table]]
+    run: Callable[[float], Sequence[Table | Rates]]
     long: bool = False
 
 
@@ -69,14 +101,13 @@ def goal(what: str, value: float, limit: float, *, at_least: bool) -> str:
 
 
 BENCHMARKS: dict[str, Benchmark] = {}
+_Run = TypeVar("_Run", bound=Callable[[float], Sequence[Table | Rates]])
 
 
-def benchmark(
-    name: str, about: str, long: bool = False
-) -> Callable[[Callable[[float], list[Table]]], Callable[[float], list[Table]]]:
+def benchmark(name: str, about: str, long: bool = False) -> Callable[[_Run], _Run]:
     """Register the decorated function as the benchmark `name`."""
 
-    def register(run: Callable[[float], list[Table]]) -> Callable[[float], list[Table]]:
+    def register(run: _Run) -> _Run:
         if name in BENCHMARKS:
             raise ValueError(f"two benchmarks are called {name}")
         BENCHMARKS[name] = Benchmark(name, about, run, long)

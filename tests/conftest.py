@@ -1,4 +1,7 @@
-"""For all tests: Ctrl-C works, long loops only when asked for, the checkout left as it was."""
+"""For all tests: Ctrl-C works, long loops only when asked for, the checkout left as it was.
+
+Tests marked `gpu` are skipped where there is none.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 # What tools keep in the checkout and .gitignore names.
@@ -23,6 +27,17 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="many rounds of the long loops")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: needs a CUDA GPU; skipped where there is none")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="PyTorch finds no CUDA GPU here"))
 
 
 @pytest.fixture

@@ -117,8 +117,8 @@ class Command:
         Its own account of where the time went.
     """
 
-    def __init__(self, folder: Path, photos: Path) -> None:
-        self._folder, self._photos = folder, photos
+    def __init__(self, folder: Path, photos: Path, options: Sequence[str] = ()) -> None:
+        self._folder, self._photos, self._options = folder, photos, options
         self.peak, self.shares = 0.0, ""
 
     def run(self, names: Sequence[str]) -> tuple[float, Maxes]:
@@ -126,7 +126,7 @@ class Command:
         listed, out = self._folder / "list.txt", self._folder / "max.npz"
         listed.write_text("".join(f"{name}\t0\n" for name in names), encoding="utf-8")
         paths = [CALTECH.prototxt, CALTECH.caffemodel, self._photos, listed, out]
-        options = ["--N", str(TOP), "--mean", ",".join(map(str, MEAN))]
+        options = ["--N", str(TOP), "--mean", ",".join(map(str, MEAN)), *self._options]
         with open(self._folder / "log.txt", "w+", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "find_maxes.find_max_acts", *options, *map(str, paths)],

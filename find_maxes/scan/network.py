@@ -65,8 +65,6 @@ class NetFiles:
         """
         if self.gpu:
             caffe.set_mode_gpu()
-            # TF32 keeps 10 bits of each factor: values would be off by more than 1e-4.
-            torch.backends.cudnn.allow_tf32 = False
         else:
             caffe.set_mode_cpu()
         with caffe.python_layers_allowed(self.python_layers):

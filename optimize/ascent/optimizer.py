@@ -33,6 +33,8 @@ _CHUNK_VALUES = 10_000_000  # of a chunk's largest map
 _CHUNK_ALL_VALUES = 100_000_000  # of all its maps: with their diffs some 800 MB
 _BATCH_VALUES = 5_000_000  # of the images of a batch, by default
 _MOST_MEMBERS = 1024
+# A GPU needs larger batches to be busy: with these, images and maps fill some 8 GB.
+_GPU_MAPS, _GPU_IMAGES, _GPU_MEMBERS = 4, 20, 4
 
 
 class GradientOptimizer:
@@ -179,8 +181,9 @@ class GradientOptimizer:
         """
         window = self._planner.task(params).window
         values = self.shape[0] * window.height * window.width
-        most = _MOST_MEMBERS if self._device.type == "cpu" else 4 * _MOST_MEMBERS
-        budget = _BATCH_VALUES if self._device.type == "cpu" else 100 * _BATCH_VALUES
+        on_gpu = self._device.type != "cpu"
+        most = _MOST_MEMBERS * (_GPU_MEMBERS if on_gpu else 1)
+        budget = _BATCH_VALUES * (_GPU_IMAGES if on_gpu else 1)
         return max(1, min(most, budget // values))
 
     def _run(
@@ -237,9 +240,11 @@ class GradientOptimizer:
 
     def _chunk(self, task: Task) -> int:
         compares = task.objective is not None and task.objective.compares()
-        if self._device.type != "cpu" or compares:
+        if compares:
             return 1 << 30
         section = task.view.section
+        if self._device.type != "cpu":
+            return max(1, _GPU_MAPS * _CHUNK_ALL_VALUES // sum(section.sizes()))
         most = min(_CHUNK_VALUES // section.largest(), _CHUNK_ALL_VALUES // sum(section.sizes()))
         return max(1, most)
 

@@ -1,20 +1,8 @@
 """What the tests of the engine share."""
 
 import pytest
-import torch
 
 import torchcaffe as caffe
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "gpu: needs a CUDA GPU; skipped where there is none")
-
-
-def pytest_collection_modifyitems(items):
-    if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker("gpu"):
-                item.add_marker(pytest.mark.skip(reason="PyTorch finds no CUDA GPU here"))
 
 
 @pytest.fixture

@@ -22,9 +22,12 @@ def set_mode_cpu() -> None:
 
 
 def set_mode_gpu() -> None:
-    """Compute on the GPU; without one, warn once and stay on the CPU."""
+    """Compute on the GPU, in float32 as Caffe; without one, warn once and stay on the CPU."""
     global _device
     if torch.cuda.is_available():
+        # TF32, PyTorch's default for convolutions, keeps 10 bits of each factor: values would
+        # be off by more than 1e-4.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         _device = torch.device("cuda", _gpu_index)
     else:
         warnings.warn("PyTorch finds no CUDA GPU here, computing on the CPU", stacklevel=2)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 import torchcaffe as caffe
 from tests.torchcaffe.layers import test_golden as golden
@@ -17,13 +16,9 @@ for _case in CASES:
 
 @pytest.fixture(autouse=True)
 def on_gpu():
-    """Compute on the GPU, in plain float32 (TF32 keeps ten bits only)."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     caffe.set_mode_gpu()
     yield
     caffe.set_mode_cpu()
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def is_on_gpu(net):

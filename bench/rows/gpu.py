@@ -1,0 +1,144 @@
+"""A CUDA GPU beside the processor: frames, unit images and photos a second, in one table."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import torchcaffe as caffe
+from bench.lab.live_stage import LAYER, stage
+from bench.lab.nets import CALTECH, MEAN, YOS, Model, photo
+from bench.lab.timing import interleaved
+from bench.lab.video import write_video
+from bench.registry import Rates, benchmark
+from bench.rows.find_maxes import ROOT, Command, photos
+from optimize import FindParams, GradientOptimizer
+
+PRESET = 5  # of the unit images that the window shows
+LAYERS = ("conv1", "conv3", "conv5", "fc8")
+ITERATIONS, OF = 8, 120  # run, and of an image
+BATCH = 16
+SCANNED = 2000
+MODES: dict[str, Callable[[], None]] = {
+    "processor": caffe.set_mode_cpu,
+    "GPU": caffe.set_mode_gpu,
+}
+
+
+@contextlib.contextmanager
+def computing_on(mode: str) -> Iterator[None]:
+    """Compute on the processor or the GPU for a while."""
+    MODES[mode]()
+    try:
+        yield
+    finally:
+        caffe.set_mode_cpu()
+
+
+def _passes(model: Model, batch: int, budget: float) -> float:
+    """Return how many pictures a second go forward, and back by deconv from a unit."""
+    net, x = model.load(), np.repeat(photo(), batch, axis=0)
+    net.blobs["data"].reshape(*x.shape)
+    net.reshape()
+    net.forward(data=x)
+    diff = np.zeros(net.blobs[LAYER].shape, np.float32)
+    diff[:, 1] = net.blobs[LAYER].data[:, 1]
+
+    def run() -> np.ndarray:
+        net.forward(data=x)
+        net.deconv_from_layer(LAYER, diff, zero_higher=True)
+        return np.array(net.blobs["data"].diff)  # on the processor: so it has been computed
+
+    return batch / interleaved({"": run}, budget)[""]
+
+
+def _live(model: Model, budget: float) -> float:
+    """Return how many frames of a video the app draws in a second, without a window."""
+    with tempfile.TemporaryDirectory() as folder:
+        video = Path(folder) / "video.avi"
+        write_video(video)
+        with stage(model, video) as on:
+            on.audience.attend(on.loop, 1.0)
+            watched = on.audience.attend(on.loop, budget)
+    return watched.shown / watched.seconds
+
+
+def _unit_images(layer: str, budget: float) -> float:
+    """Return how many images of a layer's units a second make, in full batches."""
+    optimizer = GradientOptimizer(YOS.load(), MEAN, channel_swap_to_rgb=(2, 1, 0))
+    first = FindParams.preset(PRESET, push_layer=layer, max_iter=OF)
+    size, channels = optimizer.batch_size(first), optimizer.channels(layer)
+    runs = [first.replaced(push_channel=k % channels, rand_seed=k // channels) for k in range(size)]
+
+    def run() -> float:
+        last = deque(islice(optimizer.moments(runs), ITERATIONS), maxlen=1).pop()
+        return float(last.obj.sum())
+
+    return size / (interleaved({"": run}, budget)[""] * OF / ITERATIONS)
+
+
+def _scan(mode: str) -> float:
+    """Return how many photos a second find_max_acts looks at."""
+    folder, names = photos()
+    more = ["--gpu"] if mode == "GPU" else []
+    with tempfile.TemporaryDirectory() as out:
+        seconds, _ = Command(Path(out), folder, more).run(names[:SCANNED])
+    return 1 / seconds
+
+
+def _bundled(layer: str) -> float:
+    """Return how many images a second `python -m visualizations` makes, files and all."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        made = subprocess.run(
+            [sys.executable, "-m", "visualizations", "--layers", layer,
+             "--out", f"{folder}/out", "--work", f"{folder}/work"],
+            cwd=ROOT, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        seconds = time.perf_counter() - begun
+        if made.returncode:
+            raise SystemExit(f"visualizations failed:\n{made.stderr}")
+    return 9 * CALTECH.load().blobs[layer].shape[1] / seconds
+
+
+def _both(work: Callable[[], float]) -> tuple[float, float]:
+    found = []
+    for mode in MODES:
+        with computing_on(mode):
+            found.append(work())
+    return found[0], found[1]
+
+
+@benchmark(
+    "gpu", "a CUDA GPU beside the processor, in some ten minutes (`make bench-gpu`)", long=True
+)
+def run(budget: float) -> list[Rates]:
+    """Measure what the window and the batch tools reach on both."""
+    if not torch.cuda.is_available():
+        raise SystemExit(
+            "PyTorch finds no CUDA GPU here, so there is nothing to measure; nvidia-smi tells "
+            "whether there is one, and on Linux `pip install torch==2.13.0` from PyPI brings CUDA"
+        )
+    rows = {}
+    for model in (CALTECH, YOS):
+        rows[f"frames of a video, {model.name}, deconv"] = _both(partial(_live, model, budget))
+        for batch in (1, BATCH):
+            rows[f"pictures forward and deconv, {model.name}, batch {batch}"] = _both(
+                partial(_passes, model, batch, budget / 2)
+            )
+    for layer in LAYERS:
+        rows[f"unit images of {layer}, {YOS.name}"] = _both(partial(_unit_images, layer, 1.0))
+    rows[f"photos, find_max_acts, {CALTECH.name}"] = (_scan("processor"), _scan("GPU"))
+    rows["unit images of conv5 by visualizations, bundled"] = (float("nan"), _bundled("conv5"))
+    return [Rates("a second", tuple(MODES), rows)]
