@@ -148,11 +148,11 @@ class Memory:
         """Return the content as a writable, C-contiguous float32 array."""
         self.version += 1
         tensor = self.tensor()
+        if not tensor.is_contiguous():  # of an expanded tensor no value could be written alone
+            self._tensor = tensor = tensor.contiguous()
         if tensor.device.type != "cpu":
             self._host = tensor.detach().cpu().numpy()
             return self._host
-        if not tensor.is_contiguous():
-            self._tensor = tensor = tensor.contiguous()
         whole = self._given() if self._given is not None else None
         if whole is None:
             whole = tensor.detach().numpy()

@@ -139,12 +139,3 @@ def test_what_does_not_export_is_one_sentence_and_nothing_else(module, said, cap
     with pytest.raises(caffe.DefinitionError, match=said):
         from_torch(module, (3, 8, 8))
     assert capfd.readouterr() == ("", "")
-
-
-def test_each_value_of_an_expanded_blob_has_its_place():
-    """Or a number written for one image would be every image's, and a GPU would refuse it."""
-    net = run(imported("ViT"), example(2))
-    blob = net.blobs["expand"]
-    before = np.array(blob.data[1])
-    blob.data[0] += 7
-    assert np.array_equal(blob.data[1], before)

@@ -136,7 +136,7 @@ class ATen(Layer):
             given["device"] = params[0].device if params else _device_of(bottoms)
         made = self._operator(**given)
         parts = [made] if isinstance(made, Tensor) else list(made)
-        return [_apart(parts[i]) for i in self._outputs]
+        return [parts[i] for i in self._outputs]
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         where = shape_device(self.operator_name)
@@ -163,17 +163,6 @@ class ATen(Layer):
 
 def _device_of(bottoms: list[Tensor]) -> torch.device:
     return bottoms[0].device if bottoms else device.current()
-
-
-def _apart(value: Tensor) -> Tensor:
-    """Return a tensor whose values have a place each, so that one can be written alone.
-
-    Those of an expanded one share theirs.
-    """
-    shared = any(
-        step == 0 and size > 1 for step, size in zip(value.stride(), value.shape, strict=True)
-    )
-    return value.clone(memory_format=torch.contiguous_format) if shared else value
 
 
 def _dtype(name: str) -> torch.dtype:
