@@ -94,6 +94,7 @@ class ATen(Layer):
             raise self.error(f"{self.operator_name} changes its argument; that is refused")
         if len(self._outputs) != len(param.top):
             raise self.error(f"{len(self._outputs)} outputs for {len(param.top)} tops")
+        self._zeros_around = self._constant_pads()
         self._has_batch = '"batch"' in param.python_param.param_str
         self.is_followed = operator_fields.is_known(self)
         self.why_not = f"{self.operator_name} of {param.name!r} is not followed"
@@ -112,6 +113,15 @@ class ATen(Layer):
         """Return which bottom an argument is, or None."""
         value = self._given.get(name)
         return value["bottom"] if isinstance(value, dict) and "bottom" in value else None
+
+    def _constant_pads(self) -> list[int]:
+        """Return how far its one bottom is padded with a constant; empty for other operators."""
+        is_pad = self.operator_name in ("aten.pad.default", "aten.constant_pad_nd.default")
+        pads = self._given.get("pad")
+        plain = self._given.get("mode", "constant") == "constant" and len(self.param.bottom) == 1
+        if not (is_pad and plain and isinstance(pads, list)):
+            return []
+        return pads if all(isinstance(n, int) for n in pads) else []
 
     def _filled(self, value: Any, bottoms: list[Tensor], params: list[Tensor]) -> Any:
         if isinstance(value, list):
@@ -150,7 +160,12 @@ class ATen(Layer):
         return [top if top.dtype == torch.float32 else top.to(torch.float32) for top in tops]
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
-        return super().backward(top_diffs, bottoms, tops) if bottoms else []
+        if not bottoms:
+            return []
+        if self._zeros_around:  # its derivative cuts them off, without computing the top anew
+            less = [-n for n in self._zeros_around]
+            return [torch.constant_pad_nd(top_diffs[0], less)]
+        return super().backward(top_diffs, bottoms, tops)
 
     # ------------------------------------------------------------ receptive fields
 
