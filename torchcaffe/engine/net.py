@@ -14,6 +14,7 @@ from torchcaffe.engine import weights as weight_files
 from torchcaffe.engine.backward_rules import BACKPROP, Rule
 from torchcaffe.engine.building import Building
 from torchcaffe.engine.layouts import Layout, find_layouts
+from torchcaffe.engine.node import explained
 from torchcaffe.engine.pairs import Pair
 from torchcaffe.engine.partial import build_known
 from torchcaffe.engine.passes import Passes
@@ -213,7 +214,8 @@ class Net(Building, Passes, PycaffeNames):
     def reshape(self) -> None:
         """Bring every blob to the shape that the inputs' shapes now give."""
         for node in self.nodes:
-            node.reshape()
+            with explained(node.layer, node.bottoms):
+                node.reshape()
 
     def copy_from(self, path: str | Path) -> None:
         """Load weights from a .caffemodel or .h5 file, matched by layer name.

@@ -13,6 +13,7 @@ of images, which the last bottom has) and {"type": "float32"}.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -70,6 +71,18 @@ def written_argument(operator: Operator) -> str | None:
         if argument.alias_info is not None and argument.alias_info.is_write:
             return str(argument.name)
     return None
+
+
+def check_states(given: Mapping[str, Any]) -> None:
+    """Refuse a recurrent layer's state for another number of images than its input has.
+
+    PyTorch's own LSTM does not look, and writes where it should not.
+    """
+    states, x = given.get("hx"), given.get("input")
+    for state in [states] if isinstance(states, Tensor) else states or []:
+        images = x.shape[not given.get("batch_first")] if isinstance(x, Tensor) else None
+        if images is not None and state.ndim == 3 and state.shape[1] != images:
+            raise ValueError(f"its state is for {state.shape[1]} images, its input has {images}")
 
 
 @layer("ATen")
@@ -144,6 +157,7 @@ class ATen(Layer):
         }
         if any(argument.name == "device" for argument in schema):
             given["device"] = params[0].device if params else _device_of(bottoms)
+        check_states(given)
         made = self._operator(**given)
         parts = [made] if isinstance(made, Tensor) else list(made)
         return [parts[i] for i in self._outputs]
