@@ -299,6 +299,13 @@ class Blob:
         """Take one value for the whole diff; no memory is used until it is asked for."""
         self._diff = Memory(self.dims, lambda dims: torch.full(dims, value))
 
+    def defer_diff(self, make: Callable[[], Tensor]) -> None:
+        """Take what `make` returns for the diff, which is made when it is asked for."""
+        if self._diff.is_held():
+            self.set_diff(make())
+        else:
+            self._diff = Memory(self.dims, lambda dims: make())
+
     def clear_diff(self) -> None:
         """Set the diff to zero."""
         if self._diff.is_held():
@@ -321,3 +328,23 @@ class Blob:
         if self.dims != other.dims:
             self._diff = self._diff.resized(other.dims)
         self._data = other._data
+
+
+class Kept:
+    """What is computed of some blobs' data, kept until one of them may have changed."""
+
+    def __init__(self) -> None:
+        self._value: tuple[Tensor, ...] = ()
+        self._marks: list[tuple[Memory, int]] = []
+
+    def of(
+        self, blobs: Sequence[Blob], make: Callable[[], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        """Return what `make` makes, or what it made of the same data before."""
+        marks = [(blob.memory, blob.memory.version) for blob in blobs]
+        if any(memory.is_held() or memory.is_viewed for memory, _ in marks):
+            self._marks = []  # somebody may write at any time
+            return make()
+        if self._marks != marks:
+            self._value, self._marks = make(), marks
+        return self._value

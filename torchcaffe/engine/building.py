@@ -8,6 +8,7 @@ from torchcaffe.blobs.blob import Blob, check_total
 from torchcaffe.engine.auto_crop import with_crop_offsets
 from torchcaffe.engine.graph import AUTOMATIC, filter_layers, insert_splits
 from torchcaffe.engine.node import Node, explained
+from torchcaffe.engine.pairs import find_pairs
 from torchcaffe.engine.pycaffe_names import Named
 from torchcaffe.errors import DefinitionError, ShapeError
 from torchcaffe.layers import Layer, create
@@ -41,6 +42,7 @@ class Building:
         for layer_param in insert_splits(with_crop_offsets(filter_layers(param, state))):
             self._building = layer_param
             self._append(layer_param)
+        self._pairs = find_pairs(self.nodes)
         # the last layer that uses each blob; in place, it also makes it, and nobody follows
         last = {name: layer for layer, names in self.bottom_names.items() for name in names}
         self.outputs = sorted(  # as Caffe, which collects them in a sorted set

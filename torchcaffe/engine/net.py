@@ -14,6 +14,8 @@ from torchcaffe.engine import weights as weight_files
 from torchcaffe.engine.backward_rules import BACKPROP, Rule
 from torchcaffe.engine.building import Building
 from torchcaffe.engine.layouts import Layout, find_layouts
+from torchcaffe.engine.node import explained
+from torchcaffe.engine.pairs import Pair
 from torchcaffe.engine.partial import build_known
 from torchcaffe.engine.passes import Passes
 from torchcaffe.engine.pycaffe_names import PycaffeNames
@@ -149,10 +151,14 @@ class Net(Building, Passes, PycaffeNames):
     def _forward(self, start: int, end: int) -> float:
         """Run layers `start` to `end` (both included); return the loss."""
         self._check_range(start, end)
+        pairs = self._pairs_now()
         for i in range(start, end + 1):
-            self._call_hooks("before_forward", i)
-            self.nodes[i].forward()
-            self._call_hooks("after_forward", i)
+            if i in pairs and i < end:
+                pairs[i].forward()
+            elif i - 1 not in pairs or i == start:
+                self._call_hooks("before_forward", i)
+                self.nodes[i].forward()
+                self._call_hooks("after_forward", i)
         return sum(
             weight * float(self.blobs[name].tensor.sum())
             for name, weight in self.blob_loss_weights.items()
@@ -163,10 +169,18 @@ class Net(Building, Passes, PycaffeNames):
     def _backward(self, start: int, end: int, rule: Rule = BACKPROP, params: bool = True) -> None:
         """Run layers `start` down to `end` (both included) on the diffs in their tops."""
         self._check_range(end, start)
+        pairs = {} if params else self._pairs_now()
         for i in range(start, end - 1, -1):
-            self._call_hooks("before_backward", i)
-            self.nodes[i].backward(rule, params=params)
-            self._call_hooks("after_backward", i)
+            if i - 1 in pairs and i > end:
+                pairs[i - 1].backward()
+            elif i not in pairs or i == start:
+                self._call_hooks("before_backward", i)
+                self.nodes[i].backward(rule, params=params)
+                self._call_hooks("after_backward", i)
+
+    def _pairs_now(self) -> dict[int, Pair]:
+        """Return what may be computed as one; nothing where hooks look at every layer."""
+        return {} if self._has_hooks() else self._pairs
 
     def _check_range(self, low: int, high: int) -> None:
         if not 0 <= low <= high < len(self.nodes):
@@ -181,10 +195,15 @@ class Net(Building, Passes, PycaffeNames):
         for other in self.blobs.values():
             if other is not blob:
                 other.clear_diff()
-        reached = {id(blob)}
+        reached, pairs = {id(blob)}, self._pairs_now()
         for i in range(start, -1, -1):
             node = self.nodes[i]
-            if any(id(top) in reached for top in node.tops):
+            if not any(id(top) in reached for top in node.tops):
+                continue
+            if i - 1 in pairs:
+                pairs[i - 1].backward()
+                reached.update(map(id, pairs[i - 1].norm.bottoms))
+            elif i not in pairs or i == start:
                 self._call_hooks("before_backward", i)
                 node.backward(rule, params=False)
                 self._call_hooks("after_backward", i)
@@ -195,7 +214,8 @@ class Net(Building, Passes, PycaffeNames):
     def reshape(self) -> None:
         """Bring every blob to the shape that the inputs' shapes now give."""
         for node in self.nodes:
-            node.reshape()
+            with explained(node.layer, node.bottoms):
+                node.reshape()
 
     def copy_from(self, path: str | Path) -> None:
         """Load weights from a .caffemodel or .h5 file, matched by layer name.

@@ -116,6 +116,9 @@ class PycaffeNames:
         # kept in the instance only where there is one: passes of most nets ask in vain
         self.__dict__.setdefault("_hooks", {}).setdefault(moment, []).append(call)
 
+    def _has_hooks(self) -> bool:
+        return bool(self.__dict__.get("_hooks"))
+
     def _call_hooks(self, moment: str, number: int) -> None:
         for call in self.__dict__.get("_hooks", {}).get(moment, ()):
             call(number)

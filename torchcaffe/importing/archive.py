@@ -17,8 +17,17 @@ import torch
 from torch import Tensor
 
 from torchcaffe.blobs.blob import checked_shape
-from torchcaffe.errors import DefinitionError, FileError
-from torchcaffe.importing.program import Call, Program, Ref, Value, bound, size_of
+from torchcaffe.errors import CaffeError, DefinitionError, FileError
+from torchcaffe.importing.program import (
+    WRAPPERS,
+    Call,
+    Program,
+    Ref,
+    Value,
+    bound,
+    renamed,
+    size_of,
+)
 from torchcaffe.layers.imported.operator import find_operator
 
 # Of torch.export's schema: the numbers of types of tensors, layouts and memory formats.
@@ -51,6 +60,8 @@ def read_archive(path: Path) -> Program:
         raise FileError(
             f"{path} is not a .pt2 file, or is cut off: {error}; write it with torch.export.save"
         ) from error
+    except CaffeError:
+        raise
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise FileError(
             f"{path} is damaged, or was written by another version of PyTorch than this reads: "
@@ -139,23 +150,41 @@ class _Archive:
 
 
 class _Graph:
-    """Reads the nodes of the graph into a program."""
+    """Reads the nodes of the graph into a program.
 
-    def __init__(self, program: Program, graph: Json) -> None:
+    Parameters
+    ----------
+    inside : str, optional
+        Of a graph within a graph, what its values' names begin with here.
+    given : dict of str to str, optional
+        Of a graph within a graph, which value each of its inputs is.
+    """
+
+    def __init__(
+        self, program: Program, graph: Json, inside: str = "", given: dict[str, str] | None = None
+    ) -> None:
         self.program, self.graph = program, graph
+        self.inside, self.given = inside, given or {}
+
+    def _name(self, name: str) -> str:
+        return self.given.get(name, self.inside + name)
+
+    def read_calls(self) -> None:
+        """Read values and calls."""
+        for name, meta in self.graph["tensor_values"].items():
+            shape = tuple(map(_hint, meta["sizes"]))
+            self.program.values[self._name(name)] = Value(shape, DTYPES[meta["dtype"]])
+        for node in self.graph["nodes"]:
+            self._node(node)
 
     def read(self) -> None:
         """Read values, calls and outputs."""
-        for name, meta in self.graph["tensor_values"].items():
-            shape = tuple(map(_hint, meta["sizes"]))
-            self.program.values[name] = Value(shape, DTYPES[meta["dtype"]])
         first = next(iter(self.program.inputs), None)
         sizes = self.graph["tensor_values"][first]["sizes"] if first else []
         if sizes:
             self.program.batch = _hint(sizes[0])
             self.program.is_free = "as_expr" in sizes[0]
-        for node in self.graph["nodes"]:
-            self._node(node)
+        self.read_calls()
         self.program.outputs = [
             output["as_tensor"]["name"] for output in self.graph["outputs"] if "as_tensor" in output
         ]
@@ -166,6 +195,9 @@ class _Graph:
         is_check = target.split(".")[-2:-1] and target.split(".")[-2].startswith(_CHECKS)
         if is_check or not any(name in self.graph["tensor_values"] for name in outputs if name):
             return  # a check, or a size, which is read off where it is used
+        if target in WRAPPERS:
+            self._inner(node, outputs)
+            return
         operator = find_operator(target)
         given = {
             item["name"]: self._argument(item["arg"])
@@ -173,14 +205,31 @@ class _Graph:
             if not any(key in item["arg"] for key in _LEFT_OUT)
         }
         path, visit = _module_of(node.get("metadata", {}))
-        self.program.calls.append(Call(operator, bound(operator, [], given), outputs, path, visit))
+        made = [None if name is None else self._name(name) for name in outputs]
+        self.program.calls.append(Call(operator, bound(operator, [], given), made, path, visit))
+
+    def _inner(self, node: Json, outputs: list[str | None]) -> None:
+        """Read the graph within a node as if its calls stood in the node's place."""
+        arguments = [item["arg"] for item in node["inputs"]]
+        at = next(i for i, argument in enumerate(arguments) if "as_graph" in argument)
+        graph = arguments[at]["as_graph"]
+        outer = [self._argument(argument) for argument in arguments[at + 1 :]]
+        inner = [item["as_tensor"]["name"] for item in graph["graph"]["inputs"]]
+        given = {name: ref.name for name, ref in zip(inner, outer, strict=True)}
+        inside = f"{self.inside}{graph['name']}."
+        reader = _Graph(self.program, graph["graph"], inside, given)
+        reader.read_calls()
+        made = [name for output in graph["graph"]["outputs"] for name in _names(output)]
+        for name, own in zip(outputs, made, strict=True):
+            if name is not None and own is not None:
+                self.program.calls.append(renamed(reader._name(own), self._name(name)))
 
     def _argument(self, argument: Json) -> Any:
         ((kind, value),) = argument.items()
         if kind == "as_none":
             return None
         if kind == "as_tensor":
-            return Ref(value["name"])
+            return Ref(self._name(value["name"]))
         if kind in ("as_tensors", "as_optional_tensors"):
             return [
                 self._argument(item if "name" not in item else {"as_tensor": item})

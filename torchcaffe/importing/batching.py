@@ -16,8 +16,8 @@ from torch import Tensor
 
 from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import DefinitionError
-from torchcaffe.importing.program import Batch, Call, Program, Ref, replaced
-from torchcaffe.layers.imported.operator import Operator, shape_device
+from torchcaffe.importing.program import Batch, Call, Program, Ref, Value, bound, replaced
+from torchcaffe.layers.imported.operator import Operator, check_states, find_operator, shape_device
 
 _TIMES = 3  # how many times the images of the example
 _EXPECTED = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError)
@@ -35,7 +35,7 @@ def find_batch(program: Program) -> None:
     """
     calls = program.calls
     if not program.is_free:
-        program.calls = [copy.copy(call) for call in calls]
+        program.calls = [new for call in calls for new in _with_free_state(program, call)]
     probe = _Probe(program)
     try:
         for call in program.calls:
@@ -50,6 +50,30 @@ def find_batch(program: Program) -> None:
         return
     program.is_free = True
     program.batch_axes = probe.axes
+
+
+def _with_free_state(program: Program, call: Call) -> list[Call]:
+    """Return a copy of a call; of a recurrent one, before it, the zeros it begins with.
+
+    Exported for a fixed number of images, they are a constant of that size.
+    """
+    before: list[Call] = []
+    call = copy.copy(call)
+
+    def zeros(ref: Ref) -> Ref:
+        state = program.constants.get(ref.name)
+        if state is None or state.ndim != 3 or bool(state.any()):
+            return ref
+        name = f"{call.outputs[0]}_state_{len(before)}"
+        size = [state.shape[0], Batch(state.shape[1] // program.batch), state.shape[2]]
+        operator = find_operator("aten.zeros.default")
+        program.values[name] = Value(tuple(state.shape))
+        before.append(Call(operator, bound(operator, [size], {}), [name], call.path, call.visit))
+        return Ref(name)
+
+    if "hx" in call.arguments:
+        call.arguments = {**call.arguments, "hx": replaced(call.arguments["hx"], zeros)}
+    return [*before, call]
 
 
 class _Probe:
@@ -98,6 +122,7 @@ class _Probe:
             for key, value in call.arguments.items()
             if not isinstance(value, torch.device)
         }
+        check_states(arguments)
         with torch.no_grad():
             made = call.operator(**arguments)
         return [tuple(t.shape) for t in ([made] if isinstance(made, Tensor) else made)]
@@ -134,6 +159,8 @@ class _Probe:
     def _free(self, call: Call) -> None:
         """Let the sizes of a view follow the number of images."""
         ref, name = call.arguments.get("self"), str(call.operator)
+        if name == "aten.affine_grid_generator.default":
+            call.arguments = {**call.arguments, "size": [Batch(), *call.arguments["size"][1:]]}
         if not isinstance(ref, Ref):
             return
         if name == "aten.reshape.default":

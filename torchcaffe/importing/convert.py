@@ -69,12 +69,22 @@ class _Converter:
         names = call_names(self.program.calls, self.used)
         self.used |= set(names)
         for call, name in zip(self.program.calls, names, strict=True):
+            self._refuse_complex(call, name)
             for output in [o for o in call.outputs if o is not None]:
                 first = output == next(filter(None, call.outputs))
                 self.blobs[output] = name if first else free_name(name, self.used)
                 self.used.add(self.blobs[output])
             self._call(call, name)
         self._share()
+
+    def _refuse_complex(self, call: Call, name: str) -> None:
+        """Refuse complex numbers: a blob holds real ones."""
+        values = (self.program.values.get(o) for o in call.outputs if o is not None)
+        if any(value is not None and value.dtype.is_complex for value in values):
+            raise DefinitionError(
+                f"{self.program.name} computes with complex numbers ({name}, by {call.operator}), "
+                "which no layer holds; write it with their real and imaginary parts"
+            )
 
     def _call(self, call: Call, name: str) -> None:
         rule = ROWS.get(str(call.operator))
@@ -162,7 +172,5 @@ class _Converter:
         dtype = (
             self.program.constants[name].dtype if is_constant else self.program.values[name].dtype
         )
-        if dtype.is_complex:
-            raise DefinitionError(f"the model computes with complex numbers ({name}): refused")
         place: dict[str, Any] = {kind: names.index(name)}
         return place if dtype == torch.float32 else {**place, "type": str(dtype).split(".")[-1]}

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from torchcaffe.blobs.blob import Shape
 from torchcaffe.errors import DefinitionError
-from torchcaffe.layers.imported.operator import Operator
+from torchcaffe.layers.imported.operator import Operator, find_operator
+
+# What `with torch.no_grad():` and `with torch.autocast(...):` become; what is inside counts.
+WRAPPERS = ("higher_order.wrap_with_set_grad_enabled", "higher_order.wrap_with_autocast")
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,11 @@ def bound(operator: Operator, args: list[Any], kwargs: dict[str, Any]) -> dict[s
         argument.name: given.get(argument.name, argument.default_value)
         for argument in operator._schema.arguments
     }
+
+
+def renamed(old: str, new: str) -> Call:
+    """Return a call that gives a value another name."""
+    return Call(find_operator("aten.alias.default"), {"self": Ref(old)}, [new])
 
 
 def size_of(hint: int, batch: int, name: str) -> Batch:

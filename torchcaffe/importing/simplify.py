@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from torchcaffe.blobs.blob import checked_shape
 from torchcaffe.errors import DefinitionError
-from torchcaffe.importing.aliases import without_writing
+from torchcaffe.importing.aliases import without_writing, written_by_inputs
 from torchcaffe.importing.batching import find_batch
 from torchcaffe.importing.program import Batch, Call, Program, Ref, Value, replaced
 from torchcaffe.layers.imported.operator import find_operator
@@ -30,9 +31,10 @@ def simplify(program: Program) -> None:
     call is needed for an output.
     """
     _use_float32(program)
-    _fold(program)  # first, so that what only writes into constants is done by then
-    _use_reshape(program)
+    # first, so that what only writes into constants is done by then
+    _fold(program, written_by_inputs(program))
     without_writing(program)
+    _use_reshape(program)
     _fold(program)
     _hand_on(program)
     _prune(program)
@@ -81,12 +83,13 @@ def _follows_batch(program: Program, call: Call) -> bool:
     return may_repeat or any(map(_depends_on_batch, call.arguments.values()))
 
 
-def _fold(program: Program) -> None:
-    """Compute the calls that need nothing but constants."""
+def _fold(program: Program, left_out: Container[str] = ()) -> None:
+    """Compute the calls that need nothing but constants, of which some don't count as such."""
     kept = []
     for call in program.calls:
         makes_new = call.called in _MAKE_NEW  # of the first argument only the type counts
-        known = makes_new or all(ref.name in program.constants for ref in call.refs())
+        names = [ref.name for ref in call.refs()]
+        known = makes_new or all(n in program.constants and n not in left_out for n in names)
         if known and not _follows_batch(program, call):
             _compute(program, call)
         else:

@@ -7,6 +7,7 @@ import inspect
 import io
 import logging
 import operator as python_operators
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
@@ -18,11 +19,13 @@ from torch.export.graph_signature import InputKind
 
 from torchcaffe.errors import DefinitionError
 from torchcaffe.importing.program import (
+    WRAPPERS,
     Call,
     Program,
     Ref,
     Value,
     bound,
+    renamed,
     size_of,
 )
 from torchcaffe.layers.imported.operator import Operator, find_operator
@@ -88,7 +91,12 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with (
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)
@@ -139,6 +147,10 @@ class _Reader:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self._names: dict[torch.fx.Node, str] = {}  # of nodes in graphs within the graph
+
+    def _name(self, node: torch.fx.Node) -> str:
+        return self._names.get(node, node.name)
 
     def read(self, nodes: list[torch.fx.Node]) -> None:
         first = next((n for n in nodes if n.name in self.program.inputs), None)
@@ -160,12 +172,15 @@ class _Reader:
         found = node.meta.get("val")
         if isinstance(found, Tensor):
             shape = tuple(map(self._hint, found.shape))
-            self.program.values[node.name] = Value(shape, found.dtype)
+            self.program.values[self._name(node)] = Value(shape, found.dtype)
 
     def _call(self, node: torch.fx.Node) -> None:
         target, found = node.target, node.meta.get("val")
         if target is python_operators.getitem or isinstance(found, torch.SymInt | torch.SymFloat):
             return  # noted with what makes it; sizes are read off where they are used
+        if str(target) in WRAPPERS or f"higher_order.{target}" in WRAPPERS:
+            self._inner(node)
+            return
         if not isinstance(target, Operator):
             find_operator(str(target))
         if str(target).split(".")[1].startswith(_CHECKS) or found is None:
@@ -179,10 +194,32 @@ class _Reader:
             Call(operator, bound(operator, args, kwargs), outputs, path, visit)
         )
 
+    def _inner(self, node: torch.fx.Node) -> None:
+        """Read the graph within a node as if its calls stood in the node's place."""
+        at, place = next(
+            (i, arg)
+            for i, arg in enumerate(node.args)
+            if isinstance(arg, torch.fx.Node) and arg.op == "get_attr"
+        )
+        inner = list(getattr(node.graph.owning_module, str(place.target)).graph.nodes)
+        outer = iter(node.args[at + 1 :])
+        for part in inner:
+            given = next(outer) if part.op == "placeholder" else None
+            name = f"{self._name(node)}.{part.name}"
+            self._names[part] = self._name(given) if isinstance(given, torch.fx.Node) else name
+        for part in inner:
+            if part.op == "call_function":
+                self._note(part)
+                self._call(part)
+        made = inner[-1].args[0]
+        for name, own in zip(self._outputs(node), made, strict=False):
+            if name is not None:
+                self.program.calls.append(renamed(self._name(own), name))
+
     def _outputs(self, node: torch.fx.Node) -> list[str | None]:
         if isinstance(node.meta["val"], Tensor):
-            return [node.name]
-        parts: dict[Any, str] = {user.args[1]: user.name for user in node.users}
+            return [self._name(node)]
+        parts: dict[Any, str] = {user.args[1]: self._name(user) for user in node.users}
         return [parts.get(i) for i in range(len(node.meta["val"]))]
 
     def _argument(self, value: Any) -> Any:
@@ -191,7 +228,9 @@ class _Reader:
         if not isinstance(value, torch.fx.Node):
             return value
         found = value.meta.get("val")
-        return Ref(value.name) if isinstance(found, Tensor) else self._size(found, value.name)
+        if isinstance(found, Tensor):
+            return Ref(self._name(value))
+        return self._size(found, value.name)
 
     def _size(self, found: Any, name: str) -> Any:
         if not _varies(found):

@@ -180,9 +180,13 @@ class _Weighted(_Sliding):
         weight = self.blobs[0].tensor if self.axes else self.blobs[0].tensor.unsqueeze(2)
         bias = [self.param.convolution_param.num_output]
         settings = (*self._spread(), self.transposed, [0] * max(self.axes, 1), self.group)
-        found = torch.ops.aten.convolution_backward(
-            self._flat(diff).contiguous(), self._flat(bottom), weight, bias, *settings, mask
+        diff, x = self._flat(diff), self._flat(bottom)
+        # in one layout with the bottom: depthwise ones then take a third of the time
+        last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+        diff = diff.contiguous(
+            memory_format=torch.channels_last if last else torch.contiguous_format
         )
+        found = torch.ops.aten.convolution_backward(diff, x, weight, bias, *settings, mask)
         if self._is_plain:
             return found
         shapes = (bottom.shape, self.blobs[0].shape, bias)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchcaffe.blobs.blob import Shape
+from torchcaffe.blobs.blob import Kept, Shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer
 from torchcaffe.proto.caffe_pb2 import TRAIN, FillerParameter, LRNParameter
 
@@ -101,6 +101,7 @@ class BatchNorm(Layer):
             self.phase != TRAIN
         )  # fmt: skip
         self.eps, self.decay = p.eps, p.moving_average_fraction
+        self._kept = Kept()
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         channels = shapes[0][1] if len(shapes[0]) > 1 else 1
@@ -116,11 +117,21 @@ class BatchNorm(Layer):
         scale = torch.where(factor == 0, torch.zeros_like(factor), 1 / factor)
         return params[0] * scale, params[1] * scale
 
+    def stored(self) -> tuple[Tensor, ...]:
+        """Return mean, variance and 1 / deviation as they are stored, each (C,)."""
+
+        def make() -> tuple[Tensor, ...]:
+            mean, variance = self._stored([blob.tensor for blob in self.blobs])
+            return mean, variance, (variance + self.eps).rsqrt()
+
+        return self._kept.of(self.blobs[:3], make)
+
     def compute(self, bottoms: list[Tensor], params: list[Tensor]) -> list[Tensor]:
         (x,) = bottoms
         view = (1, -1, *[1] * (x.ndim - 2)) if x.ndim > 1 else (1,)
         if self.use_stored:
-            mean, variance = self._stored(params)
+            is_own = all(p is blob.tensor for p, blob in zip(params[:3], self.blobs, strict=False))
+            mean, variance = self.stored()[:2] if is_own else self._stored(params)
             # PyTorch's own goes over the values once; it has no derivative by the statistics.
             if x.ndim > 1 and x.numel() and not mean.requires_grad:
                 scale, bias = params[3:5] if self.is_fused else (None, None)
@@ -153,9 +164,8 @@ class BatchNorm(Layer):
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if not self.use_stored:
             return super().backward(top_diffs, bottoms, tops)
-        _, variance = self._stored([blob.tensor for blob in self.blobs])
         view = (1, -1, *[1] * (top_diffs[0].ndim - 2)) if top_diffs[0].ndim > 1 else (1,)
-        factor = (variance + self.eps).rsqrt()
+        factor = self.stored()[2]
         if self.is_fused:
             factor = factor * self.blobs[3].tensor
         return [top_diffs[0] * factor.view(view)]

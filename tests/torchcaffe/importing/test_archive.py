@@ -13,6 +13,7 @@ import torch
 import torchcaffe as caffe
 from tests.torchcaffe.importing.test_zoo import error, run
 from tests.torchcaffe.importing.zoo import SIZE, ZOO, example, make
+from torchcaffe.errors import LayerError
 
 FREE = ({0: torch.export.Dim.AUTO},)
 
@@ -135,3 +136,23 @@ def test_sample_inputs_are_not_looked_at(tmp_path):
         for file, content in small().items():
             archive.writestr(file, b"cos\nsystem\n" if "sample_inputs" in file else content)
     assert np.isfinite(run(caffe.from_exported(path), example(1)).blobs["fc"].data).all()
+
+
+class OtherState(torch.nn.Module):
+    """An LSTM that begins with a state of its own, for two images."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(SIZE * 3, 4, batch_first=True)
+        self.state = torch.nn.Parameter(torch.ones(1, 2, 4))
+
+    def forward(self, x):
+        return self.lstm(x.transpose(1, 2).flatten(2), (self.state, self.state))[0]
+
+
+def test_a_state_for_two_images_is_not_run_with_three(tmp_path):
+    net = caffe.from_exported(save(OtherState().eval(), tmp_path / "net.pt2", 2, None))
+    run(net, example(2))
+    net.blobs["x"].reshape(3, 3, SIZE, SIZE)
+    with pytest.raises(LayerError, match="'lstm'.*state is for 2 images, its input has 3"):
+        net.reshape()

@@ -123,6 +123,44 @@ class Branching(torch.nn.Module):
         return x if x.sum() > 0 else -x
 
 
+class Wrapped(torch.nn.Module):
+    """What a frozen part and half precision look like in forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.frozen = torch.nn.Conv2d(3, 4, 3)
+        self.low = torch.nn.Conv2d(4, 2, 3)
+
+    def forward(self, x):
+        with torch.no_grad():
+            x = self.frozen(x)
+            x = torch.relu(x) + x.mean()
+        with torch.autocast("cpu", torch.bfloat16):
+            x = self.low(x)
+        return x.float()
+
+
+@pytest.mark.parametrize("way", ["module", "archive"])
+def test_no_grad_and_autocast_in_forward_are_looked_through(tmp_path, way):
+    module, x = Wrapped().eval(), example(2)
+    if way == "archive":
+        torch.export.save(torch.export.export(module, (x,)), tmp_path / "net.pt2")
+        net = caffe.from_exported(tmp_path / "net.pt2")
+    else:
+        net = from_torch(module, (3, SIZE, SIZE))
+    run(net, x)
+    with torch.no_grad():
+        seen = module.frozen(x)
+        wanted = module.low(torch.relu(seen) + seen.mean())
+    assert error(net.blobs["low"].data, wanted) < 1e-5
+    assert {"frozen", "relu", "mean", "low"} <= set(net.blobs)
+
+
+class Fourier(torch.nn.Module):
+    def forward(self, x):
+        return torch.fft.rfft2(x).abs()
+
+
 class TwoImages(torch.nn.Module):
     def forward(self, x, y):
         return x + y
@@ -132,6 +170,7 @@ class TwoImages(torch.nn.Module):
     ("module", "said"),
     [
         (Branching(), r"Branching can't be exported.*torch.export says .*data-dependent"),
+        (Fourier(), r"Fourier computes with complex numbers \(fft_rfft2, by aten\.fft_rfft2"),
         (TwoImages(), r"TwoImages can't be exported.*missing a required argument: 'y'"),
     ],
 )

@@ -385,6 +385,53 @@ class Masked(nn.Module):
         return self.fc(self.drop(x.mean(1)))
 
 
+@net
+class Written(nn.Module):
+    """Parts of tensors written in place, while others look at the same memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.pad = nn.ConstantPad2d((1, -1, 0, 2), 0.5)
+        self.fc = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        out = torch.zeros_like(x)  # temporal shift: channels moved by a row up and down
+        out[:, :2, :-1] = x[:, :2, 1:]
+        out[:, 2:4, 1:] = x[:, 2:4, :-1]
+        out[:, 4:] = x[:, 4:]
+        pairs = out.view(out.shape[0], 2, 4, *out.shape[2:])
+        turned = out.permute(0, 2, 3, 1)
+        second = pairs[:, 1].transpose(2, 3)
+        second += 1
+        pairs[:, 0, 2] *= 2
+        out.unsqueeze(1)[:, 0, 1].zero_()
+        turned[..., 7] = turned[..., 6]
+        canvas = torch.ones(8)
+        before = canvas * 2
+        canvas[2:4] = out[:, :2].mean((0, 2, 3)) * 0 + 3
+        before, canvas = before.view(8, 1, 1), canvas.view(8, 1, 1)
+        y = F.relu_(self.pad(out * canvas + before))
+        return torch.cat([self.fc(y).flatten(1), second.flatten(1), pairs.flatten(1)], 1)
+
+
+@net
+class Recurrent(nn.Module):
+    """Rows of a picture read by an LSTM and a GRU in both directions."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 4, 4)
+        self.lstm = nn.LSTM(32, 6, batch_first=True)
+        self.gru = nn.GRU(6, 5, bidirectional=True)
+        self.fc = nn.Linear(10, 3)
+
+    def forward(self, x):
+        rows, _ = self.lstm(torch.tanh(self.stem(x)).permute(0, 2, 1, 3).flatten(2))
+        return self.fc(self.gru(rows.transpose(0, 1))[0][-1])
+
+
 def example(batch: int = 2, seed: int = 1) -> Tensor:
     torch.manual_seed(seed)
     return torch.randn(batch, 3, SIZE, SIZE)

@@ -13,6 +13,7 @@ of images, which the last bottom has) and {"type": "float32"}.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -72,6 +73,18 @@ def written_argument(operator: Operator) -> str | None:
     return None
 
 
+def check_states(given: Mapping[str, Any]) -> None:
+    """Refuse a recurrent layer's state for another number of images than its input has.
+
+    PyTorch's own LSTM does not look, and writes where it should not.
+    """
+    states, x = given.get("hx"), given.get("input")
+    for state in [states] if isinstance(states, Tensor) else states or []:
+        images = x.shape[not given.get("batch_first")] if isinstance(x, Tensor) else None
+        if images is not None and state.ndim == 3 and state.shape[1] != images:
+            raise ValueError(f"its state is for {state.shape[1]} images, its input has {images}")
+
+
 @layer("ATen")
 class ATen(Layer):
     """One operator of PyTorch's, with its derivative."""
@@ -94,6 +107,7 @@ class ATen(Layer):
             raise self.error(f"{self.operator_name} changes its argument; that is refused")
         if len(self._outputs) != len(param.top):
             raise self.error(f"{len(self._outputs)} outputs for {len(param.top)} tops")
+        self._zeros_around = self._constant_pads()
         self._has_batch = '"batch"' in param.python_param.param_str
         self.is_followed = operator_fields.is_known(self)
         self.why_not = f"{self.operator_name} of {param.name!r} is not followed"
@@ -112,6 +126,15 @@ class ATen(Layer):
         """Return which bottom an argument is, or None."""
         value = self._given.get(name)
         return value["bottom"] if isinstance(value, dict) and "bottom" in value else None
+
+    def _constant_pads(self) -> list[int]:
+        """Return how far its one bottom is padded with a constant; empty for other operators."""
+        is_pad = self.operator_name in ("aten.pad.default", "aten.constant_pad_nd.default")
+        pads = self._given.get("pad")
+        plain = self._given.get("mode", "constant") == "constant" and len(self.param.bottom) == 1
+        if not (is_pad and plain and isinstance(pads, list)):
+            return []
+        return pads if all(isinstance(n, int) for n in pads) else []
 
     def _filled(self, value: Any, bottoms: list[Tensor], params: list[Tensor]) -> Any:
         if isinstance(value, list):
@@ -134,6 +157,7 @@ class ATen(Layer):
         }
         if any(argument.name == "device" for argument in schema):
             given["device"] = params[0].device if params else _device_of(bottoms)
+        check_states(given)
         made = self._operator(**given)
         parts = [made] if isinstance(made, Tensor) else list(made)
         return [parts[i] for i in self._outputs]
@@ -150,7 +174,12 @@ class ATen(Layer):
         return [top if top.dtype == torch.float32 else top.to(torch.float32) for top in tops]
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
-        return super().backward(top_diffs, bottoms, tops) if bottoms else []
+        if not bottoms:
+            return []
+        if self._zeros_around:  # its derivative cuts them off, without computing the top anew
+            less = [-n for n in self._zeros_around]
+            return [torch.constant_pad_nd(top_diffs[0], less)]
+        return super().backward(top_diffs, bottoms, tops)
 
     # ------------------------------------------------------------ receptive fields
 
