@@ -25,6 +25,7 @@ from torchcaffe.regions import Region
 
 Tick = Callable[[], None]
 _ZERO, _NOT_FINITE, _STUCK = 1, 2, 3  # why a member ended, in `Track.failed`
+_GPU_LOOKS_EVERY = 16  # iterations: whether any member is alive; to ask a GPU waits for it
 PATIENCE = 5  # iterations without a gradient, where each shows the image otherwise
 
 
@@ -158,6 +159,7 @@ class Ascent:
             device,
             batch.grey,
             min(field.height, field.width),
+            _inside(batch.view.region, window),
         )
         used = [r for r in batch.regularisers if any(r.is_on(p) for p in batch.members)]
         made = [regulariser(batch.members, place) for regulariser in used]
@@ -171,6 +173,7 @@ class Ascent:
             )
         )  # fmt: skip
         self._sign = torch.sign(batch.push.dirs)
+        self._look_every = 1 if device.type == "cpu" else _GPU_LOOKS_EVERY
         self._alive = torch.ones(len(batch.start), dtype=torch.bool, device=device)
         self._still = torch.zeros(len(batch.start), dtype=torch.int64, device=device)
         # Of an image that is not computed as a whole, only what the unit sees is kept.
@@ -202,6 +205,8 @@ class Ascent:
             moment = self._iterate(i)
             self.track.last = cut(moment.images, self._kept, self._origin)
             yield moment
+            if i % self._look_every:
+                continue
             if not self._alive.any() or (i == 0 and (self.track.failed == _ZERO).any()):
                 break
         self.track.last = self.track.last.clone()
@@ -233,7 +238,10 @@ class Ascent:
             shown = leaf
             for regulariser in self._before:
                 shown = regulariser.before(shown, iteration)
-            seen = cut(shown, self._batch.view.region, self._origin)
+            region = self._batch.view.region
+            if shown.shape[2:] != (region.height, region.width):
+                shown = cut(shown, region, self._origin)
+            seen = shown
         pushed, grad = self._net(seen.detach())
         (whole,) = torch.autograd.grad(seen, leaf, grad)
         return pushed, whole
@@ -317,6 +325,12 @@ class Ascent:
         track.failed = torch.where(now, reason, track.failed)
         track.ended = torch.where(now, i + 1, track.ended)
         return alive & ~dead
+
+
+def _inside(region: Region, window: Region) -> tuple[int, int, int, int]:
+    """Return a region's first row and column within a window, its height and its width."""
+    top, left = region.rows[0] - window.rows[0], region.columns[0] - window.columns[0]
+    return top, left, region.height, region.width
 
 
 def _is_whole(batch: Batch) -> bool:

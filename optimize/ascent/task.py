@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from scipy.fft import next_fast_len
-
 import torchcaffe as caffe
 from optimize.ascent import objectives
 from optimize.ascent.objectives import Look, Objective, check_channel, check_place
@@ -164,22 +162,15 @@ class Planner:
         field = (view.field.height, view.field.width)
         used = [r for r in self.regularisers if r.is_on(params)]
         reach = sum(r.reach(params, field) for r in used)
+        pixels = params.parametrisation == Pixels.name
+        if not pixels:  # all rarely are at their farthest, and then the border is continued
+            reach = reach // 2
         rows = _widened(view.region.rows, view.field.rows, reach, height)
         region = Region(rows, _widened(view.region.columns, view.field.columns, reach, width))
-        if params.parametrisation == Pixels.name:
-            share = region.height * region.width / (height * width)
-            return region if share <= _WORTH_A_WINDOW else whole
-        return Region(_fast(region.rows, height), _fast(region.columns, width))
+        share = region.height * region.width / (height * width)
+        return whole if pixels and share > _WORTH_A_WINDOW else region
 
 
 def _widened(shown: Span, seen: Span, reach: int, size: int) -> Span:
     """Return what is shown, and on both sides `reach` beyond what is seen of it."""
     return min(shown[0], max(0, seen[0] - reach)), max(shown[1], min(size - 1, seen[1] + reach))
-
-
-def _fast(span: Span, size: int) -> Span:
-    """Return a span that is a little longer, of a length for which Fourier transforms are fast."""
-    more = next_fast_len(span[1] - span[0] + 1, real=True) - (span[1] - span[0] + 1)
-    first = max(0, span[0] - more // 2)
-    last = min(size - 1, span[1] + more - more // 2)
-    return first, last

@@ -34,15 +34,17 @@ class Adam:
         rates = torch.tensor([p.adam_rate for p in canvas.members], device=value.device)
         self._rates = rates.view(-1, *[1] * (value.ndim - 1))
 
-    def step(self, grad: Tensor, uphill: Uphill) -> None:
-        """Go up a gradient of the value, with every member that is alive."""
+    def step(self, grad: Tensor, uphill: Uphill, part: slice) -> None:
+        """Go up a gradient of a part of the values, with every member that is alive."""
         first, second = _BETAS
-        self._mean.lerp_(grad, 1 - first)
-        self._square.mul_(second).addcmul_(grad, grad, value=1 - second)
+        mean, square, rates = self._mean[part], self._square[part], self._rates[part]
+        mean.lerp_(grad, 1 - first)
+        square.mul_(second).addcmul_(grad, grad, value=1 - second)
         times = uphill.iteration + 1
-        size = self._square.sqrt().div_((1 - second**times) ** 0.5)
-        common = torch.linalg.vector_norm(size.flatten(1), dim=1) / size[0].numel() ** 0.5
-        size.add_((self._shared * common + _TINY).view(self._rates.shape))
+        # Both are divided by their shares of a full mean: here, where there are few numbers.
         late = _LATE if uphill.done >= _LATE_FROM else 1.0
-        rates = self._rates * uphill.alive.view(self._rates.shape) * (late / (1 - first**times))
-        self._value.add_(self._mean.div(size).mul_(rates))
+        full = (1 - second**times) ** 0.5
+        common = square.flatten(1).mean(1).sqrt_().view(rates.shape)
+        size = torch.sqrt(square, out=grad).add_(self._shared * common + _TINY)
+        rates = rates * uphill.alive[part].view(rates.shape) * (late * full / (1 - first**times))
+        self._value[part].addcmul_(torch.div(mean, size, out=size), rates)

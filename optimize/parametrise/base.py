@@ -14,6 +14,8 @@ from optimize.parametrise.photo_statistics import PhotoStatistics
 from optimize.params import FindParams
 from optimize.regularise.regularisers import Regulariser
 
+_CACHED_VALUES = 160_000
+
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
@@ -118,8 +120,21 @@ class Parametrisation:
 
 def draws(canvas: Canvas, shape: tuple[int, ...], stream: int) -> Tensor:
     """Return standard normal numbers, (n, *shape), by each member's seed alone."""
-    numbers = [
-        np.random.default_rng([p.rand_seed, stream]).standard_normal(shape, np.float32)
-        for p in canvas.members
-    ]
-    return torch.from_numpy(np.stack(numbers)).to(canvas.start.device)
+    seeds = [p.rand_seed for p in canvas.members]
+    numbers = {
+        seed: np.random.default_rng([seed, stream]).standard_normal(shape, np.float32)
+        for seed in dict.fromkeys(seeds)  # units of a layer have the same ones
+    }
+    return torch.from_numpy(np.stack([numbers[seed] for seed in seeds])).to(canvas.start.device)
+
+
+def parts(value: Tensor) -> list[slice]:
+    """Return a batch in parts of few enough members that a processor's cache holds one.
+
+    What is done with all members in a row of short operations is done part by part: each
+    operation then finds in the cache what the one before it has left there. A GPU gets all
+    at once.
+    """
+    count, each = len(value), max(1, value[0].numel())
+    most = max(1, _CACHED_VALUES // each) if value.device.type == "cpu" else count
+    return [slice(at, min(at + most, count)) for at in range(0, count, most)]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optimize.parametrise.adam import Adam
-from optimize.parametrise.base import Canvas, Parametrisation, Uphill, draws
+from optimize.parametrise.base import Canvas, Parametrisation, Uphill, draws, parts
 from optimize.parametrise.series import Series, frequencies
 
 _STREAM = 11
@@ -48,23 +48,29 @@ class Fourier(Parametrisation):
     def __init__(self, canvas: Canvas) -> None:
         self._series = Series(canvas)
         height, width = self._series.size
-        self._scales = scales(height, width).to(canvas.start.device)
+        self._scales = scales(height, width).to(canvas.start.device)[..., None]
         held = draws(canvas, (canvas.start.shape[1], height, width // 2 + 1, 2), _STREAM) * _START
         if any(canvas.given):
-            begun = torch.view_as_real(self._series.coefficients(canvas.start) / self._scales)
+            begun = torch.view_as_real(self._series.coefficients(canvas.start)) / self._scales
             which = torch.tensor(canvas.given, device=held.device).view(-1, 1, 1, 1, 1)
             held = torch.where(which, begun, held)
         self._held = held.contiguous()
+        self._image = torch.empty_like(canvas.start)
         self._adam = Adam(self._held, canvas)
 
     def image(self) -> Tensor:
-        """Return the images; they remember how they came about, for the step."""
-        with torch.enable_grad():
-            self._leaf = self._held.detach().requires_grad_()
-            self._image = self._series.image(torch.view_as_complex(self._leaf) * self._scales)
-        return self._image.detach()
+        """Return the images."""
+        for part in parts(self._image):
+            scaled = torch.view_as_complex(self._held[part] * self._scales)
+            self._image[part] = self._series.image(scaled)
+        return self._image
+
+    def gradient(self, grad: Tensor, part: slice) -> Tensor:
+        """Return what is held's gradient, for a part's gradient by the images."""
+        found = torch.view_as_real(self._series.gradient(self._image[part], grad))
+        return found.mul_(self._scales)
 
     def step(self, uphill: Uphill) -> None:
         """Take one of Adam's steps with the coefficients."""
-        (grad,) = torch.autograd.grad(self._image, self._leaf, uphill.grad)
-        self._adam.step(grad, uphill)
+        for part in parts(self._image):
+            self._adam.step(self.gradient(uphill.grad[part], part), uphill, part)

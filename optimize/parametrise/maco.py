@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optimize.parametrise.adam import Adam
-from optimize.parametrise.base import Canvas, Parametrisation, Uphill, draws
+from optimize.parametrise.base import Canvas, Parametrisation, Uphill, draws, parts
 from optimize.parametrise.series import Series, frequencies
 
 _STREAM = 12
@@ -30,11 +30,9 @@ def whole_phases(free: Tensor, width: int) -> Tensor:
     """
     edges = [0, width // 2] if width % 2 == 0 and width > 1 else [0]
     edge = free[..., edges]
-    mirrored = torch.roll(edge.flip(-2), 1, -2)
-    columns = list(free.unbind(-1))
-    for k, odd in zip(edges, (edge - mirrored).unbind(-1), strict=True):
-        columns[k] = odd
-    return torch.stack(columns, -1)
+    phases = free.clone()
+    phases[..., edges] = edge - torch.roll(edge.flip(-2), 1, -2)
+    return phases
 
 
 class Maco(Parametrisation):
@@ -55,34 +53,44 @@ class Maco(Parametrisation):
         mean = canvas.photos.mean(canvas.start.shape[1]) * math.sqrt(height * width)
         # The mean has no phase, but a sign.
         magnitudes[:, 0, 0] = mean
-        self._magnitudes = magnitudes.to(canvas.start.device)
+        magnitudes = magnitudes.to(canvas.start.device)
+        self._sign, self._magnitudes = torch.sign(magnitudes), magnitudes.abs()
         free = draws(canvas, (canvas.start.shape[1], height, width // 2 + 1), _STREAM) * math.pi
         if any(canvas.given):
             # halved where `whole_phases` doubles them
             begun = self._series.coefficients(canvas.start).angle()
             begun[..., 0] /= 2
-            if width % 2 == 0:
-                begun[..., -1] /= 2
+            begun[..., -1] /= 2
             which = torch.tensor(canvas.given, device=free.device).view(-1, 1, 1, 1)
             free = torch.where(which, begun, free)
         self._free = free.contiguous()
+        self._image = torch.empty_like(canvas.start)
+        self._coefficients = torch.empty_like(self._free, dtype=torch.complex64)
         self._adam = Adam(self._free, canvas)
 
     def image(self) -> Tensor:
-        """Return the images; they remember how they came about, for the step."""
-        with torch.enable_grad():
-            self._leaf = self._free.detach().requires_grad_()
-            self._image = self._series.image(self.coefficients(self._leaf))
-        return self._image.detach()
+        """Return the images."""
+        for part in parts(self._image):
+            made = self._coefficients[part].copy_(self.coefficients(self._free[part]))
+            self._image[part] = self._series.image(made)
+        return self._image
 
     def coefficients(self, free: Tensor) -> Tensor:
         """Return the half spectrum for free phases: its magnitudes are always the photos'."""
         phases = whole_phases(free, self._series.size[1])
-        return torch.polar(self._magnitudes.abs().expand_as(phases), phases) * torch.where(
-            self._magnitudes < 0, -1.0, 1.0
-        )
+        return torch.polar(self._magnitudes.expand_as(phases), phases).mul_(self._sign)
+
+    def gradient(self, grad: Tensor, part: slice) -> Tensor:
+        """Return the phases' gradient, for a part's gradient by the images."""
+        by = self._series.gradient(self._image[part], grad)
+        # A phase turns its coefficient c by i c: what counts is the part of the slope along it.
+        turned = by.mul_(self._coefficients[part].conj()).imag.contiguous()
+        # the way back of `whole_phases`: each odd number is of two free ones
+        edge = turned[..., [0, -1]]
+        turned[..., [0, -1]] = edge - torch.roll(edge.flip(-2), 1, -2)
+        return turned
 
     def step(self, uphill: Uphill) -> None:
         """Take one of Adam's steps with the phases."""
-        (grad,) = torch.autograd.grad(self._image, self._leaf, uphill.grad)
-        self._adam.step(grad, uphill)
+        for part in parts(self._image):
+            self._adam.step(self.gradient(uphill.grad[part], part), uphill, part)

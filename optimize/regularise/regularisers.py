@@ -40,6 +40,8 @@ class Place:
         One grey level in units of the net's input.
     side : int
         Shorter side in pixels of what the unit sees.
+    shown : (int, int, int, int), optional
+        What of the window the net is shown: first row and column, height and width.
     """
 
     height: int
@@ -48,6 +50,7 @@ class Place:
     device: torch.device
     grey: float = 1.0
     side: int = WHOLE
+    shown: tuple[int, int, int, int] | None = None
 
 
 class Regulariser:
@@ -57,9 +60,12 @@ class Regulariser:
     ----------
     reads_gradient : bool
         Class attribute: `after` looks at the gradient.
+    pointwise : bool
+        Class attribute: `before` changes each pixel by itself, and so takes a part of the window.
     """
 
     reads_gradient: ClassVar[bool] = False
+    pointwise: ClassVar[bool] = False
 
     def __init__(self, members: Sequence[FindParams], place: Place) -> None:
         self.place = place

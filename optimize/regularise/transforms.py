@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from optimize.regularise.regularisers import Place, Regulariser
 _SMALL = 1 / 16
 
 
+_NOISE_ROOM = 64  # pixels that a table of noise is larger than an image, on each axis
+
+
 class _Drawn(Regulariser):
     """Base: numbers from -1 to 1 for every member and iteration."""
 
@@ -34,12 +38,14 @@ class _Drawn(Regulariser):
     def __init__(self, members: Sequence[FindParams], place: Place) -> None:
         super().__init__(members, place)
         self.extent = np.array([getattr(p, self.name) for p in members], float)[:, None]
-        self._draws = [
-            np.random.default_rng([p.rand_seed, self.stream]).uniform(
-                -1, 1, (p.max_iter, self.per_iteration)
+        keys = [(p.rand_seed, p.max_iter) for p in members]
+        drawn = {
+            (seed, count): np.random.default_rng([seed, self.stream]).uniform(
+                -1, 1, (count, self.per_iteration)
             )
-            for p in members
-        ]
+            for seed, count in dict.fromkeys(keys)  # units of a layer have the same ones
+        }
+        self._draws = [drawn[key] for key in keys]
 
     @classmethod
     def is_on(cls, params: FindParams) -> bool:
@@ -49,41 +55,6 @@ class _Drawn(Regulariser):
     def drawn(self, iteration: int) -> np.ndarray:
         """Return this iteration's numbers, (n, per_iteration)."""
         return np.stack([d[iteration] for d in self._draws])
-
-
-class Jitter(_Drawn):
-    """Shift by whole pixels, round the border.
-
-    Beside other parametrisations than pixels by a sixteenth of what the unit sees at most.
-    """
-
-    name = "jitter"
-    stream = 1
-    per_iteration = 2
-
-    def __init__(self, members: Sequence[FindParams], place: Place) -> None:
-        super().__init__(members, place)
-        largest = [
-            np.inf if p.parametrisation == "pixels" else int(_SMALL * place.side) for p in members
-        ]
-        self.extent = np.minimum(self.extent, np.array(largest)[:, None])
-
-    @classmethod
-    def reach(cls, params: FindParams, field: tuple[int, int]) -> int:
-        """Return the largest shift."""
-        if params.parametrisation == "pixels":
-            return params.jitter
-        return min(params.jitter, int(_SMALL * max(field)))
-
-    def before(self, x: Tensor, iteration: int) -> Tensor:
-        """Return the shifted images."""
-        shifts = np.rint(self.drawn(iteration) * self.extent).astype(np.int64)
-        moved = torch.from_numpy(shifts).to(x.device)
-        n, channels, height, width = x.shape
-        rows = (torch.arange(height, device=x.device) + moved[:, :1]) % height
-        columns = (torch.arange(width, device=x.device) + moved[:, 1:]) % width
-        x = x.gather(2, rows.view(n, 1, height, 1).expand(n, channels, height, width))
-        return x.gather(3, columns.view(n, 1, 1, width).expand(n, channels, height, width))
 
 
 class _Affine(_Drawn):
@@ -106,11 +77,59 @@ class _Affine(_Drawn):
         return _resampled(x, self.place, self.maps(iteration), self.offsets(iteration))
 
 
-class _Together(Regulariser):
-    """Linear maps one behind the other, as one."""
+class Jitter(_Affine):
+    """Shift by whole pixels, round the border.
 
-    def __init__(self, parts: Sequence[_Affine]) -> None:
-        self._parts, self.place = parts, parts[0].place
+    Beside other parametrisations than pixels by a sixteenth of what the unit sees at most.
+    Together with turns and scales it is one map with them, which continues the border.
+    """
+
+    name = "jitter"
+    stream = 1
+    per_iteration = 2
+
+    def __init__(self, members: Sequence[FindParams], place: Place) -> None:
+        super().__init__(members, place)
+        largest = [
+            np.inf if p.parametrisation == "pixels" else int(_SMALL * place.side) for p in members
+        ]
+        self.extent = np.minimum(self.extent, np.array(largest)[:, None])
+
+    @classmethod
+    def reach(cls, params: FindParams, field: tuple[int, int]) -> int:
+        """Return the largest shift."""
+        if params.parametrisation == "pixels":
+            return params.jitter
+        return min(params.jitter, int(_SMALL * max(field)))
+
+    def maps(self, iteration: int) -> np.ndarray:
+        """Return maps that change nothing."""
+        return np.tile(np.eye(2), (len(self._draws), 1, 1))
+
+    def offsets(self, iteration: int) -> np.ndarray:
+        """Return the shifts, (x, y)."""
+        return self._shifts(iteration)[:, ::-1].astype(float)
+
+    def _shifts(self, iteration: int) -> np.ndarray:
+        return np.rint(self.drawn(iteration) * self.extent).astype(np.int64)
+
+    def before(self, x: Tensor, iteration: int) -> Tensor:
+        """Return the shifted images."""
+        moved = torch.from_numpy(self._shifts(iteration)).to(x.device)
+        n, channels, height, width = x.shape
+        rows = (torch.arange(height, device=x.device) + moved[:, :1]) % height
+        columns = (torch.arange(width, device=x.device) + moved[:, 1:]) % width
+        x = x.gather(2, rows.view(n, 1, height, 1).expand(n, channels, height, width))
+        return x.gather(3, columns.view(n, 1, 1, width).expand(n, channels, height, width))
+
+
+class _Together(Regulariser):
+    """Linear maps one behind the other, as one; of what is shown alone, where that is enough."""
+
+    def __init__(self, parts: Sequence[_Affine], *, whole: bool) -> None:
+        self._parts = parts
+        place = parts[0].place
+        self.place = replace(place, shown=None) if whole else place
 
     def before(self, x: Tensor, iteration: int) -> Tensor:
         """Return the changed images."""
@@ -126,27 +145,37 @@ class _Together(Regulariser):
 def together(regularisers: Sequence[Regulariser]) -> list[Regulariser]:
     """Return the same regularisers, linear maps one behind the other put together."""
     out: list[Regulariser] = []
-    for linear, group in itertools.groupby(regularisers, lambda r: isinstance(r, _Affine)):
+    left = len(regularisers)
+    for _, group in itertools.groupby(regularisers, lambda r: isinstance(r, _Affine)):
         parts = list(group)
+        left -= len(parts)
         maps = [part for part in parts if isinstance(part, _Affine)]
-        out += [_Together(maps)] if linear and len(maps) > 1 else parts
+        if all(isinstance(part, Jitter) for part in maps):
+            out += parts  # shifts alone resample nothing
+            continue
+        later = regularisers[len(regularisers) - left :]
+        out.append(_Together(maps, whole=not all(r.pointwise for r in later)))
     return out
 
 
 def _resampled(x: Tensor, place: Place, maps: np.ndarray, offsets: np.ndarray) -> Tensor:
     """Return images (n, c, h, w) as seen through maps (n, 2, 2) around offsets (n, 2) (x, y)."""
-    n, _, height, width = x.shape
-    linear = torch.from_numpy(maps).to(x.device, x.dtype)
+    top, left, height, width = place.shown or (0, 0, *x.shape[2:])
     row, column = place.centre
-    ys = torch.arange(height, device=x.device, dtype=x.dtype) - row
-    xs = torch.arange(width, device=x.device, dtype=x.dtype) - column
-    at = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).view(1, -1, 2)
-    at = (at @ linear.transpose(1, 2)).view(n, height, width, 2)
-    middle = torch.from_numpy(offsets + np.array([column, row])).to(x.device, x.dtype)
-    sizes = torch.tensor([width, height], device=x.device, dtype=x.dtype)
-    # pixel centres, as align_corners=False
-    grid = (2 * (at + middle.view(n, 1, 1, 2)) + 1) / sizes - 1
+    sizes = np.array([x.shape[3], x.shape[2]])
+    # Pixel centres in units of half the image from its middle, as align_corners=False has them:
+    # a sum of what comes of the row and of the column.
+    linear = maps * 2 / sizes[:, None]
+    middle = (2 * (offsets + np.array([column, row])) + 1) / sizes - 1
+    ys, xs = np.arange(top, top + height) - row, np.arange(left, left + width) - column
+    down = linear[:, None, :, 1] * ys[:, None] + middle[:, None]
+    across = linear[:, None, :, 0] * xs[:, None]
+    grid = _on(down, x).unsqueeze(2) + _on(across, x).unsqueeze(1)
     return F.grid_sample(x, grid, "bilinear", "border", align_corners=False)
+
+
+def _on(numbers: np.ndarray, x: Tensor) -> Tensor:
+    return torch.from_numpy(numbers.astype(np.float32)).to(x.device, x.dtype)
 
 
 class Rotate(_Affine):
@@ -210,15 +239,20 @@ class Crop(_Affine):
 
 
 class Noise(Regulariser):
-    """Add normal noise to what is shown, anew in each iteration."""
+    """Add normal noise to what is shown, anew in each iteration.
+
+    There is one table of noise for all, a little larger than an image: each iteration takes
+    another part of it, drawn by the member's seed, and adds or subtracts it.
+    """
 
     stream = 5
+    pointwise = True
 
     def __init__(self, members: Sequence[FindParams], place: Place) -> None:
         super().__init__(members, place)
-        self._members = members
-        sizes = torch.tensor([p.noise for p in members], device=place.device) * place.grey
-        self._sizes = sizes.view(-1, 1, 1, 1)
+        self._seeds = [(p.rand_seed, p.max_iter) for p in members]
+        self._sizes = torch.tensor([p.noise for p in members], device=place.device) * place.grey
+        self._table: Tensor | None = None
 
     @classmethod
     def is_on(cls, params: FindParams) -> bool:
@@ -227,10 +261,27 @@ class Noise(Regulariser):
 
     def before(self, x: Tensor, iteration: int) -> Tensor:
         """Return the images with noise."""
-        noise = [
-            np.random.default_rng([p.rand_seed, self.stream, iteration]).standard_normal(
-                tuple(x.shape[1:]), np.float32
-            )
-            for p in self._members
-        ]
-        return x + torch.from_numpy(np.stack(noise)).to(x) * self._sizes
+        if self._table is None:
+            self._table = self._drawn_table(x)
+            self._places = _drawn_places(self._seeds, self.stream)
+        draws = np.stack([places[iteration] for places in self._places])
+        rows, columns = torch.from_numpy(draws[:, :2].T.copy()).to(x.device)
+        signs = torch.from_numpy(2.0 * (draws[:, 2] % 2) - 1).to(x)
+        noise = self._table[:, rows, columns].transpose(0, 1)
+        return x + noise * (self._sizes * signs).view(-1, 1, 1, 1)
+
+    def _drawn_table(self, x: Tensor) -> Tensor:
+        """Return every part of the table, (channels, first rows, first columns, h, w), a view."""
+        channels, height, width = x.shape[1:]
+        shape = channels, height + _NOISE_ROOM, width + _NOISE_ROOM
+        table = np.random.default_rng(self.stream).standard_normal(shape, np.float32)
+        return torch.from_numpy(table).to(x).unfold(1, height, 1).unfold(2, width, 1)
+
+
+def _drawn_places(seeds: Sequence[tuple[int, int]], stream: int) -> list[np.ndarray]:
+    """Return whole numbers for each seed and iteration: two places in a table, and a sign."""
+    drawn = {
+        key: np.random.default_rng([key[0], stream]).integers(_NOISE_ROOM + 1, size=(key[1], 3))
+        for key in dict.fromkeys(seeds)
+    }
+    return [drawn[key] for key in seeds]

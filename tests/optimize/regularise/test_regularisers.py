@@ -179,7 +179,7 @@ def test_turning_scaling_and_cropping_together_is_one_after_the_other():
     x = x.expand(2, 1, 48, 48).contiguous()
     apart = [kind(members, place) for kind in (Jitter, Rotate, Scale, Crop)]
     joined = together(apart)
-    assert len(joined) == 2
+    assert len(joined) == 1
     one, other = x, x
     for regulariser in apart:
         one = regulariser.before(one, 0)
@@ -187,6 +187,29 @@ def test_turning_scaling_and_cropping_together_is_one_after_the_other():
         other = regulariser.before(other, 0)
     torch.testing.assert_close(one[..., 14:34, 14:34], other[..., 14:34, 14:34], atol=0.02, rtol=0)
     assert not torch.allclose(one, x, atol=0.1)
+
+
+def test_only_what_is_shown_is_resampled():
+    members = [FindParams(rotate=30, scale=0.2, jitter=2, noise=0.1, rand_seed=k) for k in range(2)]
+    x = torch.rand(2, 3, 20, 22)
+    whole, part = (
+        [
+            kind(members, Place(20, 22, (9.5, 10.5), torch.device("cpu"), shown=shown))
+            for kind in (Jitter, Rotate, Scale)
+        ]
+        for shown in (None, (4, 3, 9, 11))
+    )
+    (all_of_it,), (some,) = together(whole), together(part)
+    torch.testing.assert_close(some.before(x, 1), all_of_it.before(x, 1)[..., 4:13, 3:14])
+    noise = Noise(members, Place(20, 22, (9.5, 10.5), torch.device("cpu")))
+    assert together([*part, noise])[0].before(x, 0).shape == (2, 3, 9, 11)
+
+    class OfItsNeighbours(Noise):
+        pointwise = False
+
+    later = OfItsNeighbours(members, noise.place)
+    assert together([*part, later])[0].before(x, 0).shape == x.shape
+    assert together([part[0]]) == [part[0]]
 
 
 @pytest.mark.parametrize(("angle", "sides"), [(8, (100, 100)), (60, (30, 50)), (90, (20, 80))])
