@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from toolbox.input.files import PICTURES
+from toolbox.pictures.array_file import DAMAGED
 from visualizations.errors import VisualizationsError
 from visualizations.identity import digest
 from visualizations.plan import Layer
@@ -102,7 +102,7 @@ class Photos:
             try:
                 with np.load(path, allow_pickle=False) as file:
                     layers = json.loads(str(file["settings"]))["layers"]
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            except DAMAGED:
                 continue  # damaged: it is made again
             found.update(dict.fromkeys(layers, path))
         return found

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +21,11 @@ from find_maxes.photos.net_input import Recipe
 from find_maxes.photos.photo_list import ImageList
 from find_maxes.scan.running_totals import Arrays, Totals
 from find_maxes.scan.top_n import locations
+from toolbox.pictures.array_file import DAMAGED
 from toolbox.pictures.held import Held
 from torchcaffe.blobs.blob import Shape
 
-_BROKEN = (
-    OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+_LONGEST = 100  # letters of NumPy's reason
 
 
 def checkpoint_of(out: Path) -> Path:
@@ -110,17 +106,22 @@ def read(path: Path, what: str) -> Arrays:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it is a single array")
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it holds something else than arrays")
+        return arrays
     except FileNotFoundError as error:
         raise FindMaxesError(f"{path} does not exist; it should be {what}") from error
-    except _BROKEN as error:
+    except DAMAGED as error:
         raise FindMaxesError(f"{path} is not {what} ({_why(error)})") from error
 
 
 def _why(error: BaseException) -> str:
     """Return NumPy's reason, but not its advice to load files of others with pickle."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "it is no .npz file, or holds Python objects" if "pickle" in text else text
+    if "pickle" in text:
+        return "it is no .npz file, or holds Python objects"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."  # some quote the file
 
 
 # ---------------------------------------------------------------- checkpoints

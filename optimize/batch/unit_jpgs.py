@@ -309,7 +309,9 @@ def _waiting(place: LayerFolder, number: int) -> tuple[np.ndarray, list[dict[str
     """Return the best tiles and scores of a batch that was made; None where it was not."""
     arrays = read_npz(place.waiting(f"{number:04d}.npz"))
     units = read_json(place.waiting(f"{number:04d}.json"))
-    return None if arrays is None or units is None else (arrays["tiles"], units)
+    if arrays is None or "tiles" not in arrays or units is None:
+        return None
+    return arrays["tiles"], units
 
 
 def _keep(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from optimize.errors import OptimizeError
+from toolbox.pictures.array_file import DAMAGED
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every array's entry in an .npz
 
@@ -95,6 +96,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray] | None:
     """Return an .npz file's arrays; None where it is absent or damaged."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError):
+            arrays = {name: archive[name] for name in archive.files}
+            return arrays if all(isinstance(a, np.ndarray) for a in arrays.values()) else None
+    except DAMAGED:
         return None

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from toolbox.pictures.array_file import DAMAGED
 from toolbox.pictures.crop import window_fit
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import FloatArray
@@ -179,7 +180,7 @@ def _read(name: str, path: str, shape: Sequence[int]) -> FloatArray:
     if path.lower().endswith(".npy"):
         try:
             return np.array(np.load(Path(path), mmap_mode="r", allow_pickle=False), np.float32)
-        except (OSError, ValueError, TypeError, EOFError) as error:
+        except DAMAGED as error:
             raise HeldError(f"{path}, held by the input {name!r}, is no .npy array") from error
     if len(shape) != 3 or shape[0] != 1:
         raise HeldError(

@@ -3,24 +3,21 @@
 Every case ends in a result or a CaffeError, within its time, without using the memory up.
 """
 
-import contextlib
 import functools
 import random
 import re
 import resource
-import signal
-import warnings
 
 import numpy as np
 import pytest
 
 import torchcaffe as caffe
+from tests.mutations import attempt, mutate_bytes, splice
 from tests.torchcaffe.layers.replicas import CASES
 from tests.torchcaffe.layers.test_layers import prototxt
 from torchcaffe.blobs import blob
 from torchcaffe.proto import caffe_pb2
 
-SECONDS = 5  # a case takes some milliseconds
 DEFAULTS = blob.MAX_BLOB_BYTES, blob.MAX_NET_BYTES
 GIB = 1 << 20  # in the KiB of getrusage
 NUMBERS = [
@@ -72,24 +69,6 @@ layers { layer { name: "prob" type: "softmax" } bottom: "conv" top: "prob" }
 """
 
 
-class Hang(Exception):
-    pass
-
-
-@contextlib.contextmanager
-def deadline(seconds):
-    def stop(number, frame):
-        raise Hang(f"longer than {seconds} s")
-
-    old = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
-
-
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch):
     """Nets that are too large are the same at 8 MiB as at 4 GiB, only slower to reach."""
@@ -99,28 +78,6 @@ def small_limits(monkeypatch):
     with caffe.python_layers_allowed(False):
         yield
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < GIB
-
-
-def attempt(what, action):
-    """Run an action; return whether it ended in a CaffeError."""
-    try:
-        with deadline(SECONDS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            action()
-    except caffe.CaffeError as error:
-        text = str(error)
-        assert text and "\n" not in text and len(text) < 5000, f"{what}: {text[:300]!r}"
-        return True
-    except (Exception, Hang) as error:  # noqa: BLE001
-        pytest.fail(f"{what}: {type(error).__name__}: {error}")
-    return False
-
-
-def splice(rng, text, other):
-    """Put a part of one file in place of a part of another (or of itself)."""
-    a, b = sorted(rng.randrange(len(text) + 1) for _ in range(2))
-    c, d = sorted(rng.randrange(len(other) + 1) for _ in range(2))
-    return text[:a] + other[c:d] + text[b:]
 
 
 # ---------------------------------------------------------------- prototxt
@@ -220,39 +177,6 @@ def test_building_alone_uses_no_memory_at_the_limits_of_every_day(tmp_path, monk
 
 
 # ---------------------------------------------------------------- weights and means
-
-
-def flip(rng, data):
-    at = rng.randrange(len(data))
-    return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
-
-
-def long_number(rng, data):
-    """Put a number of up to ten bytes over others: lengths, sizes, keys."""
-    at = rng.randrange(len(data))
-    size = rng.randrange(1, 11)
-    number = bytes([rng.randrange(128, 256) for _ in range(size)] + [rng.randrange(128)])
-    return data[:at] + number + data[at + rng.choice([0, size]) :]
-
-
-BYTE_CHANGES = [
-    flip,
-    flip,
-    flip,
-    long_number,
-    lambda rng, data: data[: rng.randrange(len(data))],
-    lambda rng, data: splice(rng, data, data),
-    lambda rng, data: data[: rng.randrange(len(data))] + rng.randbytes(20) + data,
-]
-
-
-def mutate_bytes(rng, data, front):
-    """Change the bytes; half of the changes are near the front, where the structure is."""
-    for _ in range(rng.choice([1, 1, 2, 3])):
-        cut = min(front, len(data)) if rng.random() < 0.5 else 0
-        part = data[:cut] if cut else data
-        data = (rng.choice(BYTE_CHANGES)(rng, part) + data[len(part) :]) or b"\n"
-    return data
 
 
 def stored(net, form):

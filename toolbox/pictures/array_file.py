@@ -1,0 +1,14 @@
+"""What NumPy may raise while it reads a damaged .npy or .npz file."""
+
+from __future__ import annotations
+
+import tokenize
+import zipfile
+import zlib
+
+# A header is read as Python's literals are, so damage there is a SyntaxError or worse.
+DAMAGED = (
+    OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, OverflowError,
+    NotImplementedError, RecursionError, SyntaxError, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
