@@ -1,0 +1,116 @@
+"""The window on a video with random keys and clicks, from a seed: 100,000 frames by `make soak`.
+
+Nothing is logged as a defect, memory stays flat, threads and open files stay as many, and at the
+end it closes within two seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+
+import settings as declared
+from bench.lab.nets import CALTECH, PHOTO
+from bench.lab.video import PacedVideo, write_video
+from bench.rows.live import memory_mb
+from caffevis.app import CaffeVisApp
+from toolbox.input.files import FileQuery
+from toolbox.input.sources import Inputs
+from toolbox.input.video import Spec
+from toolbox.pictures.images import Image
+from toolbox.run.drive import run_live
+from toolbox.run.loop import Loop
+from toolbox.settings import config
+from toolbox.window.highgui import Window
+from toolbox.window.key_codes import LABELS_BY_CODE
+from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
+
+SAMPLE, SOAK = 150, 100_000  # frames
+WARM, GROWTH_MB = 1000, 20.0
+SECONDS_TO_QUIT = 2.0
+LEFT_OUT = {"q", "p"}  # quitting, and a file a press
+EVERY = 0.05  # seconds between keys
+KINDS = (CLICK, CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
+
+
+class Fingers(Window):
+    """In the window's place: presses keys and the mouse at random, and counts what it is shown."""
+
+    def __init__(self, labels: list[str], frames: int, seed: int) -> None:
+        codes = {label: code for code, label in LABELS_BY_CODE.items()}
+        self._codes = [codes[label] for label in labels]
+        self._random, self._frames = random.Random(seed), frames
+        self._due = 0.0
+        self.shown = 0
+        self.memory: dict[int, tuple[float, int, int]] = {}
+
+    def show(self, buffer: Image) -> None:
+        """Count a picture, and look at what the process holds now and then."""
+        self._room = buffer.shape[:2]
+        self.shown += 1
+        if self.shown % max(1, self._frames // 20) == 0 or self.shown == WARM:
+            files = len(os.listdir("/proc/self/fd"))
+            self.memory[self.shown] = (memory_mb(), threading.active_count(), files)
+
+    def poll(self, milliseconds: int) -> list[int | MouseEvent]:
+        """Wait; then a key or a click, where one is due."""
+        time.sleep(milliseconds / 1000)
+        if time.perf_counter() < self._due:
+            return []
+        self._due = time.perf_counter() + EVERY
+        if self._random.random() < 0.8:
+            return [self._random.choice(self._codes)]
+        height, width = self._room
+        at = (self._random.randrange(width), self._random.randrange(height))
+        return [MouseEvent(self._random.choice(KINDS), *at)]
+
+    def is_open(self) -> bool:
+        """Whether frames are still wanted."""
+        return self.shown < self._frames
+
+    def close(self) -> None:
+        """There is none."""
+
+
+def test_random_keys(
+    tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    soak = request.config.getoption("--soak")
+    video = tmp_path / "video.avi"
+    write_video(video)
+    wanted = threading.Semaphore(1000)
+    settings = config.load(declared.TABLE, None).replaced(saved_pictures_dir=str(tmp_path))
+    inputs = Inputs(
+        FileQuery(paths=(str(PHOTO),)),
+        Spec(str(video), "video", loops=True),
+        opener=lambda device: PacedVideo(str(device), wanted),
+    )
+    threads, opencv_threads = threading.active_count(), cv2.getNumThreads()
+    loop = Loop(settings, [CaffeVisApp(settings, net=CALTECH.load())], inputs)
+    labels = sorted({key for row in loop.bindings for key in row.keys} - LEFT_OUT)
+    fingers = Fingers(labels, SOAK if soak else SAMPLE, seed=1)
+    with caplog.at_level(logging.WARNING):
+        while fingers.is_open():
+            loop.press("c")
+            wanted.release(1000)
+            run_live(loop, fingers)
+    begun = time.monotonic()
+    closed = loop.close()
+    seconds = time.monotonic() - begun
+    cv2.setNumThreads(opencv_threads)
+    wanted.release(10)
+    assert closed
+    assert seconds < SECONDS_TO_QUIT
+    assert not [record.message for record in caplog.records if record.levelno >= logging.ERROR]
+    assert threading.active_count() <= threads + 1
+    if soak:
+        warm, *later = (held for shown, held in fingers.memory.items() if shown >= WARM)
+        assert max(memory for memory, _, _ in later) - warm[0] < GROWTH_MB, fingers.memory
+        assert {held[1:] for held in later} == {warm[1:]}, fingers.memory
