@@ -1,0 +1,106 @@
+"""Batch tools killed (kill -9) at random moments, 100 times each, end as an unbroken run.
+
+Only under `make soak`; `make test` has a few kills of each tool beside its other tests.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.find_maxes.conftest import TINY, Model, build_model
+
+KILLS = 100
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A tiny net, photos and settings."""
+    made = build_model(tmp_path_factory.mktemp("kills"), TINY)
+    made.write_list(made.names * 40)
+    (made.folder / "settings.py").write_text(
+        f"caffevis_deploy_prototxt = {str(made.prototxt)!r}\n"
+        f"caffevis_network_weights = {str(made.weights)!r}\n"
+        "caffevis_data_mean = (104, 117, 123)\n",
+        encoding="utf-8",
+    )
+    return made
+
+
+def scan(model: Model, out: Path) -> list[str]:
+    """Return the words of find_max_acts, with a checkpoint after each group."""
+    more = ["--histograms", "--correlation", "--workers", "1", "--checkpoint-every", "0"]
+    return ["find_maxes.find_max_acts", *more, "--resume", *model.arguments(out / "max.npz")]
+
+
+def ascend(model: Model, out: Path) -> list[str]:
+    """Return the words of optimize for all units of two layers."""
+    where = ["--settings", str(model.folder / "settings.py"), "--unit-jpg-dir", str(out)]
+    how = ["--layers", "part/conv2", "fc", "--preset", "5", "--seeds", "2", "--max-iter", "60"]
+    return ["optimize", *where, *how, "--batch-size", "4", "--threads", "1", "--resume"]
+
+
+def both(model: Model, out: Path) -> list[str]:
+    """Return the words of visualizations: images, patches and deconvs of a layer."""
+    where = ["--settings", str(model.folder / "settings.py"), "--out", str(out / "out")]
+    more = ["--work", str(out / "work"), "--photos", str(model.photos), "--layers", "part/conv2"]
+    how = ["--seeds", "2", "--max-iter", "60", "--tile", "16", "--threads", "1"]
+    return ["visualizations", *where, *more, *how]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return what a tool left for its user: file -> bytes."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "work" not in path.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Run a tool, in a process group of its own."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", *words], cwd=ROOT, env=ENVIRONMENT, stdout=file, stderr=file
+        )
+
+
+@pytest.mark.parametrize("words", [scan, ascend, both], ids=lambda words: words.__name__)
+def test_killed_at_random_moments(
+    model: Model,
+    tmp_path: Path,
+    words: Callable[[Model, Path], list[str]],
+    request: pytest.FixtureRequest,
+) -> None:
+    if not request.config.getoption("--soak"):
+        pytest.skip("a hundred runs; make soak has them")
+    whole, broken, log = tmp_path / "whole", tmp_path / "broken", tmp_path / "log.txt"
+    whole.mkdir()
+    begun = time.monotonic()
+    assert start(words(model, whole), log).wait(600) == 0, log.read_text()
+    longest = time.monotonic() - begun
+    wanted, draw = contents(whole), random.Random(words.__name__)
+    kills = finished = 0
+    while kills < KILLS or not finished:
+        broken.mkdir(exist_ok=True)
+        process = start(words(model, broken), log)
+        try:
+            # Now and then it is left to end, so that ends are compared.
+            patience = 600 if kills >= KILLS else draw.uniform(0.2, 1.0) * longest
+            assert process.wait(patience) == 0, log.read_text()[-2000:]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            continue
+        finished += 1
+        assert contents(broken) == wanted
+        shutil.rmtree(broken)
+    print(f"{words.__name__}: {kills} kills, {finished} ends, each the unbroken run's bytes")
