@@ -7,6 +7,7 @@ page as text and addresses only, never as HTML.
 
 from __future__ import annotations
 
+import errno
 import html
 import json
 import os
@@ -93,7 +94,8 @@ def write(collection: Collection, words: Words, out: Path, *, link: bool = False
         written = _fill(collection, words, places, beside)
         _put(beside, out)
     except OSError as error:
-        where = error.filename or out
+        # A copy that the disk has no room for names what is copied.
+        where = out if error.errno == errno.ENOSPC else error.filename or out
         raise GalleryError(f"{where} cannot be read or written: {reason(error)}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -7,6 +7,7 @@ A folder without any (published images, older ones) is of no known network and i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -132,6 +133,8 @@ def write_stamp(folder: str | Path, stamp: Stamp) -> None:
         beside.write_text(json.dumps(asdict(stamp), indent=1) + "\n", encoding="utf-8")
         os.replace(beside, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise StampError(f"{path} cannot be written: {_reason(error)}") from error
 
 

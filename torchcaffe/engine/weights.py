@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -208,11 +209,14 @@ def save_hdf5(params: Params, path: str | Path, *, diffs: bool) -> None:
     h5py = _h5py()
 
     def write(beside: Path) -> None:
-        with h5py.File(beside, "w") as file:
+        # In memory first: where a disk fills up, HDF5 crashes the process as it closes the file.
+        whole = io.BytesIO()
+        with h5py.File(whole, "w") as file:
             for part in ("data", "diff")[: 1 + diffs]:
                 for name, blobs in params.items():
                     group = file.require_group(part).create_group(name)
                     for i, blob in enumerate(blobs):
                         group.create_dataset(str(i), data=getattr(blob, part))
+        beside.write_bytes(whole.getbuffer())
 
     _replace(path, write)
