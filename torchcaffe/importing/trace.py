@@ -212,9 +212,9 @@ class _Reader:
                 self._note(part)
                 self._call(part)
         made = inner[-1].args[0]
-        for name, own in zip(self._outputs(node), made, strict=False):
-            if name is not None:
-                self.program.calls.append(renamed(self._name(own), name))
+        for outer_name, own in zip(self._outputs(node), made, strict=False):
+            if outer_name is not None:
+                self.program.calls.append(renamed(self._name(own), outer_name))
 
     def _outputs(self, node: torch.fx.Node) -> list[str | None]:
         if isinstance(node.meta["val"], Tensor):
