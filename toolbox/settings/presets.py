@@ -18,6 +18,7 @@ PRESETS: dict[str, tuple[tuple[int, ...], Any, Any]] = {
     "raw": (RGB, None, None),
     "caffe": (BGR, (104.0, 117.0, 123.0), None),
 }
+WEIGHTS_ONLY = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
 SELF_CONTAINED = (".pt2", ".onnx")  # a network's definition with its weights
 _PYTHON = re.compile(r"([A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*(@\d+(,\d+)*)?\Z")
 
@@ -135,6 +136,11 @@ def with_model(
     imported = holds_weights(definition) or is_python(definition)
     if holds_weights(definition) and weights is not None:
         raise SettingsError(f"{definition} has its weights in it; leave --weights out.")
+    if not imported and Path(definition).suffix in WEIGHTS_ONLY:
+        raise SettingsError(
+            f"{definition} holds weights without the network they belong to; give the Python code "
+            f"that makes it: --model mynets:resnet --weights {definition}, or a .pt2 or .onnx file."
+        )
     if weights is None and not imported:
         raise SettingsError(f"{definition} needs its weights: --weights FILE.")
     prepared_so = with_preset(settings, preset or ("imagenet" if imported else "caffe"))
@@ -150,5 +156,5 @@ _OF_A_NETWORK = (
     "caffevis_labels", "caffevis_label_layers", "caffevis_prob_layer",
     "caffevis_layer_pretty_name_fn", "caffevis_layer_pretty_name_dict",
     "caffevis_layer_pretty_names", "caffevis_filter_layers", "caffevis_unit_jpg_dir",
-    "caffevis_jpgvis_layers", "caffevis_jpgvis_remap", "caffevis_torch_model",
+    "caffevis_jpgvis_layers", "caffevis_jpgvis_remap", "caffevis_torch_model", "caffevis_start",
 )  # fmt: skip

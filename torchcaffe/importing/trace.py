@@ -58,6 +58,14 @@ def export_module(module: nn.Module, shapes: Shapes, images: int | None = None) 
     DefinitionError
         torch.export refuses it; the sentence says what it said.
     """
+    scripted = [
+        p or "it" for p, m in module.named_modules() if isinstance(m, torch.jit.ScriptModule)
+    ]
+    if scripted:
+        raise DefinitionError(
+            f"{type(module).__name__} can't be exported: {scripted[0]} is TorchScript; put the "
+            "module there of which that was made"
+        )
     was_training = [part for part in module.modules() if part.training]
     module.eval()
     try:
