@@ -20,6 +20,7 @@ PRESETS: dict[str, tuple[tuple[int, ...], Any, Any]] = {
 }
 WEIGHTS_ONLY = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
 SELF_CONTAINED = (".pt2", ".onnx")  # a network's definition with its weights
+OWN_SETTINGS = Path("my_settings.py")  # as docs/pytorch.md calls it
 _PYTHON = re.compile(r"([A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*(@\d+(,\d+)*)?\Z")
 
 
@@ -146,8 +147,21 @@ def with_model(
     prepared_so = with_preset(settings, preset or ("imagenet" if imported else "caffe"))
     own = definition if holds_weights(definition) else weights or "-"
     nothing = dict.fromkeys(_OF_A_NETWORK)
-    return prepared_so.replaced(
+    changed = prepared_so.replaced(
         **nothing, caffevis_deploy_prototxt=definition, caffevis_network_weights=own
+    )
+    return changed.as_of(OWN_SETTINGS.absolute(), _note(definition, weights, preset))
+
+
+def _note(definition: str, weights: str | None, preset: str | None) -> str:
+    """Say what to write into a settings file for the tools that make images of units."""
+    name = "caffevis_torch_model" if is_python(definition) else "caffevis_deploy_prototxt"
+    lines = [f'{name} = "{definition}"']
+    lines += [f'caffevis_network_weights = "{weights}"'] if weights else []
+    lines += [f'caffevis_input_preset = "{preset}"'] if preset else []
+    return (
+        f"to make images of units, write {' and '.join(lines)} into {OWN_SETTINGS}; "
+        "docs/pytorch.md has what else belongs there"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import settings as settings_file
@@ -72,6 +74,12 @@ def test_another_network_leaves_window_and_inputs_and_nothing_of_the_files(tmp_p
     assert changed.caffevis_network_weights == changed.caffevis_deploy_prototxt == "net.onnx"
     assert changed.caffevis_labels is None and changed.caffevis_unit_jpg_dir is None
     assert changed.caffevis_start is None
+    assert changed.source == Path("my_settings.py").absolute()  # which the commands shown name
+    said = 'write caffevis_deploy_prototxt = "net.onnx" into my_settings.py; docs/pytorch.md'
+    assert said in changed.notes[-1]
+    both = with_model(values, "a:b", "w.pth", "half").notes[-1]
+    assert 'caffevis_torch_model = "a:b" and caffevis_network_weights = "w.pth" and ' in both
+    assert 'caffevis_input_preset = "half" into my_settings.py' in both
     assert changed.caffe_net_input_std == PRESETS["imagenet"][2]
     assert changed.window_panes == values.window_panes
     assert with_model(values, "a.prototxt", "w", None).caffe_net_channel_swap == (2, 1, 0)
