@@ -11,7 +11,7 @@ from typing import Any
 
 from find_maxes.find_max_acts import OPTIONS as FIND_OPTIONS
 from find_maxes.find_max_acts import flag, whole_from
-from toolbox.command_line import exit_status
+from toolbox.command_line import exit_status, numbers
 
 PATHS = ("MAXES.npz", "NET_PROTOTXT", "NET_WEIGHTS", "DATADIR", "FILELIST", "OUTDIR")
 EPILOG = """\
@@ -36,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--idx-begin": {"type": whole_from(0), "default": 0, "metavar": "UNIT",
                     "help": "first unit (0)"},
     "--idx-end": {"type": whole_from(1), "metavar": "UNIT", "help": "the one after the last"},
+    "--units": {"type": numbers, "metavar": "0-95,130", "help": "these only"},
     "--unit-jpg-dir": {"type": Path, "metavar": "DIR",
                        "help": "also write the app's 3x3 pictures (caffevis_unit_jpg_dir)"},
     "--gpu": FIND_OPTIONS["--gpu"],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 def show_warning(message: Warning | str, *rest: object, **more: object) -> None:
@@ -46,3 +48,27 @@ def exit_status(
         if stopped:
             print(f"{program}: {stopped}", file=sys.stderr)
         return 130
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read `0-95,130` as channel numbers, each once, in order."""
+    found: set[int] = set()
+    for piece in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", piece)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last or last - first > 1_000_000:
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0-95,130")
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def numbers_text(values: Sequence[int]) -> str:
+    """Write channel numbers as `0-95_130`, for a file's name."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    text = "_".join(f"{a}-{b}" if b > a else f"{a}" for a, b in runs)
+    return text if len(text) <= 100 else f"{runs[0][0]}-{runs[-1][1]}_{len(values)}_units"

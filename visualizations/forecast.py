@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torchcaffe as caffe
 from optimize.batch.unit_jpgs import LayerFolder
-from optimize.command.arguments import numbers_text
 from optimize.command.open_model import open_optimizer
+from toolbox.command_line import numbers_text
 from toolbox.pictures.stamp import NAME as STAMP
 from toolbox.pictures.stamp import read_stamp
 from toolbox.workers.cores import cores

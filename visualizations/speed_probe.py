@@ -20,8 +20,8 @@ import numpy as np
 import torchcaffe as caffe
 from optimize.ascent.optimizer import GradientOptimizer
 from optimize.ascent.task import Planner, Task
-from optimize.command.arguments import numbers
 from optimize.params import FindParams
+from toolbox.command_line import numbers
 from toolbox.pictures.crop import window_fit
 from toolbox.pictures.image_file import ImageError, read_image
 from visualizations.errors import VisualizationsError

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from toolbox.command_line import numbers_text
 from toolbox.input.files import PICTURES
 from toolbox.pictures.array_file import DAMAGED
 from visualizations.errors import VisualizationsError
@@ -138,7 +139,7 @@ def scan(model: Model, photos: Photos, layers: Sequence[Layer]) -> Step:
 def crop(model: Model, photos: Photos, layer: Layer, maxes: Path) -> Step:
     """Return the step that cuts the patches of a layer out, with their deconvs."""
     where = [str(maxes), model.prototxt, model.weights, str(photos.folder)]
-    some = ["--idx-begin", str(layer.units[0]), "--idx-end", str(layer.units[-1] + 1)]
+    some = [] if layer.whole else ["--units", ",".join(map(str, layer.units))]
     return Step(
         f"patches and deconvs of {layer.name}",
         [sys.executable, "-m", "find_maxes.crop_max_patches", *some, *_gpu(model),
@@ -156,7 +157,7 @@ def _safe(layer: Layer) -> str:
     """Return a part of a file's name for a layer and its units."""
     name = "".join(c if c.isalnum() or c in "-_." else "%" + format(ord(c), "x")
                    for c in layer.name)  # fmt: skip
-    return name if layer.whole else f"{name}-{layer.units[0]}-{layer.units[-1]}"
+    return name if layer.whole else f"{name}-{numbers_text(layer.units)}"
 
 
 def list_photos(folder: Path, classes: Sequence[str]) -> list[str]:

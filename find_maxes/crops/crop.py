@@ -228,16 +228,29 @@ def _blocks(
     """Cut the work into layers and blocks of units."""
     found = []
     for layer in layers:
-        units = range(len(maxes.values[layer]))[options.idx_begin : options.idx_end]
-        if not units:
-            raise FindMaxesError(
-                f"layer {layer!r} has the units 0 to {len(maxes.values[layer]) - 1}: none from "
-                f"--idx-begin {options.idx_begin} up to --idx-end {options.idx_end}"
-            )
+        units = _units(options, layer, len(maxes.values[layer]))
         for first in range(0, len(units), UNITS_AT_ONCE):
             block = units[first : first + UNITS_AT_ONCE]
             found.append((layer, entries_of(maxes, layer, block, options.top)))
     return found
+
+
+def _units(options: argparse.Namespace, layer: str, count: int) -> Sequence[int]:
+    """Return which units of a layer the options name."""
+    units = range(count)[options.idx_begin : options.idx_end]
+    if not units:
+        raise FindMaxesError(
+            f"layer {layer!r} has the units 0 to {count - 1}: none from --idx-begin "
+            f"{options.idx_begin} up to --idx-end {options.idx_end}"
+        )
+    if options.units is None:
+        return units
+    if options.units[-1] >= count:
+        raise FindMaxesError(
+            f"layer {layer!r} has the units 0 to {count - 1}, and none of --units "
+            f"{options.units[-1]}"
+        )
+    return [unit for unit in options.units if unit in units]
 
 
 def _write_all(

@@ -26,13 +26,13 @@ from optimize.ascent.results import ZERO_GRADIENT, FindResults
 from optimize.ascent.starts import FloatArray
 from optimize.batch.executor import Batch, Compute, here
 from optimize.batch.runs import Keeping
-from optimize.command.arguments import numbers_text
 from optimize.errors import OptimizeError
 from optimize.output.files import check_folder, json_bytes, npz_bytes, read_json, read_npz, write
 from optimize.output.notes import pale
 from optimize.output.pictures import encoded, plus_mean, sheet, tiled
 from optimize.output.progress import Progress
 from optimize.params import FindParams
+from toolbox.command_line import numbers_text
 from toolbox.pictures.stamp import NAME, Stamp, StampError, foreign, write_stamp
 
 KIND = "regularized_opt"

@@ -15,6 +15,7 @@ from optimize.errors import OptimizeError
 from optimize.parametrise.registry import PARAMETRISATIONS
 from optimize.params import ALL_PRESETS, STARTS
 from optimize.policies import POLICIES
+from toolbox.command_line import numbers
 
 PROGRAM = "python -m optimize"
 TEMPLATE = "%(push_layer)s_%(push_channel)04d_%(rand_seed)d"
@@ -33,30 +34,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise the sentence as an error."""
         raise OptimizeError(f"{message} (see {self.prog} --help)")
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """Read `0-95,130` as channel numbers, each once, in order."""
-    found: set[int] = set()
-    for piece in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", piece)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if first > last or last - first > 1_000_000:
-            raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0-95,130")
-        found.update(range(first, last + 1))
-    return tuple(sorted(found))
-
-
-def numbers_text(values: Sequence[int]) -> str:
-    """Write channel numbers as `0-95_130`, for a file's name."""
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][1] + 1:
-            runs[-1][1] = value
-        else:
-            runs.append([value, value])
-    text = "_".join(f"{a}-{b}" if b > a else f"{a}" for a, b in runs)
-    return text if len(text) <= 100 else f"{runs[0][0]}-{runs[-1][1]}_{len(values)}_units"
 
 
 def _literal(text: str) -> Any:

@@ -28,11 +28,18 @@ class Loop(zoo.nn.Module):
 class Two(zoo.nn.Module):
     def forward(self, x, y):
         return x + y
+class Scripted(zoo.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.part = zoo.torch.jit.script(zoo.nn.Conv2d(3, 4, 3))
+class Sized(zoo.nn.Module):
+    def __init__(self, classes):
+        super().__init__()
 class Flat(zoo.nn.Module):
     def forward(self, x):
         return x.sum(1).sum(1)
 """
-FORMS = ["state.pth", "checkpoint.pth", "wrapped.pth", "state.safetensors"]
+FORMS = ["state.pth", "checkpoint.pth", "wrapped.pth", "lightning.pth", "state.safetensors"]
 SHAPE = f"@3,{SIZE},{SIZE}"
 
 
@@ -80,6 +87,9 @@ def test_weights_are_put_into_it(code, tmp_path, form):
         torch.save({"epoch": 3, "state_dict": state}, path)
     elif form == "wrapped.pth":
         torch.save({f"module.{name}": value for name, value in state.items()}, path)
+    elif form == "lightning.pth":
+        inner = {f"model.{name}": value for name, value in state.items()}
+        torch.save({"state_dict": inner, "hyper_parameters": {"lr": 0.1}}, path)
     elif form == "state.pth":
         torch.save(state, path)
     else:
@@ -134,6 +144,8 @@ def test_odd_weights_are_refused_in_a_sentence(code, tmp_path, write, said):
         ("number", "makes a int; a torch.nn.Module, or a function"),
         ("broken", "fails: OSError: no such data"),
         ("nothing", "has no attribute 'nothing'"),
+        ("Sized", "missing 1 required .* 'classes'; name a function or class that makes the"),
+        ("Scripted", "can't be exported: part is TorchScript; put the module there"),
         ("Loop", "Loop can't be exported with input of .*: torch.export says .*"),
         ("Two", "Two can't be exported .* missing .*'y'"),
     ],
@@ -142,6 +154,13 @@ def test_odd_code_is_refused_in_a_sentence(code, what, said):
     with pytest.raises(caffe.CaffeError, match=said) as caught:
         caffe.open_net(f"{code}:{what}{SHAPE}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_is_not_found_says_from_where_it_is_looked_for(code):
+    with pytest.raises(
+        caffe.CaffeError, match=r"in the folder that has nomod\.py, or .* nets/nomod"
+    ):
+        caffe.open_net("nomod:net")
 
 
 def test_what_needs_another_file_says_which(tmp_path):

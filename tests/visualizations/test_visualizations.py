@@ -120,11 +120,12 @@ def test_the_commands_are_run(model: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_some_units_of_a_layer(model: Path) -> None:
-    assert main(arguments(model, "--layers", "fc:1-2")) == 0
+@pytest.mark.parametrize(("some", "units"), [("1-2", (1, 2)), ("0,2", (0, 2))])
+def test_some_units_of_a_layer(model: Path, some: str, units: tuple[int, ...]) -> None:
+    assert main(arguments(model, "--layers", f"fc:{some}")) == 0
     names = sorted(p.name for p in (model / "units").rglob("*.jpg"))
-    assert names == sorted(["fc_0001_montage.jpg", "fc_0002_montage.jpg",
-                            *["fc_0001.jpg", "fc_0002.jpg"] * 2])  # fmt: skip
+    assert names == sorted(f"fc_000{unit}{end}.jpg" for unit in units
+                           for end in ("", "", "_montage"))  # fmt: skip
 
 
 def test_plan_makes_nothing(model: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,10 @@ class Settings:
         """Return the same settings with some values changed (unchecked)."""
         return Settings(self.__dict__["_values"] | values, self.notes, self.written, self.source)
 
+    def as_of(self, source: Path, note: str) -> Settings:
+        """Return the same settings as those of another file, which a note speaks of."""
+        return Settings(self.__dict__["_values"], (*self.notes, note), self.written, source)
+
 
 @dataclass(frozen=True)
 class Table:

@@ -18,7 +18,9 @@ PRESETS: dict[str, tuple[tuple[int, ...], Any, Any]] = {
     "raw": (RGB, None, None),
     "caffe": (BGR, (104.0, 117.0, 123.0), None),
 }
+WEIGHTS_ONLY = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
 SELF_CONTAINED = (".pt2", ".onnx")  # a network's definition with its weights
+OWN_SETTINGS = Path("my_settings.py")  # as docs/pytorch.md calls it
 _PYTHON = re.compile(r"([A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*(@\d+(,\d+)*)?\Z")
 
 
@@ -135,13 +137,31 @@ def with_model(
     imported = holds_weights(definition) or is_python(definition)
     if holds_weights(definition) and weights is not None:
         raise SettingsError(f"{definition} has its weights in it; leave --weights out.")
+    if not imported and Path(definition).suffix in WEIGHTS_ONLY:
+        raise SettingsError(
+            f"{definition} holds weights without the network they belong to; give the Python code "
+            f"that makes it: --model mynets:resnet --weights {definition}, or a .pt2 or .onnx file."
+        )
     if weights is None and not imported:
         raise SettingsError(f"{definition} needs its weights: --weights FILE.")
     prepared_so = with_preset(settings, preset or ("imagenet" if imported else "caffe"))
     own = definition if holds_weights(definition) else weights or "-"
     nothing = dict.fromkeys(_OF_A_NETWORK)
-    return prepared_so.replaced(
+    changed = prepared_so.replaced(
         **nothing, caffevis_deploy_prototxt=definition, caffevis_network_weights=own
+    )
+    return changed.as_of(OWN_SETTINGS.absolute(), _note(definition, weights, preset))
+
+
+def _note(definition: str, weights: str | None, preset: str | None) -> str:
+    """Say what to write into a settings file for the tools that make images of units."""
+    name = "caffevis_torch_model" if is_python(definition) else "caffevis_deploy_prototxt"
+    lines = [f'{name} = "{definition}"']
+    lines += [f'caffevis_network_weights = "{weights}"'] if weights else []
+    lines += [f'caffevis_input_preset = "{preset}"'] if preset else []
+    return (
+        f"to make images of units, write {' and '.join(lines)} into {OWN_SETTINGS}; "
+        "docs/pytorch.md has what else belongs there"
     )
 
 
@@ -150,5 +170,5 @@ _OF_A_NETWORK = (
     "caffevis_labels", "caffevis_label_layers", "caffevis_prob_layer",
     "caffevis_layer_pretty_name_fn", "caffevis_layer_pretty_name_dict",
     "caffevis_layer_pretty_names", "caffevis_filter_layers", "caffevis_unit_jpg_dir",
-    "caffevis_jpgvis_layers", "caffevis_jpgvis_remap", "caffevis_torch_model",
+    "caffevis_jpgvis_layers", "caffevis_jpgvis_remap", "caffevis_torch_model", "caffevis_start",
 )  # fmt: skip

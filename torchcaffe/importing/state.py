@@ -6,7 +6,7 @@ import json
 import math
 import pickle
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def load_state(module: nn.Module, path: Path) -> None:
         Keeps its own weights where the file is refused.
     path : Path
         A state dict, .safetensors or written by `torch.save`; also one inside a checkpoint
-        (`state_dict`, `model`), and one of a module wrapped for several GPUs (`module.`).
+        (`state_dict`, `model`), and one of a module within another, whose names all have a prefix
+        (`module.` of several GPUs, `_orig_mod.` of torch.compile, `model.` of Lightning).
 
     Raises
     ------
@@ -46,7 +47,8 @@ def load_state(module: nn.Module, path: Path) -> None:
     state = _read_safe(path) if path.suffix == ".safetensors" else _read_torch(path)
     own = module.state_dict()
     if not set(own) & set(state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+        prefix = _prefix(own, state)
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     missing = [name for name in own if name not in state]
     extra = [name for name in state if name not in own]
     wrong = [n for n in own if n in state and own[n].shape != state[n].shape]
@@ -62,6 +64,13 @@ def load_state(module: nn.Module, path: Path) -> None:
             "name the weights and the function that belong together"
         )
     module.load_state_dict(state)
+
+
+def _prefix(own: Iterable[str], state: Iterable[str]) -> str:
+    """Return what stands before the module's own names in a file; nothing where none fits."""
+    first = next(iter(own), "")
+    found = [name.removesuffix(first) for name in state if name.endswith(f".{first}")]
+    return min(found, key=len, default="")
 
 
 def _some(names: list[str]) -> str:
@@ -81,7 +90,8 @@ def _read_torch(path: Path) -> State:
         ) from error
     except (RuntimeError, ValueError, EOFError, LookupError, AttributeError) as error:
         raise FileError(
-            f"{path} holds no weights that torch.load can read, or is cut off"
+            f"{path} holds no weights that torch.load can read, or is cut off; write it with "
+            "torch.save(model.state_dict(), 'state.pth')"
         ) from error
     for name in _INSIDE:
         if isinstance(held, Mapping) and isinstance(held.get(name), Mapping):

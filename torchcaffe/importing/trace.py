@@ -58,6 +58,14 @@ def export_module(module: nn.Module, shapes: Shapes, images: int | None = None) 
     DefinitionError
         torch.export refuses it; the sentence says what it said.
     """
+    scripted = [
+        p or "it" for p, m in module.named_modules() if isinstance(m, torch.jit.ScriptModule)
+    ]
+    if scripted:
+        raise DefinitionError(
+            f"{type(module).__name__} can't be exported: {scripted[0]} is TorchScript; put the "
+            "module there of which that was made"
+        )
     was_training = [part for part in module.modules() if part.training]
     module.eval()
     try:
@@ -212,9 +220,9 @@ class _Reader:
                 self._note(part)
                 self._call(part)
         made = inner[-1].args[0]
-        for name, own in zip(self._outputs(node), made, strict=False):
-            if name is not None:
-                self.program.calls.append(renamed(self._name(own), name))
+        for outer_name, own in zip(self._outputs(node), made, strict=False):
+            if outer_name is not None:
+                self.program.calls.append(renamed(self._name(own), outer_name))
 
     def _outputs(self, node: torch.fx.Node) -> list[str | None]:
         if isinstance(node.meta["val"], Tensor):

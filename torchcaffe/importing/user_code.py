@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 from dataclasses import dataclass
@@ -60,19 +61,38 @@ def make(model: UserModel) -> nn.Module:
         It can't be imported, fails, or makes no module.
     """
     name = f"{model.where}:{model.what}"
+    cure = ""
     try:
         found: object = _imported(model.where)
         for part in model.what.split("."):
             found = getattr(found, part)
+        if not isinstance(found, nn.Module) and _needs_arguments(found):
+            cure = "; name a function or class that makes the module without arguments"
         made = found if isinstance(found, nn.Module) else found()  # type: ignore[operator]
     except Exception as error:
-        raise DefinitionError(f"{name} fails: {type(error).__name__}: {error}") from error
+        if isinstance(error, ModuleNotFoundError) and error.name == model.where.split(".")[0]:
+            cure = (
+                f"; begin in the folder that has {error.name}.py, or name the file with its path, "
+                f"as nets/{error.name}.py:{model.what}"
+            )
+        reason = f"{type(error).__name__}: {error}"
+        raise DefinitionError(f"{name} fails: {reason}{cure}") from error
     if not isinstance(made, nn.Module):
         raise DefinitionError(
             f"{name} makes a {type(made).__name__}; a torch.nn.Module, or a function or class that "
             "makes one without arguments, is accepted"
         )
     return made
+
+
+def _needs_arguments(found: object) -> bool:
+    try:
+        inspect.signature(found).bind()  # type: ignore[arg-type]
+    except TypeError:
+        return True
+    except ValueError:
+        pass  # it has no signature
+    return False
 
 
 def _imported(where: str) -> ModuleType:

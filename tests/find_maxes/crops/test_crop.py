@@ -219,8 +219,20 @@ def errors(model, googlenet, maxes, tmp_path):
         "another list": ([*normal[:4], short, normal[5]], ["not the list", "image 0"]),
         "layer": ([*normal, "conv2"], ["no layer 'conv2'", "part/conv2"]),
         "units": (["--idx-begin", 90, *normal, "fc"], ["'fc'", "0 to 4"]),
+        "no such unit": (
+            ["--units", "1,5", *normal, "fc"],
+            ["'fc'", "0 to 4", "none of --units 5"],
+        ),
         "out": ([*normal[:5], tmp_path / "file" / "x"], ["can't be made"]),
     }
+
+
+def test_units_of_a_list_and_no_others(found, tiny, tmp_path):
+    _, folder = found
+    arguments = paths(tiny, folder / "max.npz", tmp_path / "out", "part/conv2")
+    assert crop("--do-maxes", "--units", "0,2-3", "--N", 1, *arguments) == 0
+    made = sorted(p.name for p in (tmp_path / "out/part/conv2").iterdir() if p.is_dir())
+    assert made == ["unit_0000", "unit_0002", "unit_0003"]
 
 
 def test_what_is_wrong_is_said_in_one_sentence(found, tiny, googlenet, tmp_path, capsys):

@@ -16,8 +16,9 @@ import pytest
 
 import torchcaffe as caffe
 from optimize.__main__ import main
-from optimize.command.arguments import mean, numbers, numbers_text, parse, rates
+from optimize.command.arguments import mean, parse, rates
 from optimize.errors import OptimizeError
+from toolbox.command_line import numbers, numbers_text
 from toolbox.pictures.image_file import read_image
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import settings as settings_file
@@ -71,11 +73,20 @@ def test_another_network_leaves_window_and_inputs_and_nothing_of_the_files(tmp_p
     changed = with_model(values, "net.onnx", None, None)
     assert changed.caffevis_network_weights == changed.caffevis_deploy_prototxt == "net.onnx"
     assert changed.caffevis_labels is None and changed.caffevis_unit_jpg_dir is None
+    assert changed.caffevis_start is None
+    assert changed.source == Path("my_settings.py").absolute()  # which the commands shown name
+    said = 'write caffevis_deploy_prototxt = "net.onnx" into my_settings.py; docs/pytorch.md'
+    assert said in changed.notes[-1]
+    both = with_model(values, "a:b", "w.pth", "half").notes[-1]
+    assert 'caffevis_torch_model = "a:b" and caffevis_network_weights = "w.pth" and ' in both
+    assert 'caffevis_input_preset = "half" into my_settings.py' in both
     assert changed.caffe_net_input_std == PRESETS["imagenet"][2]
     assert changed.window_panes == values.window_panes
     assert with_model(values, "a.prototxt", "w", None).caffe_net_channel_swap == (2, 1, 0)
     assert with_model(values, "a:b", None, "half").caffevis_data_mean == (127.5,) * 3
     with pytest.raises(SettingsError, match="needs its weights: --weights FILE"):
         with_model(values, "a.prototxt", None, None)
+    with pytest.raises(SettingsError, match="weights without the network.* --weights state.pth"):
+        with_model(values, "state.pth", None, None)
     with pytest.raises(SettingsError, match="leave --weights out"):
         with_model(values, "a.pt2", "w", None)

@@ -117,7 +117,7 @@ def external(model):
     ("change", "said"),
     [
         (old, "has the opset 5; 7 or later is read: export it anew"),
-        (foreign, "has a node of the kind QLinearConv, which is not known here"),
+        (foreign, "has a node of the kind QLinearConv, .*; take the model as it was before"),
         (any_size, "the input x has no fixed size; export it with fixed height and width"),
         (external, "weights.bin"),
     ],

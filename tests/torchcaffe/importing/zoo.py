@@ -432,6 +432,25 @@ class Recurrent(nn.Module):
         return self.fc(self.gru(rows.transpose(0, 1))[0][-1])
 
 
+@net
+class Rows(nn.Module):
+    """Layers over one axis, einsum, an axis turned round."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 4, 4)
+        self.mix = nn.Parameter(torch.randn(8, 6))
+        self.conv = nn.Conv1d(6, 4, 3)
+        self.bn = nn.BatchNorm1d(4)
+        self.pool = nn.MaxPool1d(2)
+        self.mean = nn.AvgPool1d(3, 2)
+
+    def forward(self, x):
+        x = torch.einsum("bchw,cd->bdhw", self.stem(x), self.mix).flip(3).flatten(2)
+        x = self.mean(self.pool(F.relu(self.bn(self.conv(x)))))
+        return torch.cat([x.logsumexp(2), x.abs().sum(2)], 1)
+
+
 def example(batch: int = 2, seed: int = 1) -> Tensor:
     torch.manual_seed(seed)
     return torch.randn(batch, 3, SIZE, SIZE)

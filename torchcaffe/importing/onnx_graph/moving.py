@@ -76,8 +76,11 @@ def _slice(node: Node, inputs: Sequence[Input]) -> Tensor:
     axes = axes_of(node, inputs, 3) or list(range(len(starts)))
     steps = listed(inputs[4]) if optional(inputs, 4) is not None else [1] * len(starts)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        if step == -1 and start in (-1, int(x.shape[axis]) - 1) and end < -int(x.shape[axis]):
+            x = x.flip(axis)
+            continue
         if step < 0:
-            raise ValueError("slices with negative steps are not known here")
+            raise ValueError("slices with negative steps are not known here, but for whole axes")
         x = torch.ops.aten.slice.Tensor(x, axis, start, end, step)
     return x
 

@@ -126,7 +126,8 @@ def _where(node: Node, inputs: Sequence[Input]) -> Tensor:
     return torch.where(which, first, second)
 
 
-@op("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceSumSquare")
+@op("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceSumSquare",
+    "ReduceL1", "ReduceLogSumExp")  # fmt: skip
 def _reduced(node: Node, inputs: Sequence[Input]) -> Tensor:
     x, axes = tensor(inputs[0]), axes_of(node, inputs)
     axes = list(range(x.ndim)) if axes is None else axes
@@ -138,6 +139,8 @@ def _reduced(node: Node, inputs: Sequence[Input]) -> Tensor:
         "ReduceMin": torch.amin,
         "ReduceL2": lambda t, d, k: t.square().sum(d, k).sqrt(),
         "ReduceSumSquare": lambda t, d, k: t.square().sum(d, k),
+        "ReduceL1": lambda t, d, k: t.abs().sum(d, k),
+        "ReduceLogSumExp": torch.logsumexp,
     }
     return calls[node.kind](x, axes, keep)
 

@@ -114,9 +114,14 @@ def _constant(onnx: Any, node: Any, path: Path) -> np.ndarray:
 def _node(onnx: Any, node: Any, path: Path) -> Node:
     if node.domain not in ("", "ai.onnx") or node.op_type not in {**OPS, **ON_SIZES}:
         kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        is_quantised = "Quantize" in kind or kind.startswith("QLinear") or "Integer" in kind
         raise DefinitionError(
-            f"{path} has a node of the kind {kind}, which is not known here; export the model "
-            "from PyTorch to a .pt2 file, where every operator is"
+            f"{path} has a node of the kind {kind}, which is not known here; "
+            + (
+                "take the model as it was before it was quantised"
+                if is_quantised
+                else "export the model from PyTorch to a .pt2 file, where every operator is"
+            )
         )
     attributes = {}
     for attribute in node.attribute:

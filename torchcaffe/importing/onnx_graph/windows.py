@@ -74,7 +74,8 @@ def _max_pool(node: Node, inputs: Sequence[Input]) -> Tensor:
     x, kernel = tensor(inputs[0]), node.get("kernel_shape")
     x, pad = _padded(x, *_pads(node, x, kernel), -math.inf)
     stride, dilation = _spatial(node, len(kernel))
-    return F.max_pool2d(x, kernel, stride, pad, dilation, bool(node.get("ceil_mode", 0)))
+    call: Any = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[len(kernel)]
+    return call(x, kernel, stride, pad, dilation, bool(node.get("ceil_mode", 0)))
 
 
 @op("AveragePool")
@@ -86,17 +87,24 @@ def _average_pool(node: Node, inputs: Sequence[Input]) -> Tensor:
         raise ValueError("uneven padding that does not count is not known here")
     x, pad = _padded(x, before, after, 0.0)
     stride, _ = _spatial(node, len(kernel))
-    return F.avg_pool2d(x, kernel, stride, pad, bool(node.get("ceil_mode", 0)), counted)
+    call: Any = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(kernel)]
+    return call(x, kernel, stride, pad, bool(node.get("ceil_mode", 0)), counted)
 
 
 @op("GlobalAveragePool")
 def _global_average(node: Node, inputs: Sequence[Input]) -> Tensor:
-    return F.adaptive_avg_pool2d(tensor(inputs[0]), 1)
+    x = tensor(inputs[0])
+    if x.ndim == 4:
+        return F.adaptive_avg_pool2d(x, 1)
+    return x.mean(list(range(2, x.ndim)), True)
 
 
 @op("GlobalMaxPool")
 def _global_maximum(node: Node, inputs: Sequence[Input]) -> Tensor:
-    return F.adaptive_max_pool2d(tensor(inputs[0]), 1)
+    x = tensor(inputs[0])
+    if x.ndim == 4:
+        return F.adaptive_max_pool2d(x, 1)
+    return x.amax(list(range(2, x.ndim)), True)
 
 
 @op("BatchNormalization")
@@ -189,6 +197,13 @@ def _matmul(node: Node, inputs: Sequence[Input]) -> Tensor:
     if isinstance(inputs[1], torch.nn.Parameter) and b.ndim == 2:
         return F.linear(a, b.t())
     return a @ b
+
+
+@op("Einsum")
+def _einsum(node: Node, inputs: Sequence[Input]) -> Tensor:
+    equation = node.get("equation")
+    text = equation.decode() if isinstance(equation, bytes) else equation
+    return torch.einsum(text, *map(tensor, inputs))
 
 
 @op("Gemm")
