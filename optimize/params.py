@@ -57,6 +57,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "scale": (0, 0.9),
     "crop": (0, 0.9),
     "noise": (0, 255),
+    "rival": (0, 10),
     "adam_rate": (1e-6, 100),
     **dict.fromkeys(PERCENTILES, (0, 100)),
 }
@@ -113,6 +114,9 @@ px_abs_benefit_percentile : float
         `optimize.parametrise.registry.PARAMETRISATIONS`.
     adam_rate : float
         Adam's rate, for the parametrisations that step by it.
+    rival : float
+        Share of the gradient of the strongest other unit there that is taken off, while that
+        one is nearly as strong; for a single unit that is maximised.
     objective : str, optional
         An expression (see `optimize.ascent.objectives.parse`) in place of the single unit.
     full_image : bool
@@ -143,6 +147,7 @@ px_abs_benefit_percentile : float
     noise: float = 0.0
     parametrisation: str = "pixels"
     adam_rate: float = 0.05
+    rival: float = 0.0
     objective: str | None = None
     full_image: bool = False
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from optimize.ascent.objectives import Look, Objective, Values, as_maps, gradients
 from optimize.net.crops import View
 
+_NEAR = 0.85  # of the unit's value: from there on another one is held back
+
 
 @dataclass(frozen=True, eq=False)
 class Pushed:
@@ -70,11 +72,17 @@ class UnitPush(Push):
         As for `Push`.
     channels : Tensor
         Each member's channel, (n,).
+    rivals : Tensor
+        Each member's share of the strongest other channel's gradient that is taken off, (n,).
     """
 
-    def __init__(self, view: View, layer: str, dirs: Tensor, channels: Tensor) -> None:
+    def __init__(
+        self, view: View, layer: str, dirs: Tensor, channels: Tensor, rivals: Tensor
+    ) -> None:
         super().__init__(view, layer, dirs)
         self.channels = channels
+        self._rivals = rivals * (dirs > 0)
+        self._competes = bool((self._rivals > 0).any())
         self._diffs: dict[tuple[int, int], Tensor] = {}
 
     def __call__(self, values: Values, part: slice) -> Pushed:
@@ -84,7 +92,22 @@ class UnitPush(Push):
         here = maps[:, :, self.view.row, self.view.column]
         obj = here.gather(1, channels[:, None])[:, 0].clone()
         strongest, channel = self.strongest(maps)
-        return Pushed(obj, {self.layer: self._diff(value, part)}, strongest, channel)
+        diff = self._diff(value, part)
+        if self._competes:
+            diff = self._without_rival(diff, here, obj, part)
+        return Pushed(obj, {self.layer: diff}, strongest, channel)
+
+    def _without_rival(self, diff: Tensor, here: Tensor, obj: Tensor, part: slice) -> Tensor:
+        """Take off a share of the strongest other channel, where it is nearly as strong."""
+        others = here.scatter(1, self.channels[part][:, None], -torch.inf)
+        rival, which = others.max(1)
+        near = (obj > 0) & (rival > _NEAR * obj) & rival.isfinite()
+        share = -self._rivals[part] * self.dirs[part] * near
+        diff = diff.clone()
+        as_maps(diff)[:, :, self.view.row, self.view.column].scatter_add_(
+            1, which[:, None], share[:, None]
+        )
+        return diff
 
     def _diff(self, value: Tensor, part: slice) -> Tensor:
         """Return push_dir at each unit, zero elsewhere: the same in every iteration."""

@@ -25,6 +25,9 @@ from torchcaffe.regions import Region
 
 Tick = Callable[[], None]
 _ZERO, _NOT_FINITE, _STUCK = 1, 2, 3  # why a member ended, in `Track.failed`
+# Of the iterations, where the image is no field of pixels: the last ones show it as it is, and the
+# best image is one of them, for a value with a lucky turn or shift says little about the image.
+_STILL = 0.05
 _GPU_LOOKS_EVERY = 16  # iterations: whether any member is alive; to ask a GPU waits for it
 PATIENCE = 5  # iterations without a gradient, where each shows the image otherwise
 
@@ -172,6 +175,9 @@ class Ascent:
                 after, batch.photos, batch.rgb,
             )
         )  # fmt: skip
+        moves = bool(self._before) and not self._held.holds_pixels
+        still = _STILL if moves else 0
+        self._still_from = self._iterations - int(still * self._iterations)
         self._sign = torch.sign(batch.push.dirs)
         self._look_every = 1 if device.type == "cpu" else _GPU_LOOKS_EVERY
         self._alive = torch.ones(len(batch.start), dtype=torch.bool, device=device)
@@ -231,7 +237,7 @@ class Ascent:
 
     def _look(self, x: Tensor, iteration: int) -> tuple[Pushed, Tensor]:
         """Return what the net says, and the gradient: of the view's region, or of all."""
-        if not self._before:
+        if not self._before or iteration >= self._still_from:  # nothing is moved
             return self._net(cut(x, self._batch.view.region, self._origin))
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
@@ -305,7 +311,7 @@ class Ascent:
         # Below zero a ReLU hides how far down a minimised unit is: the later, the lower.
         ties = (signed == track.best_obj) & (self._sign < 0)
         better = ((signed > track.best_obj) | ties) & alive
-        if i == 0:
+        if i in (0, self._still_from):
             better = alive  # also an objective that is not a number has a first image
         track.best_obj = torch.where(better, signed.to(torch.float64), track.best_obj)
         track.best_ii = torch.where(better, i, track.best_ii)

@@ -254,7 +254,8 @@ class GradientOptimizer:
         if objective is not None:
             return ObjectivePush(view, layer, dirs, objective, tasks[0].look)
         channels = torch.tensor([t.params.push_channel for t in tasks], device=self._device)
-        return UnitPush(view, layer, dirs, channels)
+        rivals = torch.tensor([t.params.rival for t in tasks], device=self._device)
+        return UnitPush(view, layer, dirs, channels, rivals)
 
     def _check_weights(self, view: View) -> None:
         section = view.section

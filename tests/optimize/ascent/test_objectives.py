@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from optimize import FindParams, GradientOptimizer, OptimizeError
+from optimize.ascent.batch_objectives import UnitPush
 from optimize.ascent.objectives import (
     ChannelMean,
     DeepDream,
@@ -168,3 +171,17 @@ def test_a_mean_image_is_cropped_to_the_centre(chain):
     mean = np.arange(3 * 44 * 42, dtype=float).reshape(3, 44, 42)
     found = GradientOptimizer(chain, mean).mean
     np.testing.assert_array_equal(found, mean[:, 2:42, 1:41])
+
+
+def test_a_rival_is_held_back_only_where_it_is_nearly_as_strong():
+    view = SimpleNamespace(row=0, column=0, cropped=False)
+    values = torch.tensor([[5.0, 1.0, 4.9], [5, 1, 1], [1, 2, 3], [-1, 3, 2], [2, 3, 0]])
+    dirs, rivals = torch.tensor([1.0, 1, 2, 1, -1]), torch.tensor([0.5, 0.5, 0.5, 0.5, 0.5])
+    push = UnitPush(view, "fc", dirs, torch.zeros(5, dtype=torch.long), rivals)
+    for _ in range(2):  # what is kept from the last time is not changed
+        diff = push({"fc": values}, slice(0, 5)).diffs["fc"]
+        wanted = [[1, 0, -0.5], [1, 0, 0], [2, 0, -1], [1, 0, 0], [-1, 0, 0]]
+        torch.testing.assert_close(diff, torch.tensor(wanted))
+    only = UnitPush(view, "fc", dirs[:1], torch.zeros(1, dtype=torch.long), rivals[:1])
+    one = only({"fc": torch.tensor([[3.0]])}, slice(0, 1)).diffs["fc"]
+    torch.testing.assert_close(one, torch.tensor([[1.0]]))

@@ -139,3 +139,16 @@ def test_an_ascent_can_be_looked_at_after_each_iteration(chain, monkeypatch, pre
     assert [i for i, _, _ in seen] == [0, 1, 2, 3, 4]
     np.testing.assert_allclose([float(obj[0]) for _, _, obj in seen], found.obj)
     np.testing.assert_array_equal(seen[-1][1][0].numpy(), found.last_xx)
+
+
+def test_the_last_images_are_shown_as_they_are_and_the_best_is_among_them(chain):
+    p = FindParams.preset(5, push_layer="fc", push_channel=2, max_iter=40)
+    found = GradientOptimizer(chain, MEAN).run_optimize(p)
+    assert found.best_ii >= 38
+    plain = p.replaced(jitter=0, rotate=0, scale=0, adam_rate=1e-6, max_iter=1)
+    optimizer = GradientOptimizer(chain, MEAN)
+    again = optimizer.run_batch([plain], [found.best_xx])[0]
+    assert again.obj[0] == pytest.approx(found.best_obj, rel=0.02)
+    moved = p.replaced(parametrisation="pixels", adam_rate=0.05)
+    assert optimizer.run_optimize(moved).best_ii == int(np.argmax(
+        optimizer.run_optimize(moved).obj))  # fmt: skip
