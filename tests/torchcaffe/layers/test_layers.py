@@ -212,3 +212,13 @@ def test_in_place_is_the_same(case, build):
         found.append([net.blobs[top].data.copy(), net.blobs["y0"].data.copy(), *bottoms, *learned])
     for one, other in zip(*found, strict=True):
         close(one, other, case.id)
+
+
+def test_the_mean_of_a_whole_map_is_exact_to_float32():
+    x = np.random.RandomState(0).uniform(-0.4, 0.6, (1, 64, 56, 56)).astype(np.float32)
+    pool = 'layer { name: "y" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: AVE '
+    text = input_text("x", x.shape) + pool + "global_pooling: true } }"
+    net = caffe.Net.from_param(parse_text(text, caffe.proto.caffe_pb2.NetParameter()))
+    net.forward(x=x)
+    mean = x.astype(np.float64).mean((2, 3), keepdims=True)
+    assert np.abs(net.blobs["y"].data - mean).max() < 5e-7 * np.abs(mean).max()
