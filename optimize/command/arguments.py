@@ -220,7 +220,7 @@ def _add_recipe(parser: Parser) -> None:
     add("--parametrisation", choices=list(PARAMETRISATIONS), help=f"hold the image as {about}")
     add("--adam-rate", type=float, metavar="R", help="rate of the steps that are Adam's")
     add("--rival", type=float, metavar="S",
-        help="take off this share of the gradient of another unit that is nearly as strong")  # fmt: skip
+        help="take off this share of the gradient of a unit that is nearly as strong")  # fmt: skip
     about = "; ".join(f"{name}: {row.about}" for name, row in POLICIES.items())
     add("--lr-policy", choices=list(POLICIES), help=about)
     add("--lr-params", type=rates, metavar="NAME=NUMBER,...", help="the policy's numbers")
