@@ -38,11 +38,11 @@ WITHOUT_PIXELS: dict[str, Any] = {
 MORE_PRESETS: dict[int, dict[str, Any]] = {
     5: {
         **WITHOUT_PIXELS, "parametrisation": "fourier", "adam_rate": 0.04, "max_iter": 120,
-        "jitter": 8, "rotate": 8.0, "scale": 0.1,
+        "jitter": 8, "rotate": 8.0, "scale": 0.1, "crop": 0.5, "noise": 10.0, "rival": 0.5,
     },
     6: {
         **WITHOUT_PIXELS, "parametrisation": "maco", "adam_rate": 0.25, "max_iter": 120,
-        "crop": 0.4, "noise": 10.0,
+        "crop": 0.4, "noise": 10.0, "rival": 0.5,
     },
 }  # fmt: skip
 ALL_PRESETS: dict[int, dict[str, Any]] = {**PRESETS, **MORE_PRESETS}

@@ -163,6 +163,7 @@ class Ascent:
             batch.grey,
             min(field.height, field.width),
             _inside(batch.view.region, window),
+            _has_place(batch),
         )
         used = [r for r in batch.regularisers if any(r.is_on(p) for p in batch.members)]
         made = [regulariser(batch.members, place) for regulariser in used]
@@ -337,6 +338,12 @@ def _inside(region: Region, window: Region) -> tuple[int, int, int, int]:
     """Return a region's first row and column within a window, its height and its width."""
     top, left = region.rows[0] - window.rows[0], region.columns[0] - window.columns[0]
     return top, left, region.height, region.width
+
+
+def _has_place(batch: Batch) -> bool:
+    """Whether the layer pushed has other units of the same channel, elsewhere in the image."""
+    shape = batch.view.section.shape(batch.push.layer)
+    return batch.view.cropped or math.prod(shape[2:]) > 1
 
 
 def _is_whole(batch: Batch) -> bool:

@@ -24,7 +24,7 @@ RECIPE = (
     "start_at", "rand_seed", "push_spatial", "push_dir", "decay", "blur_radius", "blur_every",
     "small_val_percentile", "small_norm_percentile", "px_benefit_percentile",
     "px_abs_benefit_percentile", "lr_policy", "lr_params", "max_iter", "tv", "jitter", "rotate",
-    "scale", "crop", "noise", "parametrisation", "adam_rate", "objective", "full_image",
+    "scale", "crop", "noise", "parametrisation", "adam_rate", "rival", "objective", "full_image",
 )  # fmt: skip
 
 
@@ -196,6 +196,8 @@ def _add_recipe(parser: Parser) -> None:
     about = "; ".join(f"{name}: {kind.about}" for name, kind in PARAMETRISATIONS.items())
     add("--parametrisation", choices=list(PARAMETRISATIONS), help=f"hold the image as {about}")
     add("--adam-rate", type=float, metavar="R", help="rate of the steps that are Adam's")
+    add("--rival", type=float, metavar="S",
+        help="take off this share of the gradient of a unit that is nearly as strong")  # fmt: skip
     about = "; ".join(f"{name}: {row.about}" for name, row in POLICIES.items())
     add("--lr-policy", choices=list(POLICIES), help=about)
     add("--lr-params", type=rates, metavar="NAME=NUMBER,...", help="the policy's numbers")

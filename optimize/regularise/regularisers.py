@@ -42,6 +42,8 @@ class Place:
         Shorter side in pixels of what the unit sees.
     shown : (int, int, int, int), optional
         What of the window the net is shown: first row and column, height and width.
+    placed : bool
+        Whether the unit is one of several of its channel, each at a place of the image.
     """
 
     height: int
@@ -51,6 +53,7 @@ class Place:
     grey: float = 1.0
     side: int = WHOLE
     shown: tuple[int, int, int, int] | None = None
+    placed: bool = False
 
 
 class Regulariser:

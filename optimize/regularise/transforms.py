@@ -218,11 +218,20 @@ class Scale(_Affine):
 
 
 class Crop(_Affine):
-    """Enlarge a part of what the unit sees, at a random place (the crops of Fel et al. 2023)."""
+    """Enlarge a part of what the unit sees, at a random place (the crops of Fel et al. 2023).
+
+    A unit of a map has a place, and would find what it looks for moved away from it: its image is
+    shown as it is.
+    """
 
     name = "crop"
     stream = 4
     per_iteration = 3
+
+    def __init__(self, members: Sequence[FindParams], place: Place) -> None:
+        super().__init__(members, place)
+        if place.placed:
+            self.extent = np.zeros_like(self.extent)
 
     def _shares(self, iteration: int) -> np.ndarray:
         """Return the parts' sides as shares of what the unit sees, (n, 1)."""

@@ -157,7 +157,13 @@ def test_a_crop_enlarges_a_part_of_what_the_unit_sees():
     x = torch.rand(1, 1, 9, 9)
     shown = crop.before(x, 0)
     torch.testing.assert_close(shown[..., ::2, ::2], x[..., 2:7, 0:5], atol=1e-4, rtol=0)
+    draws = crop._draws
     crop._draws = [np.array([[-1.0, 1.0, 1.0]])]
+    torch.testing.assert_close(crop.before(x, 0), x, atol=1e-5, rtol=0)
+    # one unit of several of its channel, each at a place of the image
+    place = Place(9, 9, (4.0, 4.0), torch.device("cpu"), side=9, placed=True)
+    crop = Crop([FindParams(crop=0.5)], place)
+    crop._draws = draws
     torch.testing.assert_close(crop.before(x, 0), x, atol=1e-5, rtol=0)
 
 
