@@ -12,9 +12,10 @@ from caffevis.from_settings import model_name, namer, options_from, read_labels
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
+from caffevis.live.unit_growth import UnitGrowth
 from caffevis.model.classes import class_unit, find_classes
 from caffevis.model.layer_list import LayerError, NetLike, list_layers
-from caffevis.model.opening import ENGINE_ERRORS, make_preprocess, open_net
+from caffevis.model.opening import ENGINE_ERRORS, engine_net, make_preprocess, open_net
 from caffevis.model.preprocess import InputError
 from caffevis.model.start import start_state
 from caffevis.model.threads import compute_threads
@@ -97,7 +98,8 @@ class CaffeVisApp:
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, self._classes.listed, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
-        self._images = UnitImages(settings, self._look)
+        growth = UnitGrowth(settings, engine_net(net), self._frames_first)
+        self._images = UnitImages(settings, self._look, growth)
         options = replace(options_from(settings), back_modes=self._network.back_modes)
         self._state = start_state(first_state(found, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
@@ -178,7 +180,15 @@ class CaffeVisApp:
         self._fit_shown()
         self._seek()
         self._ask()
+        self._look_at_images()
+
+    def _look_at_images(self) -> None:
+        """Ask for the images that the state shows, and note whether the unit has any."""
+        self._state = go.consistent(self._state, self._images.has_image(self._state))
         self._images.update(self._state)
+
+    def _frames_first(self) -> None:
+        """Let the network's worker go first; called from the thread that makes images."""
 
     def _seek(self) -> None:
         """Go to the layer's strongest unit where that is asked for and known."""
@@ -204,7 +214,7 @@ class CaffeVisApp:
                 self._take(outcome.value)
         self._seek()
         self._ask()
-        self._images.update(self._state)
+        self._look_at_images()
 
     def wait(self, seconds: float) -> None:
         """Wait for the network or the images, at most this long."""
@@ -288,7 +298,7 @@ class CaffeVisApp:
         )
         return [
             *drawings,
-            self._images.pattern_drawing(self._state) or tiles,
+            self._images.layers_drawing(self._state) or tiles,
             with_heading(
                 Drawing(aux_pane.PANE, side, aux_pane.draw), aux_pane.heading(side), look.heading
             ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, State
+from caffevis.keys.state import ZOOM_IMAGE, ZOOM_UNIT, State
+from caffevis.live.unit_growth import UnitGrowth
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts.look import Look
 from caffevis.units.image_paths import KINDS, folder_from
@@ -13,7 +14,7 @@ from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.panes import pane_size
 from toolbox.drawing.screen import Drawing
 from toolbox.settings.config import Settings
-from toolbox.workers.worker import Worker
+from toolbox.workers.worker import Worker, close_all
 
 
 @functools.lru_cache(maxsize=64)
@@ -34,10 +35,12 @@ class UnitImages:
         All settings.
     look : Look
         Colours and fonts.
+    growth : UnitGrowth
+        What is made while one looks.
     """
 
-    def __init__(self, settings: Settings, look: Look) -> None:
-        self._look = look
+    def __init__(self, settings: Settings, look: Look, growth: UnitGrowth) -> None:
+        self._look, self._growth = look, growth
         self._folder = folder_from(settings)
         self._stack = settings.caffevis_jpgvis_stack_vert
         panes, scale = settings.window_panes, settings.global_scale
@@ -58,7 +61,8 @@ class UnitImages:
 
     def close(self) -> bool:
         """End the thread."""
-        return self._worker is None or self._worker.close()
+        workers = [self._worker] if self._worker else []
+        return close_all([self._growth.close, *(worker.close for worker in workers)])
 
     def update(self, state: State) -> None:
         """Take what is loaded and ask for what is wanted now."""
@@ -72,6 +76,14 @@ class UnitImages:
         if request not in (self._answered, self._submitted):
             self._submitted = request
             self._worker.submit(request)
+        self._growth.update(state, self._folder.source)
+
+    def has_image(self, state: State) -> bool:
+        """Whether the selected unit has an optimised image on disk, or that is not known yet."""
+        unit, result = self.request(state).unit, self._result
+        if unit is None or result is None or result.request.unit != unit:
+            return True
+        return result.pictures[0].image is not None
 
     def commands(self) -> list[str]:
         """Return what is missing of what is shown, and the commands that make it."""
@@ -82,12 +94,15 @@ class UnitImages:
         """Whether all that the state shows is loaded."""
         if self._worker is None:
             return True
-        return not self._worker.busy and self._answered == self.request(state)
+        loaded = not self._worker.busy and self._answered == self.request(state)
+        return loaded and self._growth.settled(state, self._folder.source)
 
     def wait(self, seconds: float) -> None:
         """Wait for what is being loaded, at most this long."""
-        if self._worker is not None:
+        if self._worker is not None and (self._worker.busy or not self._growth.busy):
             self._worker.wait(seconds)
+        else:
+            self._growth.wait(seconds)
 
     def request(self, state: State) -> ImagesRequest:
         """Say what a state needs loaded."""
@@ -97,7 +112,7 @@ class UnitImages:
         return ImagesRequest(state.selected if wanted else None, self._sheet_request(state))
 
     def _sheet_request(self, state: State) -> SheetRequest | None:
-        if not state.pattern_mode or state.zoom == ZOOM_BACK or self._room is None:
+        if not state.pattern_mode or state.zoom > ZOOM_UNIT or self._room is None:
             return None
         layer = state.layer
         unit = state.unit if state.zoom == ZOOM_UNIT else None
@@ -108,10 +123,11 @@ class UnitImages:
         problems = [self._defect] if self._defect else []
         if self._result is not None:
             problems += self._result.problems
-        if state.pattern_mode and state.zoom != ZOOM_BACK:
+        problems.append(self._growth.note(state))
+        if state.pattern_mode and state.zoom <= ZOOM_UNIT:
             picture = self._pattern(state)
             problems += picture.note[:1] if picture is not None else ()
-        return "; ".join(dict.fromkeys(problems))
+        return "; ".join(dict.fromkeys(filter(None, problems)))
 
     def drawing(self, state: State) -> Drawing:
         """Say what the pane of unit images shows."""
@@ -122,10 +138,19 @@ class UnitImages:
         pictures: tuple[Picture, ...] | None = () if unit is None else None
         if result is not None and result.request.unit == unit:
             pictures = result.pictures
+        if pictures and state.ascends:
+            pictures = (self._growth.picture(), *pictures[1:])
         of = f"{self._folder.source(state.layer.name)}:{state.unit}"
         titles = (f"{KINDS[0].name} of {of}", f"{KINDS[1].name} of {of}", KINDS[2].name)
         view = jpgvis.JpgvisView(pictures, hint, self._stack, self._look, titles)
         return Drawing(jpgvis.PANE, view, jpgvis.draw)
+
+    def layers_drawing(self, state: State) -> Drawing | None:
+        """Say what the layers pane shows of unit images; None while it shows something else."""
+        if state.zoom == ZOOM_IMAGE:
+            view = jpgvis.JpgvisView((self._growth.picture(),), "", self._stack, self._look)
+            return Drawing(layers.PANE, view, jpgvis.draw_one)
+        return self.pattern_drawing(state)
 
     def pattern_drawing(self, state: State) -> Drawing | None:
         """Say what the layers pane shows in pattern mode; None while it shows something else."""

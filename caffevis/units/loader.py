@@ -67,10 +67,14 @@ class Picture:
         RGB.
     note : tuple of str
         Paragraphs that say what is missing and how to make it.
+    title, caption : str
+        What stands above it, where that is not the same for all of its kind, and below.
     """
 
     image: Image | None = None
     note: tuple[str, ...] = ()
+    title: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,6 +86,8 @@ class Moment:
     ----------
     iteration : int
         Its number.
+    members : sequence of FindParams
+        Whose images they are.
     images : Tensor
         Minus the mean, (n, channels, h, w), the window's size; the next iteration may change
         them in place.
@@ -96,6 +98,7 @@ class Moment:
     """
 
     iteration: int
+    members: Sequence[FindParams]
     images: Tensor
     seen: Tensor
     obj: Tensor
@@ -223,7 +226,8 @@ class Ascent:
         self._alive = self._end(self.track, norm, self._alive, i)
         grad = self._placed(grad, x)
         self._uphill = Uphill(grad, norm, pushed.obj, self._alive, i, self._iterations)
-        return Moment(i, x, cut(x, self._batch.view.field, self._origin), pushed.obj)
+        seen = cut(x, self._batch.view.field, self._origin)
+        return Moment(i, self._batch.members, x, seen, pushed.obj)
 
     @torch.no_grad()
     def _step(self) -> None:

@@ -40,6 +40,24 @@ def close_all(closers: Iterable[Callable[[], bool]]) -> bool:
         return all(list(pool.map(lambda close: close(), waiting)))
 
 
+def sentence_of(problem: Exception, expected: tuple[type[Exception], ...], name: str) -> str:
+    """Return what to tell the user of an exception; one that nobody expected is logged.
+
+    Parameters
+    ----------
+    problem : Exception
+        Being handled.
+    expected : tuple of exception types
+        Their messages are sentences.
+    name : str
+        Of the thread.
+    """
+    if isinstance(problem, expected):
+        return str(problem)
+    logger.exception("%s met a defect", name)
+    return f"internal error: {type(problem).__name__}: {problem}"
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome(Generic[Request, Result]):
     """What came of a request.
@@ -194,9 +212,6 @@ class Worker(Generic[Request, Result]):
         value, error = None, None
         try:
             value = self._work(request)
-        except self._expected as expected:
-            error = str(expected)
-        except Exception as defect:
-            logger.exception("%s met a defect", self._thread.name)
-            error = f"internal error: {type(defect).__name__}: {defect}"
+        except Exception as problem:  # noqa: BLE001 - it becomes a sentence
+            error = sentence_of(problem, self._expected, self._thread.name)
         return Outcome(request, value, error, time.perf_counter() - begun)
