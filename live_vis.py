@@ -157,6 +157,11 @@ def open_film(
     return kind(FilmFile(options.record)) if options.record else nullcontext()
 
 
+def for_script(settings: Settings) -> Settings:
+    """Make nothing that neither a key nor the settings ask for."""
+    return settings.replaced(caffevis_make_images=bool(settings.caffevis_make_images))
+
+
 def at_first_layer(settings: Settings) -> Settings:
     """Begin at the first layer, where keys of a script are counted from, whatever the model."""
     return settings.replaced(caffevis_start=None)
@@ -164,6 +169,7 @@ def at_first_layer(settings: Settings) -> Settings:
 
 def run_headless(options: argparse.Namespace, settings: Settings) -> None:
     """Press the keys and write the screenshot."""
+    settings = for_script(settings)
     classes = load_apps(settings)
     keys = all_bindings(CORE_BINDINGS, classes).parse_keys(options.keys or "")
     if options.keys is not None:
@@ -205,7 +211,9 @@ def run_window(options: argparse.Namespace, settings: Settings, display: Display
 
 def write_tour(options: argparse.Namespace, settings: Settings, folder: Path) -> None:
     """Write the tour's pictures and say where they are."""
-    loop = make_loop(at_first_layer(settings), options.image, False, load_apps(settings))
+    loop = make_loop(
+        for_script(at_first_layer(settings)), options.image, False, load_apps(settings)
+    )
     try:
         for path, caption in run_tour(loop, TOUR, folder):
             print(f"  {path}  {caption}", flush=True)

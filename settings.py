@@ -189,6 +189,9 @@ _CAFFEVIS = (
             "bytes of images of units that are kept in memory; larger ones are read anew"),
     Setting("caffevis_init_show_unit_jpgs", True, kind.boolean(),
             "show images of the selected unit at the start (key 9)"),
+    Setting("caffevis_make_images", None, kind.optional(kind.boolean()),
+            "make the optimised images of a selected unit that has none while one looks, as key 2"
+            " does; None: where the model has no unit images at all"),
     Setting("caffevis_jpgvis_stack_vert", True, kind.boolean(),
             "True: a unit's three pictures one below the other; False: side by side"),
     Setting("caffevis_control_face", _FACE, kind.font_face(), "list of layers: font"),

@@ -38,6 +38,7 @@ from toolbox.settings.config import Settings, SettingsError
 from toolbox.window.pointer import CLICK, Pointer
 from toolbox.workers.worker import Worker, close_all
 
+FRAME_SECONDS = 0.02  # that images being made wait for a frame, an iteration
 TEXT_KEYS = ("space", "backspace", "enter", "esc")
 
 
@@ -184,11 +185,14 @@ class CaffeVisApp:
 
     def _look_at_images(self) -> None:
         """Ask for the images that the state shows, and note whether the unit has any."""
-        self._state = go.consistent(self._state, self._images.has_image(self._state))
         self._images.update(self._state)
+        self._state = go.consistent(self._state, self._images.has_image(self._state))
+        self._images.make(self._state)
 
     def _frames_first(self) -> None:
-        """Let the network's worker go first; called from the thread that makes images."""
+        """Let the frame that is being computed go first; in the thread that makes images."""
+        if self._worker is not None:
+            self._worker.let_pass(FRAME_SECONDS)
 
     def _seek(self) -> None:
         """Go to the layer's strongest unit where that is asked for and known."""
@@ -204,10 +208,7 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
-        if self._worker is None:
-            self._images.update(self._state)
-            return
-        for outcome in self._worker.outcomes():
+        for outcome in self._worker.outcomes() if self._worker else ():
             self._answered = outcome.request
             self._message = outcome.error or ""
             if outcome.value is not None:

@@ -76,6 +76,9 @@ class UnitImages:
         if request not in (self._answered, self._submitted):
             self._submitted = request
             self._worker.submit(request)
+
+    def make(self, state: State) -> None:
+        """Take what was made while one looks, and ask for what is wanted now."""
         self._growth.update(state, self._folder.source)
 
     def has_image(self, state: State) -> bool:

@@ -21,7 +21,7 @@ BACK_FILTERS = (RAW, GRAY, NORM, NORMBLUR)
 OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE = "off", "over active", "over inactive"
 OVERLAYS = (OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE)
 
-ZOOM_ALL, ZOOM_UNIT, ZOOM_IMAGE, ZOOM_BACK = range(4)
+ZOOM_ALL, ZOOM_UNIT, ZOOM_BACK, ZOOM_IMAGE = range(4)
 
 # Which units' images are made while one looks.
 MAKE_NONE, MAKE_MISSING, MAKE_ALL = "none", "missing", "all"

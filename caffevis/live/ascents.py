@@ -170,6 +170,7 @@ def _growth(wanted: Wanted, shown: Mapping[int, Image], count: int, moment: Mome
     number, of = moment.iteration + 1, moment.members[0].max_iter
     return Growth(
         picture=tiled([shown.get(k, nothing) for k in range(count)]),
-        title=f"made now, {RECIPES[wanted.recipe].name}: image 1" + ("" if count == 1 else f" to {count}"),
+        title=f"made now, {RECIPES[wanted.recipe].name}: image 1"
+        + ("" if count == 1 else f" to {count}"),
         caption=f"{wanted.name}, {number} of {of}, objective {float(moment.obj.max()):.4g}",
     )

@@ -25,7 +25,9 @@ class UnitGrowth:
         Called between two iterations: lets frames go first.
     """
 
-    def __init__(self, settings: Settings, net: Any, between: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, net: Any, between: Callable[[], None] = lambda: None
+    ) -> None:
         self._settings, self._net, self._between = settings, net, between
         self._work: Callable[[Wanted], Iterator[Growth | None]] | None = None
         self._stream: Stream[Wanted, Growth] | None = None

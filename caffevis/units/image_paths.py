@@ -119,6 +119,14 @@ class UnitFolder:
             for name in dict.fromkeys((below, Path(below.name)))
         ]
 
+    def is_empty(self) -> bool:
+        """Tell whether there are no optimised images of any layer."""
+        folder = None if self.root is None else Path(self.root) / OPTIMISED.folder
+        try:
+            return folder is None or not any(folder.iterdir())
+        except OSError:
+            return True
+
     def pictures(self, kind: Kind, layer: str) -> Path | None:
         """Return the folder of a layer's pictures; None where no file can be."""
         below = layer_path(self.source(layer))

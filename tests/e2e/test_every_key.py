@@ -77,6 +77,7 @@ CASES = {
     "boost_gamma": Case(UNIT, {"aux", "layers"}),
     "boost_individual": Case(UNIT, {"aux", "layers"}),
     "toggle_label_predictions": Case("", {"aux"}),
+    "live_ascent": Case(UNIT, {"jpgvis"}),
     "pattern_mode": Case(UNIT, {"layers"}),
     "toggle_unit_jpgs": Case(UNIT, {"jpgvis"}),
     "colour_map": Case(UNIT, {"aux", "layers"}),

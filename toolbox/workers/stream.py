@@ -27,7 +27,9 @@ def lower_priority(by: int) -> None:
     """Let the calling thread give way to others, where the system has priorities of threads."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), by)
+            thread = threading.get_native_id()
+            before = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, min(before + by, 19))
 
 
 class Stream(Generic[Request, News]):

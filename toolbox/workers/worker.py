@@ -172,6 +172,13 @@ class Worker(Generic[Request, Result]):
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._outcomes), seconds)
 
+    def let_pass(self, seconds: float) -> None:
+        """Wait until the request being worked on is done, at most this long; for other threads."""
+        with self._changed:
+            current = self._current
+            if current is not None:
+                self._changed.wait_for(lambda: self._current is not current, seconds)
+
     def close(self, seconds: float = 2.0) -> bool:
         """Stop after the request being worked on, and join the thread.
 
