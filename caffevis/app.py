@@ -13,6 +13,7 @@ from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
 from caffevis.live.unit_growth import UnitGrowth
+from caffevis.live.unit_patches import PhotoPatches
 from caffevis.model.classes import class_unit, find_classes
 from caffevis.model.layer_list import LayerError, NetLike, list_layers
 from caffevis.model.opening import ENGINE_ERRORS, engine_net, make_preprocess, open_net
@@ -100,7 +101,8 @@ class CaffeVisApp:
         self._network = Network(net, prepare, self._classes.listed, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
         growth = UnitGrowth(settings, engine_net(net), self._frames_first)
-        self._images = UnitImages(settings, self._look, growth)
+        patches = PhotoPatches(settings, net)
+        self._images = UnitImages(settings, self._look, growth, patches)
         options = replace(options_from(settings), back_modes=self._network.back_modes)
         self._state = start_state(first_state(found, options), settings.caffevis_start, net)
         self._frame: Frame | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from caffevis.keys.state import MAKE_MISSING, MAKE_NONE, Options
 from caffevis.model.layer_list import NetLike
-from caffevis.units.image_paths import folder_from
+from caffevis.units.image_paths import OPTIMISED, folder_from
 from toolbox.settings.config import Settings, SettingsError
 
 LONGEST_NAME = 80  # letters of a network's name in the window's title
@@ -86,4 +86,4 @@ def options_from(settings: Settings) -> Options:
 def _makes_missing(settings: Settings) -> bool:
     """Tell whether units without images get them while one looks."""
     wanted: bool | None = settings.caffevis_make_images
-    return folder_from(settings).is_empty() if wanted is None else wanted
+    return folder_from(settings).is_empty(OPTIMISED) if wanted is None else wanted

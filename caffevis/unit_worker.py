@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 
-from caffevis.keys.state import ZOOM_IMAGE, ZOOM_UNIT, State
+from caffevis.keys.state import ZOOM_IMAGE, ZOOM_UNIT, Origin, State
 from caffevis.live.unit_growth import UnitGrowth
+from caffevis.live.unit_patches import PhotoPatches
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts.look import Look
-from caffevis.units.image_paths import KINDS, folder_from
+from caffevis.units.image_paths import KINDS, OPTIMISED, PATCHES, Kind, folder_from
 from caffevis.units.loader import ImagesRequest, ImagesResult, Loader, Picture, SheetRequest
 from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.panes import pane_size
@@ -36,11 +37,15 @@ class UnitImages:
     look : Look
         Colours and fonts.
     growth : UnitGrowth
-        What is made while one looks.
+        Optimised images, made while one looks.
+    patches : PhotoPatches
+        Top patches, found while one looks.
     """
 
-    def __init__(self, settings: Settings, look: Look, growth: UnitGrowth) -> None:
-        self._look, self._growth = look, growth
+    def __init__(
+        self, settings: Settings, look: Look, growth: UnitGrowth, patches: PhotoPatches
+    ) -> None:
+        self._look, self._growth, self._patches = look, growth, patches
         self._folder = folder_from(settings)
         self._stack = settings.caffevis_jpgvis_stack_vert
         panes, scale = settings.window_panes, settings.global_scale
@@ -58,11 +63,15 @@ class UnitImages:
     def start(self) -> None:
         """Start the thread."""
         self._worker = Worker(self._loader, "unit images")
+        if self._has_pane:
+            self._patches.start()
 
     def close(self) -> bool:
         """End the thread."""
         workers = [self._worker] if self._worker else []
-        return close_all([self._growth.close, *(worker.close for worker in workers)])
+        return close_all(
+            [self._growth.close, self._patches.close, *(worker.close for worker in workers)]
+        )
 
     def update(self, state: State) -> None:
         """Take what is loaded and ask for what is wanted now."""
@@ -80,13 +89,21 @@ class UnitImages:
     def make(self, state: State) -> None:
         """Take what was made while one looks, and ask for what is wanted now."""
         self._growth.update(state, self._folder.source)
+        unit = self.request(state).unit
+        wanted = unit is not None and self._patches.takes_over(self._there(state, PATCHES))
+        source = Origin(self._folder.source(state.layer.name), state.unit)
+        self._patches.update(source if wanted else None)
 
-    def has_image(self, state: State) -> bool:
-        """Whether the selected unit has an optimised image on disk, or that is not known yet."""
+    def _there(self, state: State, kind: Kind) -> bool:
+        """Whether the selected unit has a kind of picture on disk, or that is not known yet."""
         unit, result = self.request(state).unit, self._result
         if unit is None or result is None or result.request.unit != unit:
             return True
-        return result.pictures[0].image is not None
+        return result.pictures[KINDS.index(kind)].image is not None
+
+    def has_image(self, state: State) -> bool:
+        """Whether the selected unit has an optimised image on disk, or that is not known yet."""
+        return self._there(state, OPTIMISED)
 
     def commands(self) -> list[str]:
         """Return what is missing of what is shown, and the commands that make it."""
@@ -98,14 +115,17 @@ class UnitImages:
         if self._worker is None:
             return True
         loaded = not self._worker.busy and self._answered == self.request(state)
-        return loaded and self._growth.settled(state, self._folder.source)
+        made = self._growth.settled(state, self._folder.source)
+        return loaded and made and self._patches.settled()
 
     def wait(self, seconds: float) -> None:
         """Wait for what is being loaded, at most this long."""
-        if self._worker is not None and (self._worker.busy or not self._growth.busy):
+        if self._worker is not None and self._worker.busy:
             self._worker.wait(seconds)
-        else:
+        elif self._growth.busy:
             self._growth.wait(seconds)
+        else:
+            self._patches.wait(seconds)
 
     def request(self, state: State) -> ImagesRequest:
         """Say what a state needs loaded."""
@@ -126,7 +146,7 @@ class UnitImages:
         problems = [self._defect] if self._defect else []
         if self._result is not None:
             problems += self._result.problems
-        problems.append(self._growth.note(state))
+        problems += [self._growth.note(state), self._patches.message()]
         if state.pattern_mode and state.zoom <= ZOOM_UNIT:
             picture = self._pattern(state)
             problems += picture.note[:1] if picture is not None else ()
@@ -143,6 +163,8 @@ class UnitImages:
             pictures = result.pictures
         if pictures and state.ascends:
             pictures = (self._growth.picture(), *pictures[1:])
+        if pictures and self._patches.takes_over(self._there(state, PATCHES)):
+            pictures = (pictures[0], *self._patches.pictures())
         of = f"{self._folder.source(state.layer.name)}:{state.unit}"
         titles = (f"{KINDS[0].name} of {of}", f"{KINDS[1].name} of {of}", KINDS[2].name)
         view = jpgvis.JpgvisView(pictures, hint, self._stack, self._look, titles)

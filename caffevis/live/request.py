@@ -1,10 +1,12 @@
-"""What is asked of the thread that makes images, and what it tells meanwhile."""
+"""What is asked of the threads that make images and patches, and what they answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from caffevis.keys.state import Origin
+from caffevis.units.image_paths import Kind
 from toolbox.pictures.images import Image
 
 
@@ -50,3 +52,34 @@ class Growth:
     title: str
     caption: str
     note: str = ""
+
+
+@dataclass(frozen=True)
+class PatchRequest:
+    """What is wanted: a unit's patches from a file of the scan, in its newest version."""
+
+    unit: Origin
+    saved: str
+    version: int
+
+
+@dataclass(frozen=True, eq=False)
+class UnitPatches:
+    """A unit's patches.
+
+    Parameters
+    ----------
+    unit : Origin
+        Whose.
+    pictures : dict of Kind to ndarray of uint8, shape (h, w, 3)
+        RGB, 3 x 3 as the batch tool lays them out; empty where nothing excites the unit yet.
+    patches : tuple of find_maxes.crops.patches.Patch
+        What they were made from.
+    error : str
+        Why there are none.
+    """
+
+    unit: Origin
+    pictures: dict[Kind, Image]
+    patches: tuple[Any, ...] = ()
+    error: str = ""

@@ -119,9 +119,9 @@ class UnitFolder:
             for name in dict.fromkeys((below, Path(below.name)))
         ]
 
-    def is_empty(self) -> bool:
-        """Tell whether there are no optimised images of any layer."""
-        folder = None if self.root is None else Path(self.root) / OPTIMISED.folder
+    def is_empty(self, kind: Kind) -> bool:
+        """Tell whether there are no pictures of a kind, of whatever layer."""
+        folder = None if self.root is None else Path(self.root) / kind.folder
         try:
             return folder is None or not any(folder.iterdir())
         except OSError:

@@ -15,6 +15,7 @@ from caffevis.app import CaffeVisApp
 from caffevis.keys import transitions as go
 from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, Layer, Options, Origin, first_state
 from caffevis.live.unit_growth import UnitGrowth
+from caffevis.live.unit_patches import PhotoPatches
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts import note
 from caffevis.panes.parts.look import look_from
@@ -62,7 +63,9 @@ def make_images(root):
     def make(**values) -> UnitImages:
         more = {"caffevis_unit_jpg_dir": str(root), "caffevis_jpgvis_remap": {"pool": "conv"}}
         settings = DEFAULTS.replaced(**{**more, **values})
-        made.append(UnitImages(settings, LOOK, UnitGrowth(settings, None)))
+        made.append(
+            UnitImages(settings, LOOK, UnitGrowth(settings, None), PhotoPatches(settings, None))
+        )
         made[-1].start()
         return made[-1]
 
