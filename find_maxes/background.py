@@ -7,6 +7,7 @@ Its files are those of find_max_acts: a checkpoint every few seconds, the result
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -30,12 +31,13 @@ from find_maxes.scan import maxes_file
 from find_maxes.scan.lanes import Lanes
 from find_maxes.scan.network import NetFiles, Runner
 from find_maxes.scan.running_totals import Totals, Wanted, remaining
-from find_maxes.scan.scan import FORMAT, Job, Scan, describe
+from find_maxes.scan.scan import Job, Scan, describe
 from toolbox.pictures.held import Held
 
 NICE = 19  # the least of priorities
 RESULT = "max.npz"
 EVERY_SECONDS = 2.0  # a checkpoint at most so often
+_PATHS = ("prototxt", "weights", "datadir")  # what is in them counts, not what they are called
 SHARE = 20  # of the time that a checkpoint takes at least goes by before the next
 
 
@@ -75,21 +77,58 @@ class Order:
         return cls(net, Recipe.from_json(values["recipe"]), values["photos"], values["cache"])
 
 
-def folder_of(order: Order, settings: Mapping[str, Any], images: ImageList) -> Path:
-    """Return a scan's own folder: its name is another one where its result is.
+@dataclass(frozen=True)
+class Place:
+    """Where a scan's files are, and what they are of.
 
-    Files that changed under the same name count as others.
+    Parameters
+    ----------
+    images : ImageList
+        The photos.
+    settings : dict
+        What determines the result, but for the layers, which are all.
+    folder : Path
+        Its own: another one where the result is another, and where files have changed under
+        the same name.
     """
-    names = ("weights_sha256", "list_sha256", "layers", "preprocess", "inputs", "gpu", "N")
-    digest = hashlib.sha256(json.dumps([FORMAT, *(settings.get(n) for n in names)]).encode())
-    digest.update(_definition(order.net.prototxt))
-    for index in range(len(images)):
+
+    images: ImageList
+    settings: dict[str, Any]
+    folder: Path
+
+    @classmethod
+    def of(cls, order: Order) -> Place:
+        """Look the photos and the network's files up; errors as for `scan`."""
+        images = read_images(order.photos, WALK)
+        settings = describe(Job(order.net, order.recipe, (), Wanted()), images)
+        named = {name: value for name, value in settings.items() if name not in _PATHS}
+        digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
+        digest.update(_definition(order.net.prototxt))
+        for index in range(len(images)):
+            try:
+                found = os.stat(images.path(index))
+                digest.update(b"%d %d\n" % (found.st_size, found.st_mtime_ns))
+            except OSError:
+                digest.update(b"-\n")
+        return cls(images, settings, Path(order.cache) / digest.hexdigest()[:24])
+
+    @property
+    def result(self) -> Path:
+        """The file that is there when all photos are scanned."""
+        return self.folder / RESULT
+
+    def finished(self) -> maxes_file.Maxes | None:
+        """Return the result of an earlier scan; None where there is none, or it is damaged."""
         try:
-            found = os.stat(images.path(index))
-            digest.update(b"%d %d\n" % (found.st_size, found.st_mtime_ns))
-        except OSError:
-            digest.update(b"-\n")
-    return Path(order.cache) / digest.hexdigest()[:24]
+            found = maxes_file.read_maxes(self.result)
+        except FindMaxesError:
+            return None
+        wanted = {**self.settings, "layers": found.settings["layers"]}
+        if maxes_file.difference(found.settings, wanted) is not None:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(self.folder)  # used now: the last to be removed
+        return found
 
 
 def _definition(prototxt: str) -> bytes:
@@ -120,15 +159,18 @@ class Teller:
 
     def far(self, totals: Totals, path: Path, settings: Mapping[str, Any]) -> None:
         """Write a checkpoint where it is time for one, and say how far the scan is."""
-        count = {"done": totals.count, "of": len(self._images), "bad": len(totals.bad)}
-        if time.monotonic() < self._due:
-            self.tell(**count)
-            return
         begun = time.monotonic()
+        if begun < self._due:
+            self.count(totals)
+            return
         maxes_file.write_checkpoint(path, totals, settings)
         now = time.monotonic()
         self._due = now + max(EVERY_SECONDS, SHARE * (now - begun))
-        self.tell(**count, saved=str(path))
+        self.count(totals, saved=str(path))
+
+    def count(self, totals: Totals, **more: Any) -> None:
+        """Say how many photos are scanned, of how many, and how many were bad."""
+        self.tell(done=totals.count, of=len(self._images), bad=len(totals.bad), **more)
 
 
 def scan(order: Order, out: IO[str]) -> None:
@@ -139,28 +181,19 @@ def scan(order: Order, out: IO[str]) -> None:
     FindMaxesError, CaffeError
         One sentence.
     """
-    images = read_images(order.photos, WALK)
+    place = Place.of(order)
+    images, teller = place.images, Teller(out, place.images)
     runner = Runner(order.net)
     job = Job(order.net, order.recipe, tuple(runner.shapes), Wanted())
     settings = describe(job, images)
-    teller = Teller(out, images)
-    folder = folder_of(order, settings, images)
-    result = folder / RESULT
-    count = {"done": len(images), "of": len(images)}
-    found = _finished(result, settings)
-    if found is not None:
-        os.utime(folder)  # used now: the last to be removed
-        teller.tell(**count, bad=found.bad, saved=str(result), finished=True)
-        return
-    _make(folder)
-    checkpoint = maxes_file.checkpoint_of(result)
+    _make(place.folder)
+    checkpoint = maxes_file.checkpoint_of(place.result)
     totals = _begun(checkpoint, settings) or Scan(job, runner).empty()
     totals = totals.to(caffe.device.current())
-    teller.tell(done=totals.count, of=len(images), bad=len(totals.bad))
     _go_through(Scan(job, runner), images, totals, teller, (checkpoint, settings))
-    maxes_file.write_maxes(result, totals, runner.shapes, images, settings)
+    maxes_file.write_maxes(place.result, totals, runner.shapes, images, settings)
     maxes_file.remove(checkpoint)
-    teller.tell(**count, bad=len(totals.bad), saved=str(result), finished=True)
+    teller.count(totals, saved=str(place.result), finished=True)
 
 
 def _go_through(
@@ -171,6 +204,7 @@ def _go_through(
     checkpoint: tuple[Path, Mapping[str, Any]],
 ) -> None:
     """Take in all photos that are not in the totals yet."""
+    teller.count(totals)
     lanes = Lanes(scan.runner, 1)
     with Decoder(scan.job.recipe, scan.runner.size, 0, held=1) as decoder, lanes:
         for where in list(remaining(totals.done, len(images))):
@@ -178,15 +212,6 @@ def _go_through(
                 if totals.bad and not os.path.isdir(images.folder):
                     raise FindMaxesError(f"the folder of photos {images.folder} has gone")
                 teller.far(totals, *checkpoint)
-
-
-def _finished(result: Path, settings: Mapping[str, Any]) -> maxes_file.Maxes | None:
-    """Return the result of an earlier scan; None where there is none, or it is damaged."""
-    try:
-        found = maxes_file.read_maxes(result)
-    except FindMaxesError:
-        return None
-    return found if maxes_file.difference(found.settings, settings) is None else None
 
 
 def _begun(checkpoint: Path, settings: Mapping[str, Any]) -> Totals | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,17 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     given = environment.get("XDG_CACHE_HOME", "")
     base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
     return base / NAME / "scans"
+
+
+def unwritable(folder: Path) -> str:
+    """Make a folder; say in a sentence why it can't be written into, and nothing where it can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        return f"the cache folder {folder} cannot be written: {reason}"
 
 
 def scans(folder: Path) -> list[tuple[Path, int, float]]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from caffevis.model.layer_list import NetLike
 from caffevis.model.opening import image_input
-from find_maxes.background import Order
-from find_maxes.options import held_from, make_recipe
+from find_maxes.background import Order, Place
+from find_maxes.options import USER_ERRORS, held_from, make_recipe
 from find_maxes.photos.net_input import Recipe
 from find_maxes.scan.network import NetFiles
 from toolbox.settings.config import Settings
+
+__all__ = ["USER_ERRORS", "earlier", "net_files", "order_of", "recipe_of"]
 
 
 def _options(settings: Settings) -> argparse.Namespace:
@@ -49,3 +52,13 @@ def recipe_of(settings: Settings, net: NetLike) -> Recipe:
 def order_of(settings: Settings, net: NetLike, photos: str, cache: Path) -> Order:
     """Return what is to be scanned; errors as for `recipe_of`."""
     return Order(net_files(settings), recipe_of(settings, net), photos, str(cache))
+
+
+def earlier(order: Order) -> dict[str, Any]:
+    """Return what the scan's process would tell, where all is scanned already; else nothing."""
+    place = Place.of(order)
+    found = place.finished()
+    if found is None:
+        return {}
+    count = {"done": len(place.images), "of": len(place.images), "bad": found.bad}
+    return {**count, "saved": str(place.result), "version": 1, "finished": True}

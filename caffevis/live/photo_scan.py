@@ -14,11 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from caffevis.live.cache import cache_folder, trim
+from caffevis.live.cache import cache_folder, trim, unwritable
 from caffevis.units.image_paths import ROOT
 from toolbox.workers.worker import sentence_of
 
 END_SECONDS = 1.5
+
+
+class ScanError(Exception):
+    """Photos that cannot be scanned; one sentence."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,13 @@ class PhotoScan:
     Parameters
     ----------
     order : callable
-        Returns the order's line for a folder of scans; called in the thread.
+        Returns for a folder of scans the order's line, and how far an earlier scan came that
+        has finished; called in the thread.
     keeps : bool
         Whether what was found is kept; else its folder is removed at the end.
     """
 
-    def __init__(self, order: Callable[[Path], str], keeps: bool) -> None:
+    def __init__(self, order: Callable[[Path], tuple[str, dict[str, Any]]], keeps: bool) -> None:
         self._order, self._keeps = order, keeps
         self._changed = threading.Condition()
         self._far = Far()
@@ -104,19 +109,26 @@ class PhotoScan:
 
     def _run(self) -> None:
         try:
-            if self._keeps:
-                trim(cache_folder())
-                self._scan(cache_folder())
-                if not self._far.unwritable or self._closing:
-                    return
-                note = f"{self._far.error}: what is found now is forgotten at the end"
-                self._put(error="", unwritable=False, note=note)
+            if self._keeps and self._in_cache(cache_folder()):
+                return
             # What the process leaves is removed, whatever it writes at last.
             with tempfile.TemporaryDirectory(prefix="dvt-scan-", ignore_cleanup_errors=True) as own:
                 self._scan(Path(own))
                 self._until_closed()
         except Exception as problem:  # noqa: BLE001 - it becomes a sentence
-            self._put(error=sentence_of(problem, (), "the scan of photos"), finished=True)
+            self._put(error=sentence_of(problem, (ScanError,), "the scan of photos"), finished=True)
+
+    def _in_cache(self, folder: Path) -> bool:
+        """Scan, and keep what is found; return False where the folder can't be written."""
+        why = unwritable(folder)
+        if not why:
+            trim(folder)
+            self._scan(folder)
+            why = self._far.error if self._far.unwritable and not self._closing else ""
+        if why:
+            note = f"{why}: what is found now is forgotten at the end"
+            self._put(error="", unwritable=False, note=note)
+        return not why
 
     def _until_closed(self) -> None:
         """Wait for the end: until then what was found is read."""
@@ -124,7 +136,11 @@ class PhotoScan:
             self._changed.wait_for(lambda: self._closing)
 
     def _scan(self, folder: Path) -> None:
-        process = self._begin(self._order(folder))
+        line, earlier = self._order(folder)
+        if earlier:
+            self._put(**earlier)
+            return
+        process = self._begin(line)
         if process is not None:
             self._listen(process)
 

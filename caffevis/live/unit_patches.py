@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from caffevis.keys.state import Origin
-from caffevis.live.photo_scan import Far, PhotoScan
+from caffevis.live.photo_scan import Far, PhotoScan, ScanError
 from caffevis.live.request import PatchRequest, UnitPatches
 from caffevis.model.layer_list import NetLike
 from caffevis.units.image_paths import KINDS, OPTIMISED, PATCHES, Kind, folder_from
@@ -70,11 +71,18 @@ class PhotoPatches:
         if self._photos is not None:
             self._scan = PhotoScan(self._order, self._settings.caffevis_keep_scans)
 
-    def _order(self, cache: Path) -> str:
+    def _order(self, cache: Path) -> tuple[str, dict[str, Any]]:
         # Imported in the scan's thread: the window does not wait for the batch tool.
-        from caffevis.live.order import order_of
+        from caffevis.live.order import USER_ERRORS, earlier, order_of
 
-        return order_of(self._settings, self._net, self._photos or "", cache).to_line()
+        photos = self._photos or ""
+        try:
+            if not os.path.isdir(photos):
+                raise ScanError(f"there is no folder of photos {photos}")
+            order = order_of(self._settings, self._net, photos, cache)
+            return order.to_line(), earlier(order)
+        except USER_ERRORS as error:
+            raise ScanError(str(error)) from error
 
     def takes_over(self, there: bool) -> bool:
         """Whether patches of the photos are shown, where there are others on disk or are not."""

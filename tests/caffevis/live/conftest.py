@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ layer { name: "fc" type: "InnerProduct" bottom: "conv2" top: "fc"
 layer { name: "relu3" type: "ReLU" bottom: "fc" top: "fcr" }
 """
 PHOTOS = 60
+MANY = 8000
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +58,13 @@ def small(tmp_path_factory) -> Path:
         encoding="utf-8",
     )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    """Keep scans in a folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "deep-visualization-toolbox" / "scans"
 
 
 @pytest.fixture
@@ -112,3 +121,13 @@ def drive(small) -> Iterator[Callable[..., Driven]]:
     yield start
     for app in apps:
         assert app.close()
+
+
+@pytest.fixture(scope="session")
+def many(small, tmp_path_factory) -> Path:
+    """A folder with so many photos that a scan of them takes some seconds."""
+    folder = tmp_path_factory.mktemp("many")
+    photos = sorted((small / "photos").iterdir())
+    for number in range(MANY):
+        os.link(photos[number % PHOTOS], folder / f"{number:05d}.png")
+    return folder
