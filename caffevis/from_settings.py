@@ -79,6 +79,7 @@ def options_from(settings: Settings) -> Options:
         fast=settings.caffevis_fast_move_dist,
         show_labels=settings.caffevis_init_show_label_predictions,
         show_unit_jpgs=settings.caffevis_init_show_unit_jpgs,
+        fills=settings.caffevis_make_images is not False,
         make=MAKE_MISSING if _makes_missing(settings) else MAKE_NONE,
     )
 

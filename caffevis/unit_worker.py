@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from caffevis.keys.state import ZOOM_IMAGE, ZOOM_UNIT, Origin, State
+from caffevis.live.request import Fill, Wanted
 from caffevis.live.unit_growth import UnitGrowth
 from caffevis.live.unit_patches import PhotoPatches
 from caffevis.panes import jpgvis, layers, patterns
@@ -88,11 +89,21 @@ class UnitImages:
 
     def make(self, state: State) -> None:
         """Take what was made while one looks, and ask for what is wanted now."""
-        self._growth.update(state, self._folder.source)
+        self._growth.update(self._wanted(state))
         unit = self.request(state).unit
         wanted = unit is not None and self._patches.takes_over(self._there(state, PATCHES))
         source = Origin(self._folder.source(state.layer.name), state.unit)
         self._patches.update(source if wanted else None)
+
+    def _wanted(self, state: State) -> Wanted | None:
+        """Say which images a state wants made; None for none."""
+        source = self._folder.source(state.layer.name)
+        unit = Origin(source, state.unit) if state.ascends else None
+        request, result, fill = self._sheet_request(state), self._result, None
+        if request and result and result.request.sheet == request and state.fills:
+            room = (request.grid().height, request.grid().width)
+            fill = Fill(source, result.missing, room) if result.missing else None
+        return Wanted(unit, state.recipe, fill) if unit or fill else None
 
     def _there(self, state: State, kind: Kind) -> bool:
         """Whether the selected unit has a kind of picture on disk, or that is not known yet."""
@@ -115,7 +126,7 @@ class UnitImages:
         if self._worker is None:
             return True
         loaded = not self._worker.busy and self._answered == self.request(state)
-        made = self._growth.settled(state, self._folder.source)
+        made = self._growth.settled(self._wanted(state))
         return loaded and made and self._patches.settled()
 
     def wait(self, seconds: float) -> None:
@@ -146,8 +157,8 @@ class UnitImages:
         problems = [self._defect] if self._defect else []
         if self._result is not None:
             problems += self._result.problems
-        problems += [self._growth.note(state), self._patches.message()]
-        if state.pattern_mode and state.zoom <= ZOOM_UNIT:
+        problems += [self._growth.message(), self._patches.message()]
+        if state.pattern_mode and state.zoom <= ZOOM_UNIT and not self._growth.filled:
             picture = self._pattern(state)
             problems += picture.note[:1] if picture is not None else ()
         return "; ".join(dict.fromkeys(filter(None, problems)))
@@ -198,6 +209,8 @@ class UnitImages:
             unit=state.unit if state.in_units else None,
             frozen_unit=frozen.unit if frozen and frozen.layer == state.layer.name else None,
             look=self._look,
+            filled=self._growth.filled if request.unit is None else None,
+            units=state.layer.units,
         )
 
     def _pattern(self, state: State) -> Picture | None:
@@ -207,6 +220,8 @@ class UnitImages:
         result = self._result
         if result is None or result.request.sheet != self._sheet_request(state):
             return None
+        if state.zoom == ZOOM_UNIT and state.ascends:
+            return self._growth.picture()
         return result.sheet
 
     def _left_out(self, state: State) -> str:

@@ -86,6 +86,7 @@ class Options:
     show_unit_jpgs: bool = True
     back_modes: tuple[str, ...] = BACK_MODES
     make: str = MAKE_NONE
+    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,11 @@ class State:
         """Whether images of the selected unit are made while one looks."""
         wanted = self.make == MAKE_ALL or (self.make == MAKE_MISSING and not self.has_image)
         return wanted and self.in_units
+
+    @property
+    def fills(self) -> bool:
+        """Whether units without an image get one while the images of a layer are shown."""
+        return self.options.fills or self.make != MAKE_NONE
 
     @property
     def zooms(self) -> tuple[int, ...]:

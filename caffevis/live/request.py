@@ -7,28 +7,46 @@ from typing import Any
 
 from caffevis.keys.state import Origin
 from caffevis.units.image_paths import Kind
+from caffevis.units.loader import Filled
 from toolbox.pictures.images import Image
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be made.
+class Fill:
+    """Units of a layer that have no image yet: their first ones are to be made, one by one.
 
     Parameters
     ----------
-    unit : Origin
-        Of the layer whose images are shown.
-    recipe : int
-        Of `RECIPES`.
+    layer : str
+        Whose images are shown.
+    units : tuple of int
+        In the order in which they are made.
+    room : (int, int)
+        Height and width of a unit's tile in pixels.
     """
 
-    unit: Origin
-    recipe: int
+    layer: str
+    units: tuple[int, ...]
+    room: tuple[int, int]
 
-    @property
-    def name(self) -> str:
-        """What the unit is called: `conv5:26`."""
-        return f"{self.unit.layer}:{self.unit.unit}"
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be made: all images of a unit, and then the first ones of others.
+
+    Parameters
+    ----------
+    unit : Origin or None
+        Of the layer whose images are shown.
+    recipe : int
+        Of `RECIPES`, round and round.
+    fill : Fill or None
+        What else.
+    """
+
+    unit: Origin | None
+    recipe: int
+    fill: Fill | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +64,23 @@ class Growth:
         The unit, the iteration, the objective.
     note : str
         What the user has to know, such as that the gradient was zero; else empty.
+    made : object
+        The finished images as the batch tool has them; None before.
     """
 
     picture: Image | None
     title: str
     caption: str
     note: str = ""
+    made: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class News:
+    """How far both are; None for what is not wanted, or not begun."""
+
+    growth: Growth | None
+    filled: Filled | None = None
 
 
 @dataclass(frozen=True)

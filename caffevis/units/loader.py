@@ -78,6 +78,25 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
+class Filled:
+    """How far a layer's first images are.
+
+    Parameters
+    ----------
+    tiles : mapping of int to ndarray of uint8, shape (h, w, 3)
+        Unit -> its image as large as its tile has room for, the one that grows included.
+    to_come : int
+        How many are not finished.
+    note : str
+        Why there are none; else empty.
+    """
+
+    tiles: Mapping[int, Image]
+    to_come: int
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class ImagesResult:
     """What was found on disk.
 
@@ -93,6 +112,8 @@ class ImagesResult:
         Files that are there and cannot be read, one sentence each.
     commands : tuple of (str, str)
         What is missing, and the command that makes it.
+    missing : tuple of int
+        Units without an image, of a layer without a sheet whose overview was asked for.
     """
 
     request: ImagesRequest
@@ -100,6 +121,7 @@ class ImagesResult:
     sheet: Picture | None
     problems: tuple[str, ...]
     commands: tuple[tuple[str, str], ...] = ()
+    missing: tuple[int, ...] = ()
 
 
 class Loader:
@@ -125,18 +147,19 @@ class Loader:
         self.cache = ByteCache(limit)
         self._problems: list[str] = []
         self._commands: dict[str, str] = {}
+        self._missing: tuple[int, ...] = ()
         self._was_there = self._is_there()
 
     def __call__(self, request: ImagesRequest) -> ImagesResult:
         """Load what a request asks for."""
-        self._problems, self._commands = [], {}
+        self._problems, self._commands, self._missing = [], {}, ()
         self._look_for_folder()
         unit = request.unit
         pictures = () if unit is None else tuple(self._picture(kind, unit) for kind in KINDS)
         sheet = None if request.sheet is None else self._sheet(request.sheet)
         problems = tuple(dict.fromkeys(self._problems))
         commands = tuple((what, command) for command, what in self._commands.items())
-        return ImagesResult(request, pictures, sheet, problems, commands)
+        return ImagesResult(request, pictures, sheet, problems, commands, self._missing)
 
     def _look_for_folder(self) -> None:
         """Notice that the folder has gone; one that never was is no error."""
@@ -178,6 +201,8 @@ class Loader:
             for path in self._folder.unit(OPTIMISED, wanted.layer, unit):
                 if (stamp := _stamp(path)) is not None:
                     files.setdefault(unit, (path, stamp))
+        if wanted.unit is None:
+            self._missing = tuple(unit for unit in range(wanted.units) if unit not in files)
         if not files:
             what = f"no optimised images of {self._folder.source(wanted.layer)}"
             what += "" if wanted.unit is None else f":{wanted.unit}"
