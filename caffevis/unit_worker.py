@@ -10,7 +10,7 @@ from caffevis.live.unit_growth import UnitGrowth
 from caffevis.live.unit_patches import PhotoPatches
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts.look import Look
-from caffevis.units.image_paths import KINDS, OPTIMISED, PATCHES, Kind, folder_from
+from caffevis.units.image_paths import DECONV, KINDS, OPTIMISED, PATCHES, Kind, folder_from
 from caffevis.units.loader import ImagesRequest, ImagesResult, Loader, Picture, SheetRequest
 from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.panes import pane_size
@@ -117,9 +117,12 @@ class UnitImages:
         return self._there(state, OPTIMISED)
 
     def commands(self) -> list[str]:
-        """Return what is missing of what is shown, and the commands that make it."""
+        """Return what is missing and not made here, and the commands that make it for good."""
         found = self._result.commands if self._result else ()
-        return [f"{what}; made by:\n  {command}" for what, command in found]
+        here = (OPTIMISED,) * self._growth.busy + (PATCHES, DECONV) * self._patches.active
+        return [
+            f"{what}; made by:\n  {command}" for kind, what, command in found if kind not in here
+        ]
 
     def settled(self, state: State) -> bool:
         """Whether all that the state shows is loaded."""

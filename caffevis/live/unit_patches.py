@@ -84,6 +84,11 @@ class PhotoPatches:
         except USER_ERRORS as error:
             raise ScanError(str(error)) from error
 
+    @property
+    def active(self) -> bool:
+        """Whether there are photos."""
+        return self._scan is not None
+
     def takes_over(self, there: bool) -> bool:
         """Whether patches of the photos are shown, where there are others on disk or are not."""
         return self._scan is not None and (self._named or not there)
@@ -163,6 +168,7 @@ def _picture(kind: Kind, found: UnitPatches | None, far: Far) -> Picture:
     why = found.error if found else far.error
     image = found.pictures.get(kind) if found else None
     if image is None:
-        what = f"{kind.name}: " + (why or far.text())
-        return Picture(note=(what,))
+        if found is not None and not why:
+            why = f"nothing in {far.text()}"
+        return Picture(note=(f"{kind.name}: {why or far.text()}",))
     return Picture(image, caption=far.text() if kind is PATCHES else "")

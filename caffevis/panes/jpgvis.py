@@ -45,7 +45,7 @@ def draw(canvas: Image, view: JpgvisView) -> None:
         return
     fill(canvas, view.look.background)
     if not view.pictures:
-        draw_note(canvas, [view.hint], view.look.note)
+        draw_note(canvas, [view.hint], view.look.label)
     for number, (part, picture) in enumerate(
         zip(thirds(canvas, view.stack_vert), view.pictures, strict=False)
     ):
@@ -62,7 +62,7 @@ def draw_one(canvas: Image, view: JpgvisView) -> None:
 
 def _draw_picture(part: Image, picture: Picture, title: str, look: Look) -> None:
     if picture.image is None:
-        draw_note(part, picture.note, look.note)
+        draw_note(part, picture.note, look.label)
     else:
         draw_titled(part, picture.image, picture.title or title, picture.caption, look)
 

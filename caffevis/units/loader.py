@@ -66,7 +66,7 @@ class Picture:
     image : ndarray of uint8, shape (h, w, 3), or None
         RGB.
     note : tuple of str
-        Paragraphs that say what is missing and how to make it.
+        Paragraphs that say what is missing and how to have it.
     title, caption : str
         What stands above it, where that is not the same for all of its kind, and below.
     """
@@ -110,8 +110,8 @@ class ImagesResult:
         Of the layer, where it was asked for.
     problems : tuple of str
         Files that are there and cannot be read, one sentence each.
-    commands : tuple of (str, str)
-        What is missing, and the command that makes it.
+    commands : tuple of (Kind, str, str)
+        Which pictures are missing, of what, and the command that makes them.
     missing : tuple of int
         Units without an image, of a layer without a sheet whose overview was asked for.
     """
@@ -120,7 +120,7 @@ class ImagesResult:
     pictures: tuple[Picture, ...]
     sheet: Picture | None
     problems: tuple[str, ...]
-    commands: tuple[tuple[str, str], ...] = ()
+    commands: tuple[tuple[Kind, str, str], ...] = ()
     missing: tuple[int, ...] = ()
 
 
@@ -146,7 +146,7 @@ class Loader:
         self._background = background
         self.cache = ByteCache(limit)
         self._problems: list[str] = []
-        self._commands: dict[str, str] = {}
+        self._commands: dict[str, tuple[Kind, str]] = {}
         self._missing: tuple[int, ...] = ()
         self._was_there = self._is_there()
 
@@ -158,7 +158,7 @@ class Loader:
         pictures = () if unit is None else tuple(self._picture(kind, unit) for kind in KINDS)
         sheet = None if request.sheet is None else self._sheet(request.sheet)
         problems = tuple(dict.fromkeys(self._problems))
-        commands = tuple((what, command) for command, what in self._commands.items())
+        commands = tuple((*what, command) for command, what in self._commands.items())
         return ImagesResult(request, pictures, sheet, problems, commands, self._missing)
 
     def _look_for_folder(self) -> None:
@@ -180,8 +180,7 @@ class Loader:
             stamp = _stamp(path)
             if stamp is not None:
                 return self._kept((path, stamp), partial(_read, path, adapt))
-        source = self._folder.source(unit.layer)
-        return Picture(note=self._how(kind, unit.layer, f"no {kind.name} of {source}:{unit.unit}"))
+        return Picture(note=self._missing_of(kind, unit.layer))
 
     def _sheet(self, wanted: SheetRequest) -> Picture:
         """Make a layer's overview, or cut one unit out of its sheet."""
@@ -204,9 +203,7 @@ class Loader:
         if wanted.unit is None:
             self._missing = tuple(unit for unit in range(wanted.units) if unit not in files)
         if not files:
-            what = f"no optimised images of {self._folder.source(wanted.layer)}"
-            what += "" if wanted.unit is None else f":{wanted.unit}"
-            return Picture(note=self._how(OPTIMISED, wanted.layer, what))
+            return Picture(note=self._missing_of(OPTIMISED, wanted.layer))
         return self._kept((tuple(files.items()), wanted), partial(self._from_files, files, wanted))
 
     def _from_files(
@@ -265,14 +262,14 @@ class Loader:
             self.cache.put(key, image)
         return Picture(image)
 
-    def _how(self, kind: Kind, layer: str, what: str) -> tuple[str, ...]:
-        """Say what is missing, why, and which command makes it."""
-        if layer_path(self._folder.source(layer)) is None:
-            return (what, "a layer of this name can have no files")
-        unset = "caffevis_unit_jpg_dir is not set" if self._folder.root is None else ""
+    def _missing_of(self, kind: Kind, layer: str) -> tuple[str, ...]:
+        """Say what is missing and how to have it; keep the command that makes it for good."""
+        source = self._folder.source(layer)
+        if layer_path(source) is None:
+            return (f"no {kind.name}: a layer called {source} can have no files",)
         command = self._folder.command(kind, layer)
-        self._commands.setdefault(command, what)
-        return tuple(line for line in (what, unset, "made by:", command) if line)
+        self._commands.setdefault(command, (kind, f"no {kind.name} of {source}"))
+        return (f"no {kind.name}: {kind.cure}",)
 
 
 def _read(path: Path, adapt: Callable[[Image], Image] | None) -> Image:

@@ -307,7 +307,7 @@ def test_messages_name_what_is_missing_broken_or_gone_and_end_with_it(make_image
     images = make_images()
     at = state(layer_index=2, pattern_mode=True)
     settle(images, at)
-    assert images.message(at) == "no optimised images of fc"
+    assert images.message(at) == "no optimised images: press 2 to make them"
     assert images.message(go.toggle_patterns(at)) == ""
     file = root / "max_im" / "conv" / "conv_0003.jpg"
     whole = file.read_bytes()
