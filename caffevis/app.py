@@ -133,7 +133,10 @@ class CaffeVisApp:
 
     def handle(self, row: Binding[Any]) -> None:
         """Change the state as a key says, and ask for what that needs."""
+        before = self._state.keeps
         self._change(row.action(self._state))
+        if self._state.keeps > before:
+            self._images.keep(self._state)
 
     def type(self, key: str) -> bool:
         """Take letters of the list's filter while it is typed; arrows still move."""

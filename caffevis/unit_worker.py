@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 
 from caffevis.keys.state import ZOOM_IMAGE, ZOOM_UNIT, Origin, State
-from caffevis.live.request import Fill, Wanted
+from caffevis.live.request import Fill, Keep, Wanted
 from caffevis.live.unit_growth import UnitGrowth
+from caffevis.live.unit_keeping import UnitKeeping
 from caffevis.live.unit_patches import PhotoPatches
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts.look import Look
@@ -60,6 +61,7 @@ class UnitImages:
         self._result: ImagesResult | None = None
         self._answered = self._submitted = ImagesRequest()  # nothing is asked for, or there
         self._defect = ""
+        self._keeping = UnitKeeping(settings)
 
     def start(self) -> None:
         """Start the thread."""
@@ -69,10 +71,8 @@ class UnitImages:
 
     def close(self) -> bool:
         """End the thread."""
-        workers = [self._worker] if self._worker else []
-        return close_all(
-            [self._growth.close, self._patches.close, *(worker.close for worker in workers)]
-        )
+        parts = (self._growth, self._patches, self._keeping, self._worker)
+        return close_all(part.close for part in parts if part is not None)
 
     def update(self, state: State) -> None:
         """Take what is loaded and ask for what is wanted now."""
@@ -89,19 +89,29 @@ class UnitImages:
 
     def make(self, state: State) -> None:
         """Take what was made while one looks, and ask for what is wanted now."""
+        self._keeping.update(self._source(state))
         self._growth.update(self._wanted(state))
         unit = self.request(state).unit
         wanted = unit is not None and self._patches.takes_over(self._there(state, PATCHES))
-        source = Origin(self._folder.source(state.layer.name), state.unit)
-        self._patches.update(source if wanted else None)
+        self._patches.update(self._source(state) if wanted else None)
+
+    def keep(self, state: State) -> None:
+        """Keep what was made of the selected unit."""
+        growth = self._growth.growth
+        made = growth.made if growth and state.ascends else None
+        self._keeping.keep(Keep(self._source(state), made, self._patches.finished))
+
+    def _source(self, state: State) -> Origin:
+        """Return the unit whose images are shown: of another layer where that lends them."""
+        return Origin(self._folder.source(state.layer.name), state.unit)
 
     def _wanted(self, state: State) -> Wanted | None:
         """Say which images a state wants made; None for none."""
-        source = self._folder.source(state.layer.name)
-        unit = Origin(source, state.unit) if state.ascends else None
+        unit = self._source(state) if state.ascends else None
         request, result, fill = self._sheet_request(state), self._result, None
         if request and result and result.request.sheet == request and state.fills:
             room = (request.grid().height, request.grid().width)
+            source = self._folder.source(state.layer.name)
             fill = Fill(source, result.missing, room) if result.missing else None
         return Wanted(unit, state.recipe, fill) if unit or fill else None
 
@@ -130,7 +140,7 @@ class UnitImages:
             return True
         loaded = not self._worker.busy and self._answered == self.request(state)
         made = self._growth.settled(self._wanted(state))
-        return loaded and made and self._patches.settled()
+        return loaded and made and self._patches.settled() and not self._keeping.busy
 
     def wait(self, seconds: float) -> None:
         """Wait for what is being loaded, at most this long."""
@@ -161,6 +171,7 @@ class UnitImages:
         if self._result is not None:
             problems += self._result.problems
         problems += [self._growth.message(), self._patches.message()]
+        problems.append(self._keeping.message())
         if state.pattern_mode and state.zoom <= ZOOM_UNIT and not self._growth.filled:
             picture = self._pattern(state)
             problems += picture.note[:1] if picture is not None else ()

@@ -143,6 +143,8 @@ class State:
         `MAKE_NONE`, `MAKE_MISSING` or `MAKE_ALL`: for which units images are made live.
     recipe : int
         How; each number is the next way, round and round.
+    keeps : int
+        How many times the selected unit's pictures were to be kept.
     has_image : bool
         Whether the selected unit has images already, or that is not known yet.
     """
@@ -174,6 +176,7 @@ class State:
     seeks_strongest: bool = False
     make: str = MAKE_NONE
     recipe: int = 0
+    keeps: int = 0
     has_image: bool = True
 
     @property

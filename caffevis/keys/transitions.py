@@ -236,6 +236,11 @@ def next_ascent(state: State) -> State:
     return replace(state, make=MAKE_ALL, recipe=state.recipe + 1)
 
 
+def keep_images(state: State) -> State:
+    """Keep what was made of the selected unit."""
+    return replace(state, keeps=state.keeps + 1)
+
+
 def consistent(state: State, has_image: bool) -> State:
     """Note whether the selected unit has images, and leave a zoom that there is no more."""
     state = replace(state, has_image=has_image)

@@ -87,7 +87,7 @@ class Patches:
             for kind in KINDS
             if kind.folder in DRAWN
         }
-        return UnitPatches(unit, pictures, tuple(patches))
+        return UnitPatches(unit, pictures, tuple(patches), maxes.recipe.fill_colour())
 
     def _patcher(self, images: ImageList) -> Patcher:
         """Return a net for this request alone: what it computes is large, and goes with it."""

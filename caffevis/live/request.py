@@ -8,7 +8,7 @@ from typing import Any
 from caffevis.keys.state import Origin
 from caffevis.units.image_paths import Kind
 from caffevis.units.loader import Filled
-from toolbox.pictures.images import Image
+from toolbox.pictures.images import Colour, Image
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,8 @@ class UnitPatches:
         RGB, 3 x 3 as the batch tool lays them out; empty where nothing excites the unit yet.
     patches : tuple of find_maxes.crops.patches.Patch
         What they were made from.
+    background : (int, int, int)
+        RGB around patches.
     error : str
         Why there are none.
     """
@@ -111,4 +113,28 @@ class UnitPatches:
     unit: Origin
     pictures: dict[Kind, Image]
     patches: tuple[Any, ...] = ()
+    background: Colour = (0, 0, 0)
     error: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Keep:
+    """What to keep of a unit.
+
+    Parameters
+    ----------
+    unit : Origin
+        Of the layer whose images are shown.
+    made : Made or None
+        Its optimised images as the batch tool has them; None where they are not finished.
+    patches : UnitPatches or None
+        Its patches; None where not all photos are scanned.
+    """
+
+    unit: Origin
+    made: Any
+    patches: UnitPatches | None
+
+
+class KeepError(Exception):
+    """Why nothing was kept; one sentence."""

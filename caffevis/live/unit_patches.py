@@ -128,6 +128,13 @@ class PhotoPatches:
             self._drawn = drawn
             self._pictures = tuple(_picture(kind, self._found, far) for kind in SHOWN)
 
+    @property
+    def finished(self) -> UnitPatches | None:
+        """The unit's patches where they are those of all photos."""
+        if self._scan is None or not self.settled() or self._scan.far.error:
+            return None
+        return self._found
+
     def pictures(self) -> tuple[Picture, ...]:
         """Return the unit's patches and their deconvs, or what there is to say instead."""
         return self._pictures

@@ -13,6 +13,8 @@ import torch
 
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
+from find_maxes.crop_max_patches import main as crop
+from find_maxes.find_max_acts import main as find
 from settings import load
 from toolbox.pictures.image_file import write_image
 
@@ -73,6 +75,16 @@ def threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     caffe.set_threads(before)
+
+
+def batch_patches(small: Path, photos: Path, out: Path) -> Path:
+    """Run the batch tools on the photos; return the folder of their results."""
+    net = [str(small / "small.prototxt"), str(small / "small.caffemodel")]
+    own = ["--settings", str(small / "settings.py")]
+    assert find([*net, str(photos), "-", str(out / "max.npz"), *own, "--workers", "0"]) == 0
+    paths = [str(out / "max.npz"), *net, str(photos), "-", str(out / "out"), "conv2"]
+    assert crop([*paths, "--unit-jpg-dir", str(out), "--workers", "0"]) == 0
+    return out
 
 
 class Driven:

@@ -8,9 +8,11 @@ import pytest
 import torchcaffe as caffe
 from caffevis.keys.state import MAKE_NONE, ZOOM_IMAGE, ZOOM_UNIT
 from caffevis.live.recipes import RECIPES
+from caffevis.units.montage import shrink
 from optimize.__main__ import main as optimize
 from optimize.output.pictures import encoded
 from optimize.params import ALL_PRESETS
+from tests.caffevis.live.conftest import batch_patches as made_batch
 from tests.pictures import write_unit
 
 UNITS = {"conv2": "o down right right", "fc": "o o down right right"}
@@ -157,3 +159,81 @@ def test_it_ends_in_the_middle(drive):
     on.press("o o down 2")
     on.until(lambda: on.picture() and on.picture().image is not None)
     assert on.app.close()  # within two seconds
+
+
+def test_pattern_mode_fills_what_has_no_image_in_the_order_of_the_screen(drive, tmp_path):
+    write_unit(tmp_path, "conv2", 1)
+    on = drive(caffevis_unit_jpg_dir=str(tmp_path))
+    seen = []
+
+    def grown() -> bool:
+        filled = on.app._images.pattern_view(on.app.state).filled
+        if filled is not None and (not seen or len(filled.tiles) > len(seen[-1].tiles)):
+            seen.append(filled)
+            said.append(on.app.message())
+        return on.app.settled()
+
+    said: list[str] = []
+    on.press("o s")
+    on.until(grown)
+    order = [list(filled.tiles) for filled in seen]
+    assert order[-1] == [0, 2, 3, 4, 5, 6, 7]
+    assert all(
+        later[: len(before)] == before for before, later in zip(order, order[1:], strict=False)
+    )
+    assert said[0] == "conv2: images of 7 units are to come"
+    assert on.app.message() == ""
+    view = on.app._images.pattern_view(on.app.state)
+    assert view.picture.image is not None  # the image that exists
+    assert on.app._images.pattern_drawing(on.app.state) is not None
+    # Each is the first of the unit's images.
+    on.press("s down right right 2")
+    on.settle()
+    nine = on.picture().image
+    tile = view.filled.tiles[2]
+    assert np.array_equal(tile, shrink(nine[:9, :9], tile.shape[:2]))
+
+
+def test_in_a_script_pattern_mode_fills_only_what_the_key_asks_for(drive):
+    on = drive(caffevis_make_images=False)
+    on.press("o s")
+    on.settle()
+    assert on.app._images.pattern_view(on.app.state).filled is None
+    assert on.app.message() == "no optimised images: press 2 to make them"
+
+
+def test_what_was_made_is_kept_as_the_batch_tools_write_it(small, drive, tmp_path, threads, capfd):
+    batch, own = tmp_path / "batch", tmp_path / "own"
+    settings = ["--settings", str(small / "settings.py")]
+    command = [*settings, "--preset", "5", "--push-layer", "conv2", "--push-channel", "2"]
+    command += ["--unit-jpg-dir", str(batch), "--threads", "1", "--quiet"]
+    assert optimize(command) == 0
+    made_batch(small, small / "photos", batch)
+    on = drive(caffevis_unit_jpg_dir=str(own), caffevis_photos_dir=str(small / "photos"))
+    on.press("o down right right 6")
+    on.settle()
+    assert "nothing of conv2:2 is kept" in on.app.message()
+    on.press("6")
+    on.settle()
+    assert on.app.message() == (
+        f"conv2:2: optimised images and top patches and their deconv kept in {own}"
+    )
+    names = {path.relative_to(own) for path in own.rglob("*") if path.is_file()}
+    assert {str(name.parent) for name in names} == {
+        "regularized_opt/conv2", "max_im/conv2", "max_deconv/conv2"
+    }  # fmt: skip
+    for name in names:
+        assert (own / name).read_bytes() == (batch / name).read_bytes(), name
+    on.press("6")  # nothing is overwritten
+    on.settle()
+    assert "nothing of conv2:2 is kept" in on.app.message()
+    on.press("left right")
+    on.settle()
+    assert on.app.message() == ""
+
+
+def test_without_a_folder_nothing_is_kept(drive):
+    on = drive()
+    on.press("o down 2 6")
+    on.settle()
+    assert "caffevis_unit_jpg_dir is not set" in on.app.message()

@@ -21,10 +21,9 @@ from caffevis.live.photo_scan import Far
 from caffevis.live.unit_patches import photos_of
 from find_maxes import background
 from find_maxes.background import Order, Place
-from find_maxes.crop_max_patches import main as crop
 from find_maxes.errors import UnwritableError
-from find_maxes.find_max_acts import main as find
 from settings import load
+from tests.caffevis.live.conftest import batch_patches
 from tests.pictures import write_unit
 from toolbox.pictures.image_file import write_image
 
@@ -46,18 +45,8 @@ def result(cache: Path) -> Path:
     return found
 
 
-def batch(small: Path, photos: Path, out: Path) -> Path:
-    """Run the batch tools on the photos; return the folder of their results."""
-    net = [str(small / "small.prototxt"), str(small / "small.caffemodel")]
-    own = ["--settings", str(small / "settings.py")]
-    assert find([*net, str(photos), "-", str(out / "max.npz"), *own, "--workers", "0"]) == 0
-    paths = [str(out / "max.npz"), *net, str(photos), "-", str(out / "out"), "conv2"]
-    assert crop([*paths, "--unit-jpg-dir", str(out), "--workers", "0"]) == 0
-    return out
-
-
 def test_the_end_is_the_batch_tools_bytes(small, drive, cache, tmp_path, threads, capfd):
-    made = batch(small, small / "photos", tmp_path)
+    made = batch_patches(small, small / "photos", tmp_path)
     on = drive(caffevis_photos_dir=str(small / "photos"), **QUIET)
     on.press(UNIT)
     on.settle()
