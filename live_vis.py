@@ -88,6 +88,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--image", metavar="PATH", nargs="+", default=[], help="pictures, videos or folders to show"
     )
+    parser.add_argument(
+        "--photos", metavar="DIR", help="photos in which units' top patches are sought"
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="forget at the end what was found in photos"
+    )
     parser.add_argument("--headless", action="store_true", help="without a window")
     parser.add_argument(
         "--keys", metavar="LABELS", help='with --headless: keys to press, "o o down right b"'
@@ -106,6 +112,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--keys and --screenshot need --headless")
     if options.model is None and (options.weights or options.preset):
         parser.error("--weights and --preset need --model")
+    if options.photos and not Path(options.photos).is_dir():
+        parser.error(f"--photos: there is no folder {options.photos}")
     missing = [path for path in options.image if not Path(path).exists()]
     if missing:
         parser.error(f"--image: there is no {missing[0]}")
@@ -157,6 +165,11 @@ def open_film(
     return kind(FilmFile(options.record)) if options.record else nullcontext()
 
 
+def for_script(settings: Settings) -> Settings:
+    """Make nothing that neither a key nor the settings ask for."""
+    return settings.replaced(caffevis_make_images=bool(settings.caffevis_make_images))
+
+
 def at_first_layer(settings: Settings) -> Settings:
     """Begin at the first layer, where keys of a script are counted from, whatever the model."""
     return settings.replaced(caffevis_start=None)
@@ -164,6 +177,7 @@ def at_first_layer(settings: Settings) -> Settings:
 
 def run_headless(options: argparse.Namespace, settings: Settings) -> None:
     """Press the keys and write the screenshot."""
+    settings = for_script(settings)
     classes = load_apps(settings)
     keys = all_bindings(CORE_BINDINGS, classes).parse_keys(options.keys or "")
     if options.keys is not None:
@@ -205,7 +219,9 @@ def run_window(options: argparse.Namespace, settings: Settings, display: Display
 
 def write_tour(options: argparse.Namespace, settings: Settings, folder: Path) -> None:
     """Write the tour's pictures and say where they are."""
-    loop = make_loop(at_first_layer(settings), options.image, False, load_apps(settings))
+    loop = make_loop(
+        for_script(at_first_layer(settings)), options.image, False, load_apps(settings)
+    )
     try:
         for path, caption in run_tour(loop, TOUR, folder):
             print(f"  {path}  {caption}", flush=True)
@@ -218,19 +234,29 @@ def write_tour(options: argparse.Namespace, settings: Settings, folder: Path) ->
     )
 
 
-def run(options: argparse.Namespace) -> None:
-    """Do what the command line asks for."""
+def read_settings(options: argparse.Namespace) -> Settings:
+    """Read the settings, and change them as the command line says."""
     settings = settings_file.load(options.settings)
     if options.model is not None:
         settings = with_model(settings, options.model, options.weights, options.preset)
     if options.allow_python_layers:
         settings = settings.replaced(caffevis_allow_python_layers=True)
+    if options.photos:
+        settings = settings.replaced(caffevis_photos_dir=str(Path(options.photos).absolute()))
+    if options.no_cache:
+        settings = settings.replaced(caffevis_keep_scans=False)
     if options.image_input or options.hold:
         held = dict(parse_held(options.hold or ()))
         settings = settings.replaced(
             caffevis_image_input=options.image_input or settings.caffevis_image_input,
             caffevis_held_inputs={**settings.caffevis_held_inputs, **held},
         )
+    return settings
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the command line asks for."""
+    settings = read_settings(options)
     for note in settings.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.record:

@@ -189,6 +189,15 @@ _CAFFEVIS = (
             "bytes of images of units that are kept in memory; larger ones are read anew"),
     Setting("caffevis_init_show_unit_jpgs", True, kind.boolean(),
             "show images of the selected unit at the start (key 9)"),
+    Setting("caffevis_make_images", None, kind.optional(kind.boolean()),
+            "make the optimised images of a selected unit that has none while one looks, as key 2"
+            " does; None: where the model has no unit images at all"),
+    Setting("caffevis_photos_dir", None, kind.optional(kind.path()),
+            "folder of photos in which a unit's top patches are sought while one looks (--photos);"
+            " None: static_files_dir where it has 50 pictures or more and the model no patches"),
+    Setting("caffevis_keep_scans", True, kind.boolean(),
+            "keep what was found in photos, in a folder for caches, so that it is there the next"
+            " time (--no-cache: only while the window is open)"),
     Setting("caffevis_jpgvis_stack_vert", True, kind.boolean(),
             "True: a unit's three pictures one below the other; False: side by side"),
     Setting("caffevis_control_face", _FACE, kind.font_face(), "list of layers: font"),

@@ -19,6 +19,7 @@ from bench.rows import (
     gpu,
     imported,
     live,
+    live_images,
     loading,
     optimize,
     tricks,
@@ -26,7 +27,8 @@ from bench.rows import (
 
 # Importing a benchmark's module registers it.
 MODULES = (
-    forward, backward, imported, busy, loading, drawing, live, optimize, find_maxes, tricks, gpu,
+    forward, backward, imported, busy, loading, drawing, live, live_images, optimize, find_maxes,
+    tricks, gpu,
 )  # fmt: skip
 
 

@@ -12,9 +12,11 @@ from caffevis.from_settings import model_name, namer, options_from, read_labels
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
+from caffevis.live.unit_growth import UnitGrowth
+from caffevis.live.unit_patches import PhotoPatches
 from caffevis.model.classes import class_unit, find_classes
 from caffevis.model.layer_list import LayerError, NetLike, list_layers
-from caffevis.model.opening import ENGINE_ERRORS, make_preprocess, open_net
+from caffevis.model.opening import ENGINE_ERRORS, engine_net, make_preprocess, open_net
 from caffevis.model.preprocess import InputError
 from caffevis.model.start import start_state
 from caffevis.model.threads import compute_threads
@@ -37,6 +39,7 @@ from toolbox.settings.config import Settings, SettingsError
 from toolbox.window.pointer import CLICK, Pointer
 from toolbox.workers.worker import Worker, close_all
 
+FRAME_SECONDS = 0.02  # that images being made wait for a frame, an iteration
 TEXT_KEYS = ("space", "backspace", "enter", "esc")
 
 
@@ -97,7 +100,9 @@ class CaffeVisApp:
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, self._classes.listed, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
-        self._images = UnitImages(settings, self._look)
+        growth = UnitGrowth(settings, engine_net(net), self._frames_first)
+        patches = PhotoPatches(settings, net)
+        self._images = UnitImages(settings, self._look, growth, patches)
         options = replace(options_from(settings), back_modes=self._network.back_modes)
         self._state = start_state(first_state(found, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
@@ -128,7 +133,10 @@ class CaffeVisApp:
 
     def handle(self, row: Binding[Any]) -> None:
         """Change the state as a key says, and ask for what that needs."""
+        before = self._state.keeps
         self._change(row.action(self._state))
+        if self._state.keeps > before:
+            self._images.keep(self._state)
 
     def type(self, key: str) -> bool:
         """Take letters of the list's filter while it is typed; arrows still move."""
@@ -178,7 +186,18 @@ class CaffeVisApp:
         self._fit_shown()
         self._seek()
         self._ask()
+        self._look_at_images()
+
+    def _look_at_images(self) -> None:
+        """Ask for the images that the state shows, and note whether the unit has any."""
         self._images.update(self._state)
+        self._state = go.consistent(self._state, self._images.has_image(self._state))
+        self._images.make(self._state)
+
+    def _frames_first(self) -> None:
+        """Let the frame that is being computed go first; in the thread that makes images."""
+        if self._worker is not None:
+            self._worker.let_pass(FRAME_SECONDS)
 
     def _seek(self) -> None:
         """Go to the layer's strongest unit where that is asked for and known."""
@@ -194,17 +213,14 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
-        if self._worker is None:
-            self._images.update(self._state)
-            return
-        for outcome in self._worker.outcomes():
+        for outcome in self._worker.outcomes() if self._worker else ():
             self._answered = outcome.request
             self._message = outcome.error or ""
             if outcome.value is not None:
                 self._take(outcome.value)
         self._seek()
         self._ask()
-        self._images.update(self._state)
+        self._look_at_images()
 
     def wait(self, seconds: float) -> None:
         """Wait for the network or the images, at most this long."""
@@ -288,7 +304,7 @@ class CaffeVisApp:
         )
         return [
             *drawings,
-            self._images.pattern_drawing(self._state) or tiles,
+            self._images.layers_drawing(self._state) or tiles,
             with_heading(
                 Drawing(aux_pane.PANE, side, aux_pane.draw), aux_pane.heading(side), look.heading
             ),

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from caffevis.keys.state import Options
+from caffevis.keys.state import MAKE_MISSING, MAKE_NONE, Options
 from caffevis.model.layer_list import NetLike
+from caffevis.units.image_paths import OPTIMISED, folder_from
 from toolbox.settings.config import Settings, SettingsError
 
 LONGEST_NAME = 80  # letters of a network's name in the window's title
@@ -78,4 +79,12 @@ def options_from(settings: Settings) -> Options:
         fast=settings.caffevis_fast_move_dist,
         show_labels=settings.caffevis_init_show_label_predictions,
         show_unit_jpgs=settings.caffevis_init_show_unit_jpgs,
+        fills=settings.caffevis_make_images is not False,
+        make=MAKE_MISSING if _makes_missing(settings) else MAKE_NONE,
     )
+
+
+def _makes_missing(settings: Settings) -> bool:
+    """Tell whether units without images get them while one looks."""
+    wanted: bool | None = settings.caffevis_make_images
+    return folder_from(settings).is_empty(OPTIMISED) if wanted is None else wanted

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 
-from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, State
+from caffevis.keys.state import ZOOM_IMAGE, ZOOM_UNIT, Origin, State
+from caffevis.live.request import Fill, Keep, Wanted
+from caffevis.live.unit_growth import UnitGrowth
+from caffevis.live.unit_keeping import UnitKeeping
+from caffevis.live.unit_patches import PhotoPatches
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts.look import Look
-from caffevis.units.image_paths import KINDS, folder_from
+from caffevis.units.image_paths import DECONV, KINDS, OPTIMISED, PATCHES, Kind, folder_from
 from caffevis.units.loader import ImagesRequest, ImagesResult, Loader, Picture, SheetRequest
 from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.panes import pane_size
 from toolbox.drawing.screen import Drawing
 from toolbox.settings.config import Settings
-from toolbox.workers.worker import Worker
+from toolbox.workers.worker import Worker, close_all
 
 
 @functools.lru_cache(maxsize=64)
@@ -34,10 +38,16 @@ class UnitImages:
         All settings.
     look : Look
         Colours and fonts.
+    growth : UnitGrowth
+        Optimised images, made while one looks.
+    patches : PhotoPatches
+        Top patches, found while one looks.
     """
 
-    def __init__(self, settings: Settings, look: Look) -> None:
-        self._look = look
+    def __init__(
+        self, settings: Settings, look: Look, growth: UnitGrowth, patches: PhotoPatches
+    ) -> None:
+        self._look, self._growth, self._patches = look, growth, patches
         self._folder = folder_from(settings)
         self._stack = settings.caffevis_jpgvis_stack_vert
         panes, scale = settings.window_panes, settings.global_scale
@@ -51,14 +61,18 @@ class UnitImages:
         self._result: ImagesResult | None = None
         self._answered = self._submitted = ImagesRequest()  # nothing is asked for, or there
         self._defect = ""
+        self._keeping = UnitKeeping(settings)
 
     def start(self) -> None:
         """Start the thread."""
         self._worker = Worker(self._loader, "unit images")
+        if self._has_pane:
+            self._patches.start()
 
     def close(self) -> bool:
         """End the thread."""
-        return self._worker is None or self._worker.close()
+        parts = (self._growth, self._patches, self._keeping, self._worker)
+        return close_all(part.close for part in parts if part is not None)
 
     def update(self, state: State) -> None:
         """Take what is loaded and ask for what is wanted now."""
@@ -73,21 +87,69 @@ class UnitImages:
             self._submitted = request
             self._worker.submit(request)
 
+    def make(self, state: State) -> None:
+        """Take what was made while one looks, and ask for what is wanted now."""
+        self._keeping.update(self._source(state))
+        self._growth.update(self._wanted(state))
+        unit = self.request(state).unit
+        wanted = unit is not None and self._patches.takes_over(self._there(state, PATCHES))
+        self._patches.update(self._source(state) if wanted else None)
+
+    def keep(self, state: State) -> None:
+        """Keep what was made of the selected unit."""
+        growth = self._growth.growth
+        made = growth.made if growth and state.ascends else None
+        self._keeping.keep(Keep(self._source(state), made, self._patches.finished))
+
+    def _source(self, state: State) -> Origin:
+        """Return the unit whose images are shown: of another layer where that lends them."""
+        return Origin(self._folder.source(state.layer.name), state.unit)
+
+    def _wanted(self, state: State) -> Wanted | None:
+        """Say which images a state wants made; None for none."""
+        unit = self._source(state) if state.ascends else None
+        request, result, fill = self._sheet_request(state), self._result, None
+        if request and result and result.request.sheet == request and state.fills:
+            room = (request.grid().height, request.grid().width)
+            source = self._folder.source(state.layer.name)
+            fill = Fill(source, result.missing, room) if result.missing else None
+        return Wanted(unit, state.recipe, fill) if unit or fill else None
+
+    def _there(self, state: State, kind: Kind) -> bool:
+        """Whether the selected unit has a kind of picture on disk, or that is not known yet."""
+        unit, result = self.request(state).unit, self._result
+        if unit is None or result is None or result.request.unit != unit:
+            return True
+        return result.pictures[KINDS.index(kind)].image is not None
+
+    def has_image(self, state: State) -> bool:
+        """Whether the selected unit has an optimised image on disk, or that is not known yet."""
+        return self._there(state, OPTIMISED)
+
     def commands(self) -> list[str]:
-        """Return what is missing of what is shown, and the commands that make it."""
+        """Return what is missing and not made here, and the commands that make it for good."""
         found = self._result.commands if self._result else ()
-        return [f"{what}; made by:\n  {command}" for what, command in found]
+        here = (OPTIMISED,) * self._growth.busy + (PATCHES, DECONV) * self._patches.active
+        return [
+            f"{what}; made by:\n  {command}" for kind, what, command in found if kind not in here
+        ]
 
     def settled(self, state: State) -> bool:
         """Whether all that the state shows is loaded."""
         if self._worker is None:
             return True
-        return not self._worker.busy and self._answered == self.request(state)
+        loaded = not self._worker.busy and self._answered == self.request(state)
+        made = self._growth.settled(self._wanted(state))
+        return loaded and made and self._patches.settled() and not self._keeping.busy
 
     def wait(self, seconds: float) -> None:
         """Wait for what is being loaded, at most this long."""
-        if self._worker is not None:
+        if self._worker is not None and self._worker.busy:
             self._worker.wait(seconds)
+        elif self._growth.busy:
+            self._growth.wait(seconds)
+        else:
+            self._patches.wait(seconds)
 
     def request(self, state: State) -> ImagesRequest:
         """Say what a state needs loaded."""
@@ -97,7 +159,7 @@ class UnitImages:
         return ImagesRequest(state.selected if wanted else None, self._sheet_request(state))
 
     def _sheet_request(self, state: State) -> SheetRequest | None:
-        if not state.pattern_mode or state.zoom == ZOOM_BACK or self._room is None:
+        if not state.pattern_mode or state.zoom > ZOOM_UNIT or self._room is None:
             return None
         layer = state.layer
         unit = state.unit if state.zoom == ZOOM_UNIT else None
@@ -108,10 +170,12 @@ class UnitImages:
         problems = [self._defect] if self._defect else []
         if self._result is not None:
             problems += self._result.problems
-        if state.pattern_mode and state.zoom != ZOOM_BACK:
+        problems += [self._growth.message(), self._patches.message()]
+        problems.append(self._keeping.message())
+        if state.pattern_mode and state.zoom <= ZOOM_UNIT and not self._growth.filled:
             picture = self._pattern(state)
             problems += picture.note[:1] if picture is not None else ()
-        return "; ".join(dict.fromkeys(problems))
+        return "; ".join(dict.fromkeys(filter(None, problems)))
 
     def drawing(self, state: State) -> Drawing:
         """Say what the pane of unit images shows."""
@@ -122,10 +186,21 @@ class UnitImages:
         pictures: tuple[Picture, ...] | None = () if unit is None else None
         if result is not None and result.request.unit == unit:
             pictures = result.pictures
+        if pictures and state.ascends:
+            pictures = (self._growth.picture(), *pictures[1:])
+        if pictures and self._patches.takes_over(self._there(state, PATCHES)):
+            pictures = (pictures[0], *self._patches.pictures())
         of = f"{self._folder.source(state.layer.name)}:{state.unit}"
         titles = (f"{KINDS[0].name} of {of}", f"{KINDS[1].name} of {of}", KINDS[2].name)
         view = jpgvis.JpgvisView(pictures, hint, self._stack, self._look, titles)
         return Drawing(jpgvis.PANE, view, jpgvis.draw)
+
+    def layers_drawing(self, state: State) -> Drawing | None:
+        """Say what the layers pane shows of unit images; None while it shows something else."""
+        if state.zoom == ZOOM_IMAGE:
+            view = jpgvis.JpgvisView((self._growth.picture(),), "", self._stack, self._look)
+            return Drawing(layers.PANE, view, jpgvis.draw_one)
+        return self.pattern_drawing(state)
 
     def pattern_drawing(self, state: State) -> Drawing | None:
         """Say what the layers pane shows in pattern mode; None while it shows something else."""
@@ -148,6 +223,8 @@ class UnitImages:
             unit=state.unit if state.in_units else None,
             frozen_unit=frozen.unit if frozen and frozen.layer == state.layer.name else None,
             look=self._look,
+            filled=self._growth.filled if request.unit is None else None,
+            units=state.layer.units,
         )
 
     def _pattern(self, state: State) -> Picture | None:
@@ -157,6 +234,8 @@ class UnitImages:
         result = self._result
         if result is None or result.request.sheet != self._sheet_request(state):
             return None
+        if state.zoom == ZOOM_UNIT and state.ascends:
+            return self._growth.picture()
         return result.sheet
 
     def _left_out(self, state: State) -> str:

@@ -10,3 +10,7 @@ class FindMaxesError(Exception):
 def reason_of(error: OSError) -> str:
     """Say in a few words why the system refused something."""
     return (error.strerror or type(error).__name__).lower()
+
+
+class UnwritableError(FindMaxesError):
+    """A file or folder that cannot be written."""

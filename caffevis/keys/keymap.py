@@ -40,7 +40,13 @@ BINDINGS: tuple[Binding[State], ...] = (
         takes_text=True,
     ),
     Binding(("4",), "strongest_unit", "Go to the strongest unit of the layer", go.seek_strongest),
-    Binding(("z",), "zoom_mode", "All units, the selected one, the back result", go.next_zoom),
+    Binding(
+        ("z",), "zoom_mode", "All units, the selected one, its growing image, back", go.next_zoom
+    ),
+    Binding(
+        ("2",), "live_ascent", "Make the unit's images now; again: in the next way", go.next_ascent
+    ),
+    Binding(("6",), "keep_images", "Keep the unit's images that were made now", go.keep_images),
     Binding(("s",), "pattern_mode", "Units show their optimised images", go.toggle_patterns),
     Binding(("b",), "ez_back_mode_loop", "Back: off, grad, grad norm, deconv", go.next_ez_back),
     Binding(("n",), "back_mode", "Back: off, grad, deconv, guided", go.next_back_mode),
@@ -58,5 +64,7 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(("r",), "receptive_field", "Frame what the unit's best place sees", go.toggle_field),
     Binding(("x",), "top_activations", "Mark the strongest units and places", go.toggle_top),
     Binding(("g",), "histogram", "Histogram of the unit's values over frames", go.toggle_histogram),
-    Binding(("esc",), "reset_state", "Back off, first layer, first unit, default boost", go.reset),
+    Binding(
+        ("esc",), "reset_state", "End the ascent; else back off, first layer, first unit", go.reset
+    ),
 )

@@ -21,7 +21,10 @@ BACK_FILTERS = (RAW, GRAY, NORM, NORMBLUR)
 OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE = "off", "over active", "over inactive"
 OVERLAYS = (OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE)
 
-ZOOM_ALL, ZOOM_UNIT, ZOOM_BACK = range(3)
+ZOOM_ALL, ZOOM_UNIT, ZOOM_BACK, ZOOM_IMAGE = range(4)
+
+# Which units' images are made while one looks.
+MAKE_NONE, MAKE_MISSING, MAKE_ALL = "none", "missing", "all"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Options:
     show_labels: bool = True
     show_unit_jpgs: bool = True
     back_modes: tuple[str, ...] = BACK_MODES
+    make: str = MAKE_NONE
+    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class State:
     in_units : bool
         Whether the cursor is on the units, else in the list of layers.
     zoom : int
-        `ZOOM_ALL`, `ZOOM_UNIT` or `ZOOM_BACK`.
+        One of `zooms`.
     back_on : bool
         Whether back passes are computed.
     back_mode, back_filter : str
@@ -134,6 +139,14 @@ class State:
         Keys are letters of the filter.
     seeks_strongest : bool
         The unit with the highest activation is to be selected, once it is known.
+    make : str
+        `MAKE_NONE`, `MAKE_MISSING` or `MAKE_ALL`: for which units images are made live.
+    recipe : int
+        How; each number is the next way, round and round.
+    keeps : int
+        How many times the selected unit's pictures were to be kept.
+    has_image : bool
+        Whether the selected unit has images already, or that is not known yet.
     """
 
     layers: tuple[Layer, ...]
@@ -161,6 +174,10 @@ class State:
     filter: str = ""
     typing: bool = False
     seeks_strongest: bool = False
+    make: str = MAKE_NONE
+    recipe: int = 0
+    keeps: int = 0
+    has_image: bool = True
 
     @property
     def listed(self) -> tuple[int, ...]:
@@ -186,6 +203,23 @@ class State:
     def wants_back(self) -> bool:
         """Whether a back pass is to be computed: on, and a unit is chosen for it."""
         return self.back_on and (self.in_units or self.frozen is not None)
+
+    @property
+    def ascends(self) -> bool:
+        """Whether images of the selected unit are made while one looks."""
+        wanted = self.make == MAKE_ALL or (self.make == MAKE_MISSING and not self.has_image)
+        return wanted and self.in_units
+
+    @property
+    def fills(self) -> bool:
+        """Whether units without an image get one while the images of a layer are shown."""
+        return self.options.fills or self.make != MAKE_NONE
+
+    @property
+    def zooms(self) -> tuple[int, ...]:
+        """What the layers pane can show: all units, one, its growing image, the back result."""
+        more = (ZOOM_IMAGE,) * self.ascends + (ZOOM_BACK,) * self.back_on
+        return (ZOOM_ALL, ZOOM_UNIT, *more)
 
     @property
     def wants_fields(self) -> bool:
@@ -227,4 +261,5 @@ def first_state(layers: tuple[Layer, ...], options: Options) -> State:
         gamma_index=options.gamma_index,
         show_labels=options.show_labels,
         show_unit_jpgs=options.show_unit_jpgs,
+        make=options.make,
     )

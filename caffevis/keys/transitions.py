@@ -9,11 +9,14 @@ from caffevis.keys.state import (
     BACK_FILTERS,
     DECONV,
     GRAD,
+    MAKE_ALL,
+    MAKE_NONE,
     NORM,
     OVERLAYS,
     RAW,
     ZOOM_ALL,
     ZOOM_BACK,
+    ZOOM_IMAGE,
     ZOOM_UNIT,
     State,
     first_state,
@@ -25,7 +28,9 @@ EZ_LOOP = ((GRAD, RAW), (GRAD, NORM), (DECONV, RAW))
 
 
 def reset(state: State) -> State:
-    """Back off, layer 0, unit 0, default boost."""
+    """End the ascent; where there is none, back off, layer 0, unit 0, default boost."""
+    if state.ascends:
+        return replace(state, make=MAKE_NONE)
     return first_state(state.layers, state.options)
 
 
@@ -200,20 +205,47 @@ def down_fast(state: State) -> State:
     return _down(state, state.options.fast)
 
 
+def _zoom_at(state: State) -> int:
+    """Return the place of the zoom among those that there are."""
+    return state.zooms.index(state.zoom if state.zoom in state.zooms else ZOOM_UNIT)
+
+
+def _zoomed(state: State, at: int) -> State:
+    return replace(state, zoom=state.zooms[at])
+
+
 def next_zoom(state: State) -> State:
-    """All units, the selected one enlarged, the back result enlarged (where it is on)."""
-    zoom = (state.zoom + 1) % 3
-    return replace(state, zoom=ZOOM_ALL if zoom == ZOOM_BACK and not state.back_on else zoom)
+    """All units, the selected one, its growing image, the back result (those that there are)."""
+    return _zoomed(state, (_zoom_at(state) + 1) % len(state.zooms))
 
 
 def zoom_in(state: State) -> State:
-    """Go from all units to the selected one, and on to the back result (where it is on)."""
-    return replace(state, zoom=min(state.zoom + 1, ZOOM_BACK if state.back_on else ZOOM_UNIT))
+    """Go from all units to the selected one, and on to what is behind it in `next_zoom`."""
+    return _zoomed(state, min(_zoom_at(state) + 1, len(state.zooms) - 1))
 
 
 def zoom_out(state: State) -> State:
-    """Go from the back result to the selected unit, and on to all units."""
-    return replace(state, zoom=max(state.zoom - 1, ZOOM_ALL))
+    """Go the same way back."""
+    return _zoomed(state, max(_zoom_at(state) - 1, 0))
+
+
+def next_ascent(state: State) -> State:
+    """Make images of the selected unit while one looks; where they are made, in the next way."""
+    if not state.ascends:
+        return replace(state, make=MAKE_ALL, in_units=True)
+    return replace(state, make=MAKE_ALL, recipe=state.recipe + 1)
+
+
+def keep_images(state: State) -> State:
+    """Keep what was made of the selected unit."""
+    return replace(state, keeps=state.keeps + 1)
+
+
+def consistent(state: State, has_image: bool) -> State:
+    """Note whether the selected unit has images, and leave a zoom that there is no more."""
+    state = replace(state, has_image=has_image)
+    lost = state.zoom == ZOOM_IMAGE and not state.ascends
+    return replace(state, zoom=ZOOM_UNIT) if lost else state
 
 
 def _back_off(state: State) -> State:

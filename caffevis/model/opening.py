@@ -222,3 +222,13 @@ def run_once(net: NetLike, values: FloatArray) -> None:
     """Compute every blob for one prepared picture."""
     net.blobs[image_input(net)].data[...] = values
     net.forward()
+
+
+def engine_net(net: NetLike) -> Any:
+    """Return a network of the bundled engine as it is, and None for any other."""
+    return net if isinstance(net, caffe.Net) else None
+
+
+def compute_on(threads: int) -> None:
+    """Set how many CPU threads compute what the calling thread starts."""
+    caffe.set_threads(threads)

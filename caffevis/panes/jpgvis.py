@@ -45,18 +45,38 @@ def draw(canvas: Image, view: JpgvisView) -> None:
         return
     fill(canvas, view.look.background)
     if not view.pictures:
-        draw_note(canvas, [view.hint], view.look.note)
+        draw_note(canvas, [view.hint], view.look.label)
     for number, (part, picture) in enumerate(
         zip(thirds(canvas, view.stack_vert), view.pictures, strict=False)
     ):
-        if picture.image is None:
-            draw_note(part, picture.note, view.look.note)
-            continue
-        height = strip_height(view.look.heading, part.shape[0])
-        if height and view.look.heading is not None and number < len(view.titles):
-            draw_strip(part[:height], view.titles[number], view.look.heading)
-            part = part[height:]
-        draw_fitted(part, picture.image)
+        title = view.titles[number] if number < len(view.titles) else ""
+        _draw_picture(part, picture, title, view.look)
+
+
+def draw_one(canvas: Image, view: JpgvisView) -> None:
+    """Draw the only picture as large as it fits into all of the canvas."""
+    fill(canvas, view.look.background)
+    for picture in view.pictures or ():
+        _draw_picture(canvas, picture, "", view.look)
+
+
+def _draw_picture(part: Image, picture: Picture, title: str, look: Look) -> None:
+    if picture.image is None:
+        draw_note(part, picture.note, look.label)
+    else:
+        draw_titled(part, picture.image, picture.title or title, picture.caption, look)
+
+
+def draw_titled(part: Image, image: Image, title: str, caption: str, look: Look) -> None:
+    """Draw a picture with a line above and one below, where these have a text and room."""
+    height = strip_height(look.heading, part.shape[0])
+    if height and look.heading is not None and title:
+        draw_strip(part[:height], title, look.heading)
+        part = part[height:]
+    below = height if look.heading is not None and caption else 0
+    drawn, _ = draw_fitted(part[: part.shape[0] - below], image)
+    if below and look.heading is not None:
+        draw_strip(part[drawn : drawn + below], caption, look.heading)
 
 
 def thirds(canvas: Image, stack_vert: bool) -> list[Image]:

@@ -35,16 +35,20 @@ class Kind:
         Of the file's name, after layer and unit.
     name : str
         What a message calls it.
+    cure : str
+        How to have it in the window, where it is missing.
     """
 
     folder: str
     ending: str
     name: str
+    cure: str
 
 
-OPTIMISED = Kind("regularized_opt", "_montage.jpg", "optimised images")
-PATCHES = Kind("max_im", ".jpg", "top patches")
-DECONV = Kind("max_deconv", ".jpg", "deconv of top patches")
+_PHOTOS = "--photos DIR finds them"
+OPTIMISED = Kind("regularized_opt", "_montage.jpg", "optimised images", "press 2 to make them")
+PATCHES = Kind("max_im", ".jpg", "top patches", _PHOTOS)
+DECONV = Kind("max_deconv", ".jpg", "deconv of top patches", _PHOTOS)
 KINDS = (OPTIMISED, PATCHES, DECONV)
 SHEET = "whole_layer.jpg"
 
@@ -118,6 +122,14 @@ class UnitFolder:
             folder / name.with_name(f"{name.name}_{unit:04d}{kind.ending}")
             for name in dict.fromkeys((below, Path(below.name)))
         ]
+
+    def is_empty(self, kind: Kind) -> bool:
+        """Tell whether there are no pictures of a kind, of whatever layer."""
+        folder = None if self.root is None else Path(self.root) / kind.folder
+        try:
+            return folder is None or not any(folder.iterdir())
+        except OSError:
+            return True
 
     def pictures(self, kind: Kind, layer: str) -> Path | None:
         """Return the folder of a layer's pictures; None where no file can be."""

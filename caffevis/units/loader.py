@@ -66,11 +66,34 @@ class Picture:
     image : ndarray of uint8, shape (h, w, 3), or None
         RGB.
     note : tuple of str
-        Paragraphs that say what is missing and how to make it.
+        Paragraphs that say what is missing and how to have it.
+    title, caption : str
+        What stands above it, where that is not the same for all of its kind, and below.
     """
 
     image: Image | None = None
     note: tuple[str, ...] = ()
+    title: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """How far a layer's first images are.
+
+    Parameters
+    ----------
+    tiles : mapping of int to ndarray of uint8, shape (h, w, 3)
+        Unit -> its image as large as its tile has room for, the one that grows included.
+    to_come : int
+        How many are not finished.
+    note : str
+        Why there are none; else empty.
+    """
+
+    tiles: Mapping[int, Image]
+    to_come: int
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +110,18 @@ class ImagesResult:
         Of the layer, where it was asked for.
     problems : tuple of str
         Files that are there and cannot be read, one sentence each.
-    commands : tuple of (str, str)
-        What is missing, and the command that makes it.
+    commands : tuple of (Kind, str, str)
+        Which pictures are missing, of what, and the command that makes them.
+    missing : tuple of int
+        Units without an image, of a layer without a sheet whose overview was asked for.
     """
 
     request: ImagesRequest
     pictures: tuple[Picture, ...]
     sheet: Picture | None
     problems: tuple[str, ...]
-    commands: tuple[tuple[str, str], ...] = ()
+    commands: tuple[tuple[Kind, str, str], ...] = ()
+    missing: tuple[int, ...] = ()
 
 
 class Loader:
@@ -120,19 +146,20 @@ class Loader:
         self._background = background
         self.cache = ByteCache(limit)
         self._problems: list[str] = []
-        self._commands: dict[str, str] = {}
+        self._commands: dict[str, tuple[Kind, str]] = {}
+        self._missing: tuple[int, ...] = ()
         self._was_there = self._is_there()
 
     def __call__(self, request: ImagesRequest) -> ImagesResult:
         """Load what a request asks for."""
-        self._problems, self._commands = [], {}
+        self._problems, self._commands, self._missing = [], {}, ()
         self._look_for_folder()
         unit = request.unit
         pictures = () if unit is None else tuple(self._picture(kind, unit) for kind in KINDS)
         sheet = None if request.sheet is None else self._sheet(request.sheet)
         problems = tuple(dict.fromkeys(self._problems))
-        commands = tuple((what, command) for command, what in self._commands.items())
-        return ImagesResult(request, pictures, sheet, problems, commands)
+        commands = tuple((*what, command) for command, what in self._commands.items())
+        return ImagesResult(request, pictures, sheet, problems, commands, self._missing)
 
     def _look_for_folder(self) -> None:
         """Notice that the folder has gone; one that never was is no error."""
@@ -153,8 +180,7 @@ class Loader:
             stamp = _stamp(path)
             if stamp is not None:
                 return self._kept((path, stamp), partial(_read, path, adapt))
-        source = self._folder.source(unit.layer)
-        return Picture(note=self._how(kind, unit.layer, f"no {kind.name} of {source}:{unit.unit}"))
+        return Picture(note=self._missing_of(kind, unit.layer))
 
     def _sheet(self, wanted: SheetRequest) -> Picture:
         """Make a layer's overview, or cut one unit out of its sheet."""
@@ -174,10 +200,10 @@ class Loader:
             for path in self._folder.unit(OPTIMISED, wanted.layer, unit):
                 if (stamp := _stamp(path)) is not None:
                     files.setdefault(unit, (path, stamp))
+        if wanted.unit is None:
+            self._missing = tuple(unit for unit in range(wanted.units) if unit not in files)
         if not files:
-            what = f"no optimised images of {self._folder.source(wanted.layer)}"
-            what += "" if wanted.unit is None else f":{wanted.unit}"
-            return Picture(note=self._how(OPTIMISED, wanted.layer, what))
+            return Picture(note=self._missing_of(OPTIMISED, wanted.layer))
         return self._kept((tuple(files.items()), wanted), partial(self._from_files, files, wanted))
 
     def _from_files(
@@ -236,14 +262,14 @@ class Loader:
             self.cache.put(key, image)
         return Picture(image)
 
-    def _how(self, kind: Kind, layer: str, what: str) -> tuple[str, ...]:
-        """Say what is missing, why, and which command makes it."""
-        if layer_path(self._folder.source(layer)) is None:
-            return (what, "a layer of this name can have no files")
-        unset = "caffevis_unit_jpg_dir is not set" if self._folder.root is None else ""
+    def _missing_of(self, kind: Kind, layer: str) -> tuple[str, ...]:
+        """Say what is missing and how to have it; keep the command that makes it for good."""
+        source = self._folder.source(layer)
+        if layer_path(source) is None:
+            return (f"no {kind.name}: a layer called {source} can have no files",)
         command = self._folder.command(kind, layer)
-        self._commands.setdefault(command, what)
-        return tuple(line for line in (what, unset, "made by:", command) if line)
+        self._commands.setdefault(command, (kind, f"no {kind.name} of {source}"))
+        return (f"no {kind.name}: {kind.cure}",)
 
 
 def _read(path: Path, adapt: Callable[[Image], Image] | None) -> Image:

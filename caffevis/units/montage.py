@@ -224,8 +224,14 @@ def overview(
         if image is None:
             canvas[top : top + grid.height, left : left + grid.width] //= EMPTY
             continue
-        small = shrink(image, (grid.height, grid.width))
-        top += (grid.height - small.shape[0]) // 2
-        left += (grid.width - small.shape[1]) // 2
-        canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+        put_tile(canvas, shrink(image, (grid.height, grid.width)), grid, unit)
     return canvas
+
+
+def put_tile(canvas: Image, small: Image, grid: Grid, unit: int) -> None:
+    """Draw an image that `shrink` made into the middle of a unit's tile."""
+    top, left = grid.corner(unit)
+    top += (grid.height - small.shape[0]) // 2
+    left += (grid.width - small.shape[1]) // 2
+    part = canvas[top : top + small.shape[0], left : left + small.shape[1]]
+    part[:] = small[: part.shape[0], : part.shape[1]]

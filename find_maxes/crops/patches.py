@@ -130,10 +130,14 @@ class Patcher:
         How pictures become inputs, as in the scan.
     images : ImageList
         The scan's.
+    net : Net, optional
+        The net, where it is open already: its batch is changed.
     """
 
-    def __init__(self, files: NetFiles, recipe: Recipe, images: ImageList) -> None:
-        self.net = files.open()
+    def __init__(
+        self, files: NetFiles, recipe: Recipe, images: ImageList, net: caffe.Net | None = None
+    ) -> None:
+        self.net = net or files.open()
         self._recipe, self._images = recipe, images
         shape = self.net.blobs[image_input(self.net)].shape[1:]
         if shape != (recipe.channels, recipe.height, recipe.width):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from find_maxes.errors import FindMaxesError, reason_of
+from find_maxes.errors import FindMaxesError, UnwritableError, reason_of
 from find_maxes.photos.net_input import Recipe
 from find_maxes.photos.photo_list import ImageList
 from find_maxes.scan.running_totals import Arrays, Totals
@@ -70,7 +70,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool) -> No
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        raise FindMaxesError(f"{path} cannot be written: {reason_of(error)}") from error
+        raise UnwritableError(f"{path} cannot be written: {reason_of(error)}") from error
     except BaseException:
         with contextlib.suppress(OSError):
             beside.unlink()
@@ -153,6 +153,43 @@ def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> Totals:
             "or start anew without --resume"
         )
     return totals
+
+
+def read_so_far(path: Path, layer: str, map_shape: Sequence[int], images: ImageList) -> Maxes:
+    """Read one layer of a checkpoint, or of a result, as a result.
+
+    Parameters
+    ----------
+    path : Path
+        Either file.
+    layer : str
+        Which.
+    map_shape : sequence of int
+        Its axes after the units.
+    images : ImageList
+        The scan's photos.
+
+    Raises
+    ------
+    FindMaxesError
+        It is missing, damaged or something else, or of other photos.
+    """
+    if path != checkpoint_of(path.with_suffix("")):
+        return read_maxes(path)
+    arrays = read(path, "a checkpoint of find_max_acts")
+    try:
+        settings = json.loads(str(arrays["settings"]))
+        totals = Totals.from_arrays(arrays)
+        top = totals.trackers()[layer].arrays()
+        recipe = Recipe.from_json(settings["preprocess"])
+        same = settings["list_sha256"] == images.digest()
+    except (KeyError, ValueError) as error:
+        raise FindMaxesError(f"{path} is no checkpoint with the layer {layer!r}") from error
+    if not same:
+        raise FindMaxesError(f"the files in {images.folder} have changed since the scan began")
+    places = locations(top["images"], top["places"], map_shape, images.classes)
+    values = {layer: top["values"]}
+    return Maxes(values, {layer: places}, images.names, settings, recipe, len(totals.bad))
 
 
 def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:

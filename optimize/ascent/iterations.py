@@ -7,7 +7,7 @@ can show how an image grows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,6 @@ from optimize.regularise.regularisers import Place, Regulariser
 from optimize.regularise.transforms import together
 from torchcaffe.regions import Region
 
-Tick = Callable[[], None]
 _ZERO, _NOT_FINITE, _STUCK = 1, 2, 3  # why a member ended, in `Track.failed`
 # Of the iterations, where the image is no field of pixels: the last ones show it as it is, and the
 # best image is one of them, for a value with a lucky turn or shift says little about the image.
@@ -87,15 +86,21 @@ class Moment:
     ----------
     iteration : int
         Its number.
+    members : sequence of FindParams
+        Whose images they are.
     images : Tensor
         Minus the mean, (n, channels, h, w), the window's size; the next iteration may change
         them in place.
+    seen : Tensor
+        What the unit sees of them, (n, channels, h, w).
     obj : Tensor
         Their objectives, (n,).
     """
 
     iteration: int
+    members: Sequence[FindParams]
     images: Tensor
+    seen: Tensor
     obj: Tensor
 
 
@@ -193,12 +198,6 @@ class Ascent:
         """Rows and columns of the images in `Track.best` and `Track.last`."""
         return self._kept
 
-    def run(self, tick: Tick = lambda: None) -> Track:
-        """Run all iterations; `tick` is called after each."""
-        for _ in self.moments():
-            tick()
-        return self.track
-
     def moments(self) -> Iterator[Moment]:
         """Run iteration by iteration; `track` has what was recorded so far.
 
@@ -228,7 +227,8 @@ class Ascent:
         self._alive = self._end(self.track, norm, self._alive, i)
         grad = self._placed(grad, x)
         self._uphill = Uphill(grad, norm, pushed.obj, self._alive, i, self._iterations)
-        return Moment(i, x, pushed.obj)
+        seen = cut(x, self._batch.view.field, self._origin)
+        return Moment(i, self._batch.members, x, seen, pushed.obj)
 
     @torch.no_grad()
     def _step(self) -> None:

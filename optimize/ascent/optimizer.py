@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from torch import Tensor
 import torchcaffe as caffe
 from optimize.ascent.batch_objectives import ObjectivePush, Push, UnitPush
 from optimize.ascent.collect_results import collect
-from optimize.ascent.iterations import Ascent, Batch, Moment
+from optimize.ascent.iterations import Ascent, Batch
 from optimize.ascent.mean_image import fit_mean
 from optimize.ascent.results import FindResults
 from optimize.ascent.starts import FloatArray, start
 from optimize.ascent.task import Planner, Task
-from optimize.ascent.zero_gradient import pushed_before_gates
+from optimize.ascent.zero_gradient import Growth, pushed_before_gates
 from optimize.errors import OptimizeError
 from optimize.net.crops import View, cut
 from optimize.net.section import image_input
@@ -133,6 +133,46 @@ class GradientOptimizer:
         OptimizeError
             A layer, channel or position does not exist, or the net's weights are not finite.
         """
+        growth = self.moments(params, starts, batch_size)
+        while True:
+            try:
+                moment = next(growth)
+            except StopIteration as ended:
+                found: list[FindResults] = ended.value
+                return found
+            tick(len(moment.images))
+
+    def moments(
+        self,
+        params: Sequence[FindParams],
+        starts: Sequence[FloatArray | None] | None = None,
+        batch_size: int | None = None,
+    ) -> Growth:
+        """Run ascents iteration by iteration, to see how images grow: what `run_batch` runs.
+
+        Nothing is computed before the first moment is asked for, and nothing is left behind
+        where no further one is.
+
+        Parameters
+        ----------
+        params, starts, batch_size
+            As for `run_batch`.
+
+        Yields
+        ------
+        Moment
+            After each iteration, of the ascents that run side by side.
+
+        Returns
+        -------
+        list of FindResults
+            In the order of `params`: the generator's value, once it has ended.
+
+        Raises
+        ------
+        OptimizeError
+            As for `run_batch`.
+        """
         tasks = [self._planner.task(p) for p in params]
         given = list(starts) if starts is not None else [None] * len(tasks)
         groups: dict[Hashable, list[int]] = {}
@@ -143,36 +183,13 @@ class GradientOptimizer:
             size = batch_size or self.batch_size(tasks[members[0]].params)
             for at in range(0, len(members), size):
                 part = members[at : at + size]
-                results = self._run([tasks[i] for i in part], [given[i] for i in part], tick)
+                own = [tasks[i] for i in part]
+                self._check_weights(own[0].view)
+                results = yield from pushed_before_gates(
+                    self.net, own, [given[i] for i in part], self._ascend
+                )
                 found.update(zip(part, results, strict=True))
         return [found[i] for i in range(len(tasks))]
-
-    def moments(
-        self, params: Sequence[FindParams], starts: Sequence[FloatArray | None] | None = None
-    ) -> Iterator[Moment]:
-        """Run ascents of one batch iteration by iteration, to see how images grow.
-
-        Where a unit has no gradient at the start, all end there; `run_batch` then pushes what
-        is before its ReLU.
-
-        Parameters
-        ----------
-        params, starts
-            As for `run_batch`.
-
-        Raises
-        ------
-        OptimizeError
-            As for `run_batch`, and where the ascents can't share a batch.
-        """
-        tasks = [self._planner.task(p) for p in params]
-        if len({task.key() for task in tasks}) != 1:
-            raise OptimizeError(
-                "the ascents differ in layer, position, objective, iterations or parametrisation, "
-                "so they are no batch; one at a time can be run"
-            )
-        self._check_weights(tasks[0].view)
-        return self._prepared(tasks, starts or [None] * len(tasks)).moments()
 
     def batch_size(self, params: FindParams) -> int:
         """Return how many ascents like this one run side by side by default.
@@ -186,25 +203,10 @@ class GradientOptimizer:
         budget = _BATCH_VALUES * (_GPU_IMAGES if on_gpu else 1)
         return max(1, min(most, budget // values))
 
-    def _run(
-        self,
-        tasks: Sequence[Task],
-        starts: Sequence[FloatArray | None],
-        tick: Callable[[int], None],
-    ) -> list[FindResults]:
-        self._check_weights(tasks[0].view)
-        ascend = functools.partial(self._ascend, tick=tick)
-        return pushed_before_gates(self.net, tasks, starts, ascend)
-
-    def _ascend(
-        self,
-        tasks: Sequence[Task],
-        starts: Sequence[FloatArray | None],
-        tick: Callable[[int], None],
-    ) -> list[FindResults]:
+    def _ascend(self, tasks: Sequence[Task], starts: Sequence[FloatArray | None]) -> Growth:
         ascent = self._prepared(tasks, starts)
-        track = ascent.run(lambda: tick(len(tasks)))
-        results = collect(self._planner, tasks, track, ascent.kept)
+        yield from ascent.moments()
+        results = collect(self._planner, tasks, ascent.track, ascent.kept)
         for task, result in zip(tasks, results, strict=True):
             result.label, result.grey = self.label(task.params), self.grey
         return results

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import torchcaffe as caffe
+from optimize.ascent.iterations import Moment
 from optimize.ascent.results import FindResults
 from optimize.ascent.starts import FloatArray
 from optimize.ascent.task import Task
 from optimize.net.gates import find_gates
 
 Starts = Sequence[FloatArray | None]
-Ascend = Callable[[Sequence[Task], Starts], list[FindResults]]
+Growth = Generator[Moment, None, list[FindResults]]
+Ascend = Callable[[Sequence[Task], Starts], Growth]
 
 _CURE = "other seeds (--rand-seed) or another start (--start-at randu) may have one"
 
 
 def pushed_before_gates(
     net: caffe.Net, tasks: Sequence[Task], starts: Starts, ascend: Ascend
-) -> list[FindResults]:
+) -> Growth:
     """Run a batch; members without a gradient run again with the gates before them open.
 
     Parameters
@@ -33,13 +35,18 @@ def pushed_before_gates(
     ascend : callable
         Runs tasks from starts.
 
+    Yields
+    ------
+    Moment
+        After each iteration.
+
     Returns
     -------
     list of FindResults
         With a `note` for each member that had no gradient. Its objective is the value before
         the gates: what the unit would be if they let everything through.
     """
-    results = _apart(tasks, starts, ascend)
+    results = yield from _apart(tasks, starts, ascend)
     stuck = [i for i, found in enumerate(results) if found.without_gradient]
     if not stuck:
         return results
@@ -48,7 +55,7 @@ def pushed_before_gates(
         view = tasks[0].view
         view = dataclasses.replace(view, section=view.section.opened(gates))
         again = [dataclasses.replace(tasks[i], view=view) for i in stuck]
-        opened = _apart(again, [starts[i] for i in stuck], ascend)
+        opened = yield from _apart(again, [starts[i] for i in stuck], ascend)
         for i, found in zip(stuck, opened, strict=True):
             found.without_gradient &= len(found.obj) == 1  # one lost later has left an image
             results[i] = found
@@ -57,12 +64,12 @@ def pushed_before_gates(
     return results
 
 
-def _apart(tasks: Sequence[Task], starts: Starts, ascend: Ascend) -> list[FindResults]:
+def _apart(tasks: Sequence[Task], starts: Starts, ascend: Ascend) -> Growth:
     """Run a batch; where members without a gradient end it at once, the others without them."""
-    results = ascend(tasks, starts)
+    results = yield from ascend(tasks, starts)
     others = [i for i, found in enumerate(results) if not found.without_gradient]
     if others and len(others) < len(results) and any(len(found.obj) == 1 for found in results):
-        alone = ascend([tasks[i] for i in others], [starts[i] for i in others])
+        alone = yield from ascend([tasks[i] for i in others], [starts[i] for i in others])
         for i, found in zip(others, alone, strict=True):
             results[i] = found
     return results

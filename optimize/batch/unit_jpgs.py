@@ -326,7 +326,7 @@ def _keep(
     tiles, units = [], []
     for i, channel in enumerate(channels):
         own = results[i * job.seeds : (i + 1) * job.seeds]
-        pictures = [_picture(optimizer, found) for found in own]
+        pictures = [picture_of(optimizer, found) for found in own]
         best = _best(own, job.recipe.push_dir)
         write(place.montage(channel), encoded(tiled(pictures)))
         tiles.append(pictures[best])
@@ -335,7 +335,7 @@ def _keep(
     write(place.waiting(f"{number:04d}.json"), json_bytes(units))
 
 
-def _picture(optimizer: GradientOptimizer, found: FindResults) -> np.ndarray:
+def picture_of(optimizer: GradientOptimizer, found: FindResults) -> np.ndarray:
     """Return what the unit sees of its image, true size."""
     mean: FloatArray = optimizer.mean_at(found.field)
     swap = optimizer.channel_swap_to_rgb

@@ -154,6 +154,17 @@ def open_optimizer(spec: ModelSpec) -> GradientOptimizer:
         spec.held.fill(net)
     except HeldError as error:
         raise OptimizeError(str(error)) from error
+    return optimizer_of(spec, net)
+
+
+def optimizer_of(spec: ModelSpec, net: caffe.Net) -> GradientOptimizer:
+    """Return the optimiser of a network that is open already, with a batch of one.
+
+    Raises
+    ------
+    OptimizeError, CaffeError
+        As for `open_optimizer`, but for the network's files.
+    """
     mean = caffe.io.load_mean(spec.mean) if isinstance(spec.mean, str) else spec.mean
     if spec.channelwise_mean and getattr(mean, "ndim", 0) == 3:
         mean = mean.mean(axis=(1, 2))

@@ -44,6 +44,17 @@ def read(path: Path | None = None) -> Defaults:
         s = settings_file.load(path)
     except SettingsError as error:
         raise OptimizeError(str(error)) from error
+    return defaults_of(s)
+
+
+def defaults_of(s: Settings) -> Defaults:
+    """Take from settings what the command lines begin with.
+
+    Raises
+    ------
+    OptimizeError
+        No weights are named, or the order of colours lacks one.
+    """
     if s.caffevis_network_weights is None:
         raise OptimizeError(
             "caffevis_network_weights is not set: the file with the weights (.caffemodel or .h5)"

@@ -77,6 +77,8 @@ CASES = {
     "boost_gamma": Case(UNIT, {"aux", "layers"}),
     "boost_individual": Case(UNIT, {"aux", "layers"}),
     "toggle_label_predictions": Case("", {"aux"}),
+    "live_ascent": Case(UNIT, {"jpgvis"}),
+    "keep_images": Case(UNIT, set()),  # what it writes: tests/caffevis/live
     "pattern_mode": Case(UNIT, {"layers"}),
     "toggle_unit_jpgs": Case(UNIT, {"jpgvis"}),
     "colour_map": Case(UNIT, {"aux", "layers"}),

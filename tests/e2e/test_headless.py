@@ -52,6 +52,8 @@ def test_every_key_after_another_draws_and_esc_brings_the_start_back(in_process,
     for pane in (INPUT, AUX, LAYERS, STATUS):
         assert not np.array_equal(plain[pane], busy[pane])
     assert np.array_equal(plain, shot(in_process, tmp_path, f"{pressed} esc"))
+    # An ascent is ended first.
+    assert np.array_equal(plain, shot(in_process, tmp_path, "o down 2 z z esc esc"))
 
 
 def test_a_unit_is_laid_over_the_photo_and_back_again(in_process, tmp_path):

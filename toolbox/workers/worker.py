@@ -40,6 +40,24 @@ def close_all(closers: Iterable[Callable[[], bool]]) -> bool:
         return all(list(pool.map(lambda close: close(), waiting)))
 
 
+def sentence_of(problem: Exception, expected: tuple[type[Exception], ...], name: str) -> str:
+    """Return what to tell the user of an exception; one that nobody expected is logged.
+
+    Parameters
+    ----------
+    problem : Exception
+        Being handled.
+    expected : tuple of exception types
+        Their messages are sentences.
+    name : str
+        Of the thread.
+    """
+    if isinstance(problem, expected):
+        return str(problem)
+    logger.exception("%s met a defect", name)
+    return f"internal error: {type(problem).__name__}: {problem}"
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome(Generic[Request, Result]):
     """What came of a request.
@@ -154,6 +172,13 @@ class Worker(Generic[Request, Result]):
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._outcomes), seconds)
 
+    def let_pass(self, seconds: float) -> None:
+        """Wait until the request being worked on is done, at most this long; for other threads."""
+        with self._changed:
+            current = self._current
+            if current is not None:
+                self._changed.wait_for(lambda: self._current is not current, seconds)
+
     def close(self, seconds: float = 2.0) -> bool:
         """Stop after the request being worked on, and join the thread.
 
@@ -194,9 +219,6 @@ class Worker(Generic[Request, Result]):
         value, error = None, None
         try:
             value = self._work(request)
-        except self._expected as expected:
-            error = str(expected)
-        except Exception as defect:
-            logger.exception("%s met a defect", self._thread.name)
-            error = f"internal error: {type(defect).__name__}: {defect}"
+        except Exception as problem:  # noqa: BLE001 - it becomes a sentence
+            error = sentence_of(problem, self._expected, self._thread.name)
         return Outcome(request, value, error, time.perf_counter() - begun)

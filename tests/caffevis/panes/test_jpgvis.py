@@ -14,6 +14,8 @@ import pytest
 from caffevis.app import CaffeVisApp
 from caffevis.keys import transitions as go
 from caffevis.keys.state import ZOOM_BACK, ZOOM_UNIT, Layer, Options, Origin, first_state
+from caffevis.live.unit_growth import UnitGrowth
+from caffevis.live.unit_patches import PhotoPatches
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts import note
 from caffevis.panes.parts.look import look_from
@@ -60,7 +62,10 @@ def make_images(root):
 
     def make(**values) -> UnitImages:
         more = {"caffevis_unit_jpg_dir": str(root), "caffevis_jpgvis_remap": {"pool": "conv"}}
-        made.append(UnitImages(DEFAULTS.replaced(**{**more, **values}), LOOK))
+        settings = DEFAULTS.replaced(**{**more, **values})
+        made.append(
+            UnitImages(settings, LOOK, UnitGrowth(settings, None), PhotoPatches(settings, None))
+        )
         made[-1].start()
         return made[-1]
 
@@ -302,7 +307,7 @@ def test_messages_name_what_is_missing_broken_or_gone_and_end_with_it(make_image
     images = make_images()
     at = state(layer_index=2, pattern_mode=True)
     settle(images, at)
-    assert images.message(at) == "no optimised images of fc"
+    assert images.message(at) == "no optimised images: press 2 to make them"
     assert images.message(go.toggle_patterns(at)) == ""
     file = root / "max_im" / "conv" / "conv_0003.jpg"
     whole = file.read_bytes()

@@ -114,7 +114,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path, name: str):
     for escaped in (name, "pool1"):
         result = ask(loader(root, remap={"pool1": name}), escaped)
         assert [picture.image for picture in result.pictures] == [None] * 3
-        assert "can have no files" in result.pictures[0].note[1]
+        assert "can have no files" in result.pictures[0].note[0]
         assert result.problems == ()
 
 
@@ -179,12 +179,12 @@ def test_missing_files_are_no_error_and_come_with_their_command(folder):
     assert result.problems == ()
     for picture, kind in zip(result.pictures, KINDS, strict=True):
         assert picture.image is None
-        assert picture.note[0] == f"no {kind.name} of conv1:77"
-        assert UnitFolder(str(folder)).command(kind, "conv1") in picture.note
+        assert picture.note == (f"no {kind.name}: {kind.cure}",)
+        command = UnitFolder(str(folder)).command(kind, "conv1")
+        found = [what for _, what, made_by in result.commands if made_by == command]
+        assert found == [f"no {KINDS[0].name if kind is KINDS[0] else KINDS[1].name} of conv1"]
     missing = loader(folder)(ImagesRequest(sheet=sheet(layer="conv9"))).sheet
-    assert missing.note[0] == "no optimised images of conv9"
-    unset = ask(loader(None))
-    assert "caffevis_unit_jpg_dir is not set" in unset.pictures[0].note
+    assert missing.note == ("no optimised images: press 2 to make them",)
     never = ask(loader(folder / "never there"))
     assert never.problems == ()
 
@@ -387,7 +387,7 @@ def test_a_layer_without_a_sheet_shows_what_its_units_have(folder):
     one = load(ImagesRequest(sheet=sheet(4, "fc6"))).sheet
     assert is_colour(one.image, 12)
     none = load(ImagesRequest(sheet=sheet(2, "fc6"))).sheet
-    assert none.note[0] == "no optimised images of fc6:2"
+    assert none.note == ("no optimised images: press 2 to make them",)
 
 
 def test_the_bundled_images_are_of_the_bundled_model():

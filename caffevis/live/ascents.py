@@ -1,0 +1,253 @@
+"""The ascents of a unit, in a thread of their own: first one image, then the batch tool's nine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from caffevis.keys.state import Origin
+from caffevis.live.recipes import RECIPES
+from caffevis.live.request import Fill, Growth, News, Wanted
+from caffevis.model.opening import ENGINE_ERRORS, compute_on
+from caffevis.units.loader import Filled
+from caffevis.units.montage import shrink
+from optimize.ascent.iterations import Moment
+from optimize.ascent.optimizer import GradientOptimizer
+from optimize.ascent.results import FindResults
+from optimize.batch.unit_jpgs import picture_of
+from optimize.command.open_model import ModelSpec, open_optimizer, optimizer_of
+from optimize.command.settings_defaults import defaults_of
+from optimize.errors import OptimizeError
+from optimize.output.pictures import plus_mean, tiled
+from optimize.params import FindParams, preset_values
+from toolbox.pictures.images import Image
+from toolbox.settings.config import Settings
+
+SEEDS = 9
+EVERY_SECONDS = 0.04  # a picture, at most so often
+KEPT = 12  # units whose images are kept: nine of 227 x 227 pixels take 6 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A unit's finished images as the batch tool has them, and who made them."""
+
+    optimizer: GradientOptimizer
+    spec: ModelSpec
+    recipe: FindParams
+    results: list[FindResults]
+
+
+class Ascents:
+    """Makes units' images; all its methods run in one thread.
+
+    Parameters
+    ----------
+    settings : Settings
+        They name the network and the batch tool's defaults.
+    net : torchcaffe.Net or None
+        The window's, whose parameters are used; None: it is opened anew by the bundled engine.
+    """
+
+    def __init__(self, settings: Settings, net: Any) -> None:
+        self._settings, self._net = settings, net
+        self._optimizer: GradientOptimizer | None = None
+        self._made: OrderedDict[tuple[Origin, int], Growth] = OrderedDict()
+        self._tiles: dict[tuple[str, int, tuple[int, int]], dict[int, Image]] = {}
+
+    def __call__(self, wanted: Wanted) -> Iterator[News | None]:
+        """Make what is wanted; tell how far it is, or None after an iteration not looked at."""
+        recipe, growth = wanted.recipe % len(RECIPES), None
+        if wanted.unit is not None:
+            for growth in self._unit(wanted.unit, recipe):
+                yield None if growth is None else News(growth)
+            growth = self._made.get((wanted.unit, recipe), growth)
+        if wanted.fill is not None:
+            for filled in self._fill(wanted.fill, recipe):
+                yield None if filled is None else News(growth, filled)
+
+    def _unit(self, unit: Origin, recipe: int) -> Iterator[Growth | None]:
+        """Make a unit's images, first one and then all."""
+        made = self._made.get((unit, recipe))
+        if made is not None:
+            self._made.move_to_end((unit, recipe))
+            yield made
+            return
+        try:
+            yield from self._make(unit, recipe)
+        except (OptimizeError, *ENGINE_ERRORS) as error:
+            yield _without(unit, recipe, str(error))
+
+    def _make(self, unit: Origin, recipe: int) -> Iterator[Growth | None]:
+        optimizer, runs = self._opened(), self.runs(unit, recipe)
+
+        def growth(step: Step) -> Growth:
+            return _growth(unit, recipe, step)
+
+        first = yield from _told(_run(optimizer, runs[:1], []), growth)
+        if first[0].without_gradient:
+            yield _without(unit, recipe, f"{_name(unit)}: {first[0].note}")
+            return
+        picture = picture_of(optimizer, first[0])
+        results = yield from _told(_run(optimizer, runs, [picture]), growth)
+        spec = defaults_of(self._settings).model
+        done = _finished(unit, recipe, Made(optimizer, spec, runs[0], results))
+        self._made[unit, recipe] = done
+        while len(self._made) > KEPT:
+            self._made.popitem(last=False)
+        yield done
+
+    def _fill(self, fill: Fill, recipe: int) -> Iterator[Filled | None]:
+        """Make the first image of one unit after the other."""
+        tiles = self._tiles.setdefault((fill.layer, recipe, fill.room), {})
+        left = [unit for unit in fill.units if unit not in tiles]
+        yield Filled(dict(tiles), len(left))
+        for done, unit in enumerate(left):
+            to_come = len(left) - done
+            try:
+                optimizer = self._opened()
+                steps = _run(optimizer, self.runs(Origin(fill.layer, unit), recipe)[:1], [])
+                growing = _told(steps, partial(_filled, tiles, unit, fill.room, to_come))
+                (found,) = yield from growing
+            except (OptimizeError, *ENGINE_ERRORS) as error:
+                yield Filled(dict(tiles), 0, str(error))
+                return
+            tiles[unit] = shrink(picture_of(optimizer, found), fill.room)
+            yield Filled(dict(tiles), to_come - 1)
+
+    def runs(self, unit: Origin, recipe: int) -> list[FindParams]:
+        """Return the ascents, as `python -m optimize --seeds 9` runs them."""
+        values = {**defaults_of(self._settings).recipe, **preset_values(RECIPES[recipe].preset)}
+        first = FindParams.from_dict(
+            {**values, "push_layer": unit.layer, "push_channel": unit.unit}
+        )
+        seeds = range(first.rand_seed, first.rand_seed + SEEDS)
+        return [first.replaced(rand_seed=seed) for seed in seeds]
+
+    def _opened(self) -> GradientOptimizer:
+        if self._optimizer is None:
+            compute_on(1)  # one thread: the others are the window's, and the result is the same
+            spec = defaults_of(self._settings).model
+            own = self._net is None
+            self._optimizer = open_optimizer(spec) if own else optimizer_of(spec, self._net)
+        return self._optimizer
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Images on the way, by number, of so many; and the moment they were looked at."""
+
+    shown: Mapping[int, Image]
+    count: int
+    moment: Moment
+
+
+def _run(
+    optimizer: GradientOptimizer, runs: Sequence[FindParams], begun: Sequence[Image]
+) -> Generator[Step | None, None, list[FindResults]]:
+    """Run ascents side by side as far as the batch tool would; return their results.
+
+    Parameters
+    ----------
+    optimizer : GradientOptimizer
+        The network's.
+    runs : sequence of FindParams
+        Of one unit; seeds count up.
+    begun : sequence of ndarray
+        The first of their images, which are there already, and stay until all are.
+    """
+    size, told = optimizer.batch_size(runs[0]), -math.inf
+    shown, results = dict(enumerate(begun)), list[FindResults]()
+    for at in range(0, len(runs), size):
+        moments = optimizer.moments(runs[at : at + size], batch_size=size)
+        while True:
+            try:
+                moment = next(moments)
+            except StopIteration as ended:
+                results += ended.value
+                break
+            if time.monotonic() - told < EVERY_SECONDS:
+                yield None
+                continue
+            told = time.monotonic()
+            seen = _seen(optimizer, runs[0], moment)
+            shown |= {number: image for number, image in seen.items() if number >= len(begun)}
+            yield Step(dict(shown), len(runs), moment)
+    return results
+
+
+def _seen(optimizer: GradientOptimizer, first: FindParams, moment: Moment) -> dict[int, Image]:
+    """Return what the unit sees of the images, by their numbers."""
+    mean, swap = optimizer.mean_at(optimizer.field(first)), optimizer.channel_swap_to_rgb
+    numbers = [member.rand_seed - first.rand_seed for member in moment.members]
+    images = (plus_mean(x, mean, optimizer.grey, swap) for x in moment.seen.cpu().numpy())
+    return dict(zip(numbers, images, strict=True))
+
+
+T = TypeVar("T")
+
+
+def _told(
+    steps: Generator[Step | None, None, list[FindResults]], tell: Callable[[Step], T]
+) -> Generator[T | None, None, list[FindResults]]:
+    """Say of each step what there is to tell; return the results."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as ended:
+            found: list[FindResults] = ended.value
+            return found
+        yield None if step is None else tell(step)
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def _name(unit: Origin) -> str:
+    return f"{unit.layer}:{unit.unit}"
+
+
+def _without(unit: Origin, recipe: int, why: str) -> Growth:
+    """Say why a unit has no image."""
+    return Growth(None, RECIPES[recipe].name, f"{_name(unit)}: no image", why)
+
+
+def _growth(unit: Origin, recipe: int, step: Step) -> Growth:
+    """Say how far some images are, of which those not begun are black."""
+    nothing = np.zeros_like(next(iter(step.shown.values())))
+    number, of = step.moment.iteration + 1, step.moment.members[0].max_iter
+    which = "image 1" if step.count == 1 else f"images 1 to {step.count}"
+    objective = float(step.moment.obj.max())
+    return Growth(
+        picture=tiled([step.shown.get(k, nothing) for k in range(step.count)]),
+        title=f"made now, {RECIPES[recipe].name}: {which}",
+        caption=f"{_name(unit)}, {number} of {of}, objective {objective:.4g}",
+    )
+
+
+def _finished(unit: Origin, recipe: int, made: Made) -> Growth:
+    """Show the images as the batch tool does."""
+    results, name = made.results, _name(unit)
+    objective = max(found.best_obj for found in results)
+    return Growth(
+        picture=tiled([picture_of(made.optimizer, found) for found in results]),
+        title=f"made now, {RECIPES[recipe].name}: {len(results)} images",
+        caption=f"{name}, objective {objective:.4g}",
+        note=next((f"{name}: {found.note}" for found in results if found.note), ""),
+        # The last images, beside the best ones, are not kept.
+        made=replace(made, results=[replace(found, last=found.last[:, :0]) for found in results]),
+    )
+
+
+def _filled(
+    tiles: Mapping[int, Image], unit: int, room: tuple[int, int], to_come: int, step: Step
+) -> Filled:
+    """Show the image that grows among those that are finished."""
+    return Filled({**tiles, unit: shrink(step.shown[0], room)}, to_come)

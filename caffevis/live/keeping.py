@@ -1,0 +1,89 @@
+"""What was made live, written where the batch tools write it, and as they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from caffevis.keys.state import Origin
+from caffevis.live.ascents import SEEDS, Made
+from caffevis.live.order import net_files
+from caffevis.live.request import Keep, KeepError, UnitPatches
+from caffevis.units.image_paths import DECONV, OPTIMISED, PATCHES, Kind, UnitFolder, folder_from
+from find_maxes.crops.crop import Writer
+from find_maxes.errors import FindMaxesError
+from optimize.ascent.results import FindResults
+from optimize.batch.executor import Batch
+from optimize.batch.runs import Keeping
+from optimize.batch.unit_jpgs import LayerJob, check, make
+from optimize.errors import OptimizeError
+from optimize.output.progress import Progress
+from toolbox.pictures.stamp import StampError, foreign, stamp_of
+from toolbox.settings.config import Settings
+
+
+def keep(settings: Settings, wanted: Keep) -> str:
+    """Write a unit's pictures into the folder of unit images; say which.
+
+    Raises
+    ------
+    KeepError
+        There is no folder, nothing is finished, or the file system refuses.
+    """
+    folder = folder_from(settings)
+    name = f"{wanted.unit.layer}:{wanted.unit.unit}"
+    if folder.root is None:
+        raise KeepError("caffevis_unit_jpg_dir is not set: name a folder there to keep images in")
+    kept = []
+    try:
+        if wanted.made is not None and _is_free(folder, OPTIMISED, wanted.unit):
+            _keep_images(Path(folder.root), wanted.unit, wanted.made)
+            kept.append(OPTIMISED.name)
+        patches = wanted.patches
+        if patches is not None and patches.patches and _is_free(folder, PATCHES, wanted.unit):
+            _keep_patches(settings, folder, patches)
+            kept.append(f"{PATCHES.name} and their deconv")
+    except (OptimizeError, FindMaxesError, StampError) as error:
+        raise KeepError(f"{name} is not kept: {error}") from error
+    if not kept:
+        raise KeepError(
+            f"nothing of {name} is kept: images are kept that were made here, all {SEEDS} of them "
+            "or all photos scanned, and that are not on disk already"
+        )
+    return f"{name}: {' and '.join(kept)} kept in {folder.root}"
+
+
+def _is_free(folder: UnitFolder, kind: Kind, unit: Origin) -> bool:
+    """Tell whether there is no such picture yet: nothing on disk is overwritten."""
+    return not any(path.exists() for path in folder.unit(kind, unit.layer, unit.unit))
+
+
+def _keep_images(root: Path, unit: Origin, made: Made) -> None:
+    spec, whole = made.spec, made.optimizer.channels(unit.layer) == 1
+    job = LayerJob(
+        unit.layer, (unit.unit,), whole, made.recipe, len(made.results), None, spec.record(),
+        spec.stamp(),
+    )  # fmt: skip
+
+    def finished(
+        batches: Sequence[Batch], progress: Progress
+    ) -> Iterator[tuple[int, list[FindResults]]]:
+        yield from ((number, made.results) for number in range(len(batches)))
+
+    check(root, [job], Keeping(brave=True))
+    make(made.optimizer, root, job, Progress(len(made.results), quiet=True), finished)
+
+
+def _keep_patches(settings: Settings, folder: UnitFolder, found: UnitPatches) -> None:
+    files, root = net_files(settings), Path(folder.root or "")
+    stamp = stamp_of(files.prototxt, files.weights)
+    for kind in (PATCHES, DECONV):
+        place = folder.pictures(kind, found.unit.layer)
+        sentence = foreign(place, root, stamp) if place is not None else "no folder has its name"
+        if sentence:
+            raise StampError(sentence)
+    names = [""] * (1 + max(patch.entry.image for patch in found.patches))
+    writer = Writer(root, root, found.unit.layer, (), False, names, found.background, stamp)
+    for patch in found.patches:
+        writer.add(patch)
+    writer.finish()

@@ -1,0 +1,118 @@
+"""The images that grow, as the app sees them: which unit's are wanted, and how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from caffevis.keys.state import Origin
+from caffevis.live.request import Growth, News, Wanted
+from caffevis.units.loader import Filled, Picture
+from toolbox.settings.config import Settings
+from toolbox.workers.stream import Stream
+
+
+class UnitGrowth:
+    """Asks for the images that a state wants made, and shows how far they are.
+
+    Parameters
+    ----------
+    settings : Settings
+        All settings.
+    net : torchcaffe.Net or None
+        The window's; None: one is opened for this alone.
+    between : callable
+        Called between two iterations: lets frames go first.
+    """
+
+    def __init__(
+        self, settings: Settings, net: Any, between: Callable[[], None] = lambda: None
+    ) -> None:
+        self._settings, self._net, self._between = settings, net, between
+        self._work: Callable[[Wanted], Iterator[News | None]] | None = None
+        self._stream: Stream[Wanted, News] | None = None
+        self._wanted: Wanted | None = None
+        self._growth: Growth | None = None
+        self._filled: Filled | None = None
+        self._picture = Picture()
+
+    def update(self, wanted: Wanted | None) -> None:
+        """Take what is new, and ask for what is wanted now; None for nothing."""
+        for outcome in self._stream.outcomes() if self._stream else ():
+            if outcome.request == self._wanted:
+                self._take(outcome.value or News(Growth(None, "", "", outcome.error or "")))
+        if wanted == self._wanted:
+            return
+        before, self._wanted = self._wanted, wanted
+        if wanted is None or before is None or _unit(wanted) != _unit(before):
+            self._growth = None
+            unit = wanted.unit if wanted else None
+            self._picture = Picture(note=(f"{unit.layer}:{unit.unit}: begins",) if unit else ())
+        if wanted is None or before is None or _layer(wanted) != _layer(before):
+            self._filled = None
+        if self._stream is None:
+            self._stream = Stream(self._grow, "ascents", between=self._between)
+        self._stream.submit(wanted)
+
+    def _take(self, news: News) -> None:
+        if news.growth is not None and news.growth is not self._growth:
+            self._growth = growth = news.growth
+            note = () if growth.picture is not None else (growth.note,)
+            self._picture = Picture(growth.picture, note, growth.title, growth.caption)
+        self._filled = news.filled or self._filled
+
+    def _grow(self, wanted: Wanted) -> Iterator[News | None]:
+        if self._work is None:
+            # Imported in this thread: the window does not wait for the batch tool.
+            from caffevis.live.ascents import Ascents
+
+            self._work = Ascents(self._settings, self._net)
+        return self._work(wanted)
+
+    def picture(self) -> Picture:
+        """Return what the unit's images look like so far, or why there are none."""
+        return self._picture
+
+    @property
+    def growth(self) -> Growth | None:
+        """How far the unit's images are; None before the first."""
+        return self._growth
+
+    @property
+    def filled(self) -> Filled | None:
+        """How far the layer's first images are; None where none are wanted, or before."""
+        return self._filled
+
+    def message(self) -> str:
+        """Return what is to be known: why there are no images, how many are to come."""
+        growth, filled, wanted = self._growth, self._filled, self._wanted
+        parts = [growth.note if growth else "", filled.note if filled else ""]
+        if filled and filled.to_come and wanted and wanted.fill:
+            parts.append(f"{wanted.fill.layer}: images of {filled.to_come} units are to come")
+        return "; ".join(filter(None, parts))
+
+    @property
+    def busy(self) -> bool:
+        """Whether images are being made."""
+        return self._stream is not None and self._stream.busy
+
+    def settled(self, wanted: Wanted | None) -> bool:
+        """Whether all that is wanted is made."""
+        return not self.busy and self._wanted == wanted
+
+    def wait(self, seconds: float) -> None:
+        """Wait for news, at most so long."""
+        if self._stream is not None:
+            self._stream.wait(seconds)
+
+    def close(self) -> bool:
+        """End the thread."""
+        return self._stream is None or self._stream.close()
+
+
+def _unit(wanted: Wanted) -> tuple[Origin | None, int]:
+    return wanted.unit, wanted.recipe
+
+
+def _layer(wanted: Wanted) -> tuple[str, int]:
+    return wanted.fill.layer if wanted.fill else "", wanted.recipe

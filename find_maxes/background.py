@@ -1,0 +1,260 @@
+"""`python -m find_maxes.background`: a scan for somebody who looks on, at low priority.
+
+What to scan is a line of JSON on standard input; how far it is are lines of JSON on standard
+output. It ends when its input does, which the system sees to whatever happens to the other side.
+Its files are those of find_max_acts: a checkpoint every few seconds, the result at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+
+import torchcaffe as caffe
+from find_maxes.errors import FindMaxesError, UnwritableError, reason_of
+from find_maxes.options import USER_ERRORS
+from find_maxes.photos.decoders import Decoder
+from find_maxes.photos.net_input import Recipe
+from find_maxes.photos.photo_list import WALK, ImageList, read_images
+from find_maxes.scan import maxes_file
+from find_maxes.scan.lanes import Lanes
+from find_maxes.scan.network import NetFiles, Runner
+from find_maxes.scan.running_totals import Totals, Wanted, remaining
+from find_maxes.scan.scan import Job, Scan, describe
+from toolbox.pictures.held import Held
+
+NICE = 19  # the least of priorities
+RESULT = "max.npz"
+EVERY_SECONDS = 2.0  # a checkpoint at most so often
+_PATHS = ("prototxt", "weights", "datadir")  # what is in them counts, not what they are called
+SHARE = 20  # of the time that a checkpoint takes at least goes by before the next
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to scan.
+
+    Parameters
+    ----------
+    net : NetFiles
+        The network.
+    recipe : Recipe
+        From photos to its input.
+    photos : str
+        A folder; all of its files are photos, or bad.
+    cache : str
+        The folder in which this scan has one of its own, named by what determines its result.
+    """
+
+    net: NetFiles
+    recipe: Recipe
+    photos: str
+    cache: str
+
+    def to_line(self) -> str:
+        """Return the order as a line of JSON."""
+        net = {**vars(self.net), "held": self.net.held.to_json()}
+        values = {"net": net, "recipe": self.recipe.to_json()}
+        return json.dumps({**values, "photos": self.photos, "cache": self.cache}) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> Order:
+        """Return the order that `to_line` wrote."""
+        values = json.loads(line)
+        held = Held.from_json(values["net"].pop("held"))
+        net = NetFiles(**values["net"], held=held)
+        return cls(net, Recipe.from_json(values["recipe"]), values["photos"], values["cache"])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a scan's files are, and what they are of.
+
+    Parameters
+    ----------
+    images : ImageList
+        The photos.
+    settings : dict
+        What determines the result, but for the layers, which are all.
+    folder : Path
+        Its own: another one where the result is another, and where files have changed under
+        the same name.
+    """
+
+    images: ImageList
+    settings: dict[str, Any]
+    folder: Path
+
+    @classmethod
+    def of(cls, order: Order) -> Place:
+        """Look the photos and the network's files up; errors as for `scan`."""
+        images = read_images(order.photos, WALK)
+        settings = describe(Job(order.net, order.recipe, (), Wanted()), images)
+        named = {name: value for name, value in settings.items() if name not in _PATHS}
+        digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
+        digest.update(_definition(order.net.prototxt))
+        for index in range(len(images)):
+            try:
+                found = os.stat(images.path(index))
+                digest.update(b"%d %d\n" % (found.st_size, found.st_mtime_ns))
+            except OSError:
+                digest.update(b"-\n")
+        return cls(images, settings, Path(order.cache) / digest.hexdigest()[:24])
+
+    @property
+    def result(self) -> Path:
+        """The file that is there when all photos are scanned."""
+        return self.folder / RESULT
+
+    def finished(self) -> maxes_file.Maxes | None:
+        """Return the result of an earlier scan; None where there is none, or it is damaged."""
+        try:
+            found = maxes_file.read_maxes(self.result)
+        except FindMaxesError:
+            return None
+        wanted = {**self.settings, "layers": found.settings["layers"]}
+        if maxes_file.difference(found.settings, wanted) is not None:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(self.folder)  # used now: the last to be removed
+        return found
+
+
+def _definition(prototxt: str) -> bytes:
+    try:
+        return hashlib.sha256(Path(prototxt).read_bytes()).digest()
+    except OSError:
+        return prototxt.encode("utf-8", "surrogatepass")  # Python code, which no file holds
+
+
+class Teller:
+    """Tells how far a scan is, and writes its checkpoints.
+
+    Parameters
+    ----------
+    out : file
+        Gets the lines.
+    images : ImageList
+        The photos.
+    """
+
+    def __init__(self, out: IO[str], images: ImageList) -> None:
+        self._out, self._images = out, images
+        self._due = 0.0
+
+    def tell(self, **values: Any) -> None:
+        """Write a line."""
+        print(json.dumps(values), file=self._out, flush=True)
+
+    def far(self, totals: Totals, path: Path, settings: Mapping[str, Any]) -> None:
+        """Write a checkpoint where it is time for one, and say how far the scan is."""
+        begun = time.monotonic()
+        if begun < self._due:
+            self.count(totals)
+            return
+        maxes_file.write_checkpoint(path, totals, settings)
+        now = time.monotonic()
+        self._due = now + max(EVERY_SECONDS, SHARE * (now - begun))
+        self.count(totals, saved=str(path))
+
+    def count(self, totals: Totals, **more: Any) -> None:
+        """Say how many photos are scanned, of how many, and how many were bad."""
+        self.tell(done=totals.count, of=len(self._images), bad=len(totals.bad), **more)
+
+
+def scan(order: Order, out: IO[str]) -> None:
+    """Scan the photos, going on where an earlier scan ended.
+
+    Raises
+    ------
+    FindMaxesError, CaffeError
+        One sentence.
+    """
+    place = Place.of(order)
+    images, teller = place.images, Teller(out, place.images)
+    runner = Runner(order.net)
+    job = Job(order.net, order.recipe, tuple(runner.shapes), Wanted())
+    settings = describe(job, images)
+    _make(place.folder)
+    checkpoint = maxes_file.checkpoint_of(place.result)
+    totals = _begun(checkpoint, settings) or Scan(job, runner).empty()
+    totals = totals.to(caffe.device.current())
+    _go_through(Scan(job, runner), images, totals, teller, (checkpoint, settings))
+    maxes_file.write_maxes(place.result, totals, runner.shapes, images, settings)
+    maxes_file.remove(checkpoint)
+    teller.count(totals, saved=str(place.result), finished=True)
+
+
+def _go_through(
+    scan: Scan,
+    images: ImageList,
+    totals: Totals,
+    teller: Teller,
+    checkpoint: tuple[Path, Mapping[str, Any]],
+) -> None:
+    """Take in all photos that are not in the totals yet."""
+    teller.count(totals)
+    lanes = Lanes(scan.runner, 1)
+    with Decoder(scan.job.recipe, scan.runner.size, 0, held=1) as decoder, lanes:
+        for where in list(remaining(totals.done, len(images))):
+            for _ in scan.run(images, where, decoder, lanes, totals):
+                if totals.bad and not os.path.isdir(images.folder):
+                    raise FindMaxesError(f"the folder of photos {images.folder} has gone")
+                teller.far(totals, *checkpoint)
+
+
+def _begun(checkpoint: Path, settings: Mapping[str, Any]) -> Totals | None:
+    """Return what an earlier scan has found; a damaged checkpoint, or another's, is none."""
+    try:
+        return maxes_file.read_checkpoint(checkpoint, settings)
+    except FindMaxesError:
+        return None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnwritableError(f"{folder} cannot be made: {reason_of(error)}") from error
+
+
+def end_with(stream: IO[str]) -> None:
+    """End this process when a stream does: then nobody looks on any more."""
+
+    def wait() -> None:
+        while stream.read(1):
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main() -> int:
+    """Scan what the first line of standard input says; return the exit status."""
+    os.nice(NICE)
+    caffe.set_threads(1)
+    cv2.setNumThreads(1)
+    order = Order.from_line(sys.stdin.readline())
+    end_with(sys.stdin)
+    try:
+        scan(order, sys.stdout)
+    except USER_ERRORS as error:
+        told = {"error": str(error), "unwritable": isinstance(error, UnwritableError)}
+        print(json.dumps(told), flush=True)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
