@@ -46,13 +46,13 @@ def is_snap(program: Path) -> bool:
 class Browser:
     """One page of one browser; its profile lies in `folder`."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, *flags: str) -> None:
         there, self._send = os.pipe()
         self._receive, back = os.pipe()
         command = [
             program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
             "--disable-dev-shm-usage", "--disable-background-networking",
-            f"--user-data-dir={folder}", "--remote-debugging-pipe", "about:blank",
+            f"--user-data-dir={folder}", "--remote-debugging-pipe", *flags, "about:blank",
         ]  # fmt: skip
         launch = [sys.executable, "-c", LAUNCH, str(there), str(back), *command]
         self._process = subprocess.Popen(

@@ -6,12 +6,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable
+from typing import Protocol
 
 import cv2
 
 from toolbox.pictures.images import Image
 from toolbox.run.loop import Loop
-from toolbox.window.highgui import Window
 from toolbox.window.key_codes import decode
 from toolbox.window.pointer import MouseEvent
 
@@ -21,6 +21,19 @@ POLL_EVERY_SECONDS = 0.004
 
 class LoopError(Exception):
     """A scripted run that does not come to rest; one sentence."""
+
+
+class Window(Protocol):
+    """What the loop needs of a window: HighGUI's, or the one that browsers show."""
+
+    def show(self, buffer: Image) -> None:
+        """Show an RGB buffer."""
+
+    def poll(self, milliseconds: int) -> list[int | MouseEvent]:
+        """Wait for a key, and drain keys and mouse."""
+
+    def is_open(self) -> bool:
+        """Tell whether the user has left it open."""
 
 
 class KeyQueue:

@@ -28,7 +28,7 @@ from toolbox.drawing.panes import PaneError, make_layout
 from toolbox.drawing.screen import Drawing, Screen
 from toolbox.input.frame import Frame
 from toolbox.input.sources import Inputs
-from toolbox.input.wanted import CAMERA
+from toolbox.input.wanted import FILES
 from toolbox.pictures.images import Image, to_colour
 from toolbox.record.film import Film
 from toolbox.record.snapshots import PictureSaver
@@ -251,8 +251,8 @@ class Loop:
         yield from (text for app in self.apps if (text := app.status()))
         if self._rate and self.inputs.playing:
             yield f"FPS: {self._rate:.1f}"
-        if self.state.mode == CAMERA:
-            yield "camera"
+        if self.state.mode != FILES:
+            yield self.state.mode
         if self.state.frozen:
             yield "frozen"
         # What happened goes after a while; a film that has stopped, and what apps say of the

@@ -1,0 +1,90 @@
+"""The window in browsers: what drives the loop in the place of HighGUI's window.
+
+It has the same public methods as `toolbox.window.highgui.Window`, which a test holds, so whoever
+drives the loop knows nothing of browsers.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from toolbox.app.bindings import Bindings
+from toolbox.drawing.panes import Layout
+from toolbox.pictures.images import Image
+from toolbox.serve.hall import Hall
+from toolbox.serve.messages import describe_keys
+from toolbox.serve.picture import Encoder
+from toolbox.serve.server import Server
+from toolbox.window.pointer import MouseEvent
+
+
+class ServedWindow:
+    """A window that browsers show, and whose keys and mouse are theirs.
+
+    Parameters
+    ----------
+    title : str
+        The page's title.
+    layout : Layout
+        Of the pictures that it will show.
+    bindings : Bindings
+        The rows of keys, for the page's own list.
+    hall : Hall
+        The viewers.
+    server : Server
+        Whose end is the window's; closed by the caller.
+    """
+
+    def __init__(
+        self, title: str, layout: Layout, bindings: Bindings, hall: Hall, server: Server
+    ) -> None:
+        self.title = title
+        self._hall = hall
+        self._server = server
+        self._ended = threading.Event()
+        about = {"title": title, "keys": describe_keys(bindings)}
+        self.encoder = Encoder(layout, hall.wake)
+        hall.open(self.encoder, layout.width, layout.height, about)
+
+    def __enter__(self) -> ServedWindow:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def show(self, buffer: Image) -> None:
+        """Show an RGB buffer of shape (height, width, 3)."""
+        self._hall.show(buffer)
+
+    def poll(self, milliseconds: int) -> list[int | MouseEvent]:
+        """Wait for a key or the mouse, and take all there is.
+
+        Parameters
+        ----------
+        milliseconds : int
+            How long to wait for the first one.
+
+        Returns
+        -------
+        list of int or MouseEvent
+            Codes for `toolbox.window.key_codes.decode` and mouse events, in their order.
+        """
+        return self._hall.poll(max(1, milliseconds) / 1000)
+
+    def poll_codes(self, milliseconds: int) -> list[int]:
+        """Wait for keys and take them; the mouse is passed over."""
+        return [event for event in self.poll(milliseconds) if isinstance(event, int)]
+
+    def is_open(self) -> bool:
+        """Tell whether nobody has ended it, here; viewers come and go."""
+        return self._server.running and not self._ended.is_set()
+
+    def close(self) -> None:
+        """End it; may be called from a signal's handler."""
+        self._ended.set()
