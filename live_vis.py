@@ -229,7 +229,10 @@ def run_served(options: argparse.Namespace, settings: Settings, rules: Rules) ->
         announce(server, rules)
         loop = make_loop(settings, options.image, True, load_apps(settings), viewers)
         try:
-            window = ServedWindow(loop.title, loop.screen.layout, loop.bindings, hall, server)
+            scale = None if "global_scale" in settings.written else settings.global_scale
+            window = ServedWindow(
+                loop.title, loop.screen.layout, scale, loop.bindings, hall, server
+            )  # fmt: skip
             with (
                 ended_by_signals(window.close),
                 window,

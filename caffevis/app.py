@@ -126,6 +126,11 @@ class CaffeVisApp:
         self._worker = Worker(self._network, "network", expected=ENGINE_ERRORS)
         self._images.start()
 
+    def rescale(self, settings: Settings) -> None:
+        """Draw at another scale from now on."""
+        self._look = look_from(settings)
+        self._images.rescale(settings, self._look)
+
     def handle(self, row: Binding[Any]) -> None:
         """Change the state as a key says, and ask for what that needs."""
         self._change(row.action(self._state))

@@ -35,6 +35,9 @@ class Window(Protocol):
     def is_open(self) -> bool:
         """Tell whether the user has left it open."""
 
+    def wanted_scale(self) -> float | None:
+        """Return at which `global_scale` its pictures would be sharpest; None: as they are."""
+
 
 class KeyQueue:
     """Collects keys and mouse events from a window, also while panes are being drawn.
@@ -89,6 +92,7 @@ def run_live(loop: Loop, window: Window) -> None:
         keys.poll(busy_wait if waiting else max(busy_wait, IDLE_WAIT_MS))
         if not window.is_open():
             return
+        fit(loop, window)
         for event in keys.take():
             if isinstance(event, MouseEvent):
                 loop.point(event)
@@ -98,6 +102,13 @@ def run_live(loop: Loop, window: Window) -> None:
             show(loop, window)
             for note in loop.news():
                 print(note, file=sys.stderr, flush=True)
+
+
+def fit(loop: Loop, window: Window) -> None:
+    """Draw larger or smaller where the window has become so; a film stays as it began."""
+    scale = None if loop.film is not None else window.wanted_scale()
+    if scale is not None and scale != loop.settings.global_scale:
+        loop.rescale(scale)
 
 
 def show(loop: Loop, window: Window) -> None:

@@ -83,10 +83,10 @@ class Loop:
         for name in known:
             if known.count(name) > 1:
                 raise PaneError(f"The pane {name!r} is drawn by two apps; remove one of them.")
-        layout = make_layout(settings.window_panes, {*known, *FOREIGN_PANES}, settings.global_scale)
+        self._known = {*known, *FOREIGN_PANES}
         self.background = to_colour(settings.window_background)
-        self.screen = Screen(layout, self.background, clock)
         self._clock = clock
+        self.screen = self._make_screen()
         self._newest: Frame | None = None
         self._overlay: tuple[object, ...] | None = None
         self._done: deque[tuple[float, int]] = deque()
@@ -98,6 +98,25 @@ class Loop:
         self._told: set[str] = set()
         for app in self.apps:
             app.start()
+
+    def _make_screen(self) -> Screen:
+        panes, scale = self.settings.window_panes, self.settings.global_scale
+        return Screen(make_layout(panes, self._known, scale), self.background, self._clock)
+
+    def rescale(self, scale: float) -> None:
+        """Draw the whole window at another scale from now on.
+
+        Parameters
+        ----------
+        scale : float
+            In the place of the setting `global_scale`.
+        """
+        self.settings = self.settings.replaced(global_scale=scale)
+        self.screen = self._make_screen()
+        self._heading = heading_style(self.settings)
+        for app in self.apps:
+            # Apps from outside, written before there was the method, are drawn as they were.
+            getattr(app, "rescale", lambda settings: None)(self.settings)
 
     @property
     def title(self) -> str:

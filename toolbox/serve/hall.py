@@ -40,6 +40,8 @@ class Hall:
         self.encoder: Encoder | None = None
         self._about = ""
         self._size = (0, 0)
+        self.wanted: float | None = None
+        """How many times larger than at first the window would fit the one who steers."""
         self._from_viewers = from_viewers
         self._camera_of: Viewer | None = None
         self._people: dict[int, Viewer] = {}
@@ -54,10 +56,10 @@ class Hall:
 
     # What the loop's side calls.
 
-    def open(self, encoder: Encoder, width: int, height: int, about: dict[str, Any]) -> None:
-        """Have a window to show: from now on viewers get pictures."""
-        self.encoder, self._size = encoder, (width, height)
-        self._about = say("hello", width=width, height=height, **about)
+    def open(self, encoder: Encoder, about: dict[str, Any]) -> None:
+        """Have a window to show: from now on viewers get pictures, and this beside it."""
+        self.encoder = encoder
+        self._about = say("hello", **about)
         self._later(self._greet)
 
     def wake(self) -> None:
@@ -67,6 +69,7 @@ class Hall:
     def show(self, picture: Image) -> None:
         """Take a picture (RGB)."""
         if self.encoder is not None:
+            self._size = (picture.shape[1], picture.shape[0])
             self.encoder.put(picture)
 
     def poll(self, seconds: float) -> list[int | MouseEvent]:
@@ -138,6 +141,7 @@ class Hall:
             viewer.confirm(message.whole("number", 2**53))
         elif kind == "browser":
             viewer.has_camera = message.fields.get("camera") is True
+            viewer.wanted_scale = message.number("scale", 0.01, 100.0)
             self._tell_people()
         elif kind in ("ask", "give", "keep"):
             getattr(self._sharing, kind)(viewer.number)
@@ -150,10 +154,13 @@ class Hall:
             return  # it was steering a moment ago
         elif kind == "picture":
             await self._take_picture(viewer, message)
-        elif self._about:
-            self._take_event(event(message, *self._size))
+        else:
+            self._take_event(event(message))
 
     def _take_event(self, taken: int | MouseEvent) -> None:
+        width, height = self._size
+        if isinstance(taken, MouseEvent) and not (taken.x < width and taken.y < height):
+            return  # of a picture that was larger
         with self._arrived:
             if len(self._events) < WAITING_AT_MOST:
                 self._events.append(taken)
@@ -198,6 +205,7 @@ class Hall:
         sharing = self._sharing
         steering = self._people.get(sharing.steering or 0)
         self._from_viewers.camera.available = bool(steering and steering.has_camera)
+        self.wanted = steering.wanted_scale if steering else None
         for number, viewer in self._people.items():
             self._send(
                 viewer,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolbox.app.bindings import TEXT_ENDS, Bindings
+from toolbox.drawing.panes import MAX_WINDOW
 from toolbox.serve.picture import Frame
 from toolbox.window.key_codes import BROWSER_KEYS, browser_code
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
@@ -22,6 +23,7 @@ MAX_TEXT = 4096
 MAX_CAMERA = 2 * 2**20
 MAX_NAME = 80
 MOUSE = (CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
+HELP = "help_mode"
 _TYPED = (*TEXT_ENDS, "backspace")
 _LENGTH = struct.Struct(">I")
 
@@ -51,6 +53,15 @@ class Message:
         if type(value) is not int or not 0 <= value < below:
             raise MessageError(f"{self.type} without {name}")
         return value
+
+    def number(self, name: str, least: float, most: float) -> float:
+        """Return a field that is a number in a range; raises `MessageError`."""
+        value = self.fields.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise MessageError(f"{self.type} without {name}")
+        if not least <= value <= most:  # nor NaN
+            raise MessageError(f"{self.type} with a {name} that cannot be")
+        return float(value)
 
 
 def read(message: str | bytes) -> Message:
@@ -92,15 +103,13 @@ def read(message: str | bytes) -> Message:
     return Message(fields["type"], fields, data)
 
 
-def event(message: Message, width: int, height: int) -> int | MouseEvent:
+def event(message: Message) -> int | MouseEvent:
     """Turn a key or the mouse into what the loop knows.
 
     Parameters
     ----------
     message : Message
         Of type "key" or "mouse".
-    width, height : int
-        Of the window, in pixels.
 
     Returns
     -------
@@ -110,7 +119,7 @@ def event(message: Message, width: int, height: int) -> int | MouseEvent:
     Raises
     ------
     MessageError
-        There is no such key, or the place is outside.
+        There is no such key, or no such place in any window.
     """
     if message.type == "key":
         code = browser_code(message.text("key"))
@@ -120,7 +129,7 @@ def event(message: Message, width: int, height: int) -> int | MouseEvent:
     kind = message.text("kind")
     if kind not in MOUSE:
         raise MessageError("an unknown turn of the mouse")
-    return MouseEvent(kind, message.whole("x", width), message.whole("y", height))
+    return MouseEvent(kind, message.whole("x", MAX_WINDOW), message.whole("y", MAX_WINDOW))
 
 
 def say(kind: str, **fields: object) -> str:
@@ -160,6 +169,7 @@ def describe_keys(bindings: Bindings) -> dict[str, Any]:
     -------
     dict
         `names`: of the keys that have a name instead of a letter, those that do something;
+        `help`: the keys that show the help;
         `sections`: heading and rows, each of (keys as a browser calls them, label, help).
     """
     bound = {key for row in bindings for key in row.keys} | set(_TYPED)
@@ -173,5 +183,6 @@ def describe_keys(bindings: Bindings) -> dict[str, Any]:
     ]
     return {
         "names": [name for name, label in BROWSER_KEYS.items() if label in bound],
+        "help": [names.get(key, key) for row in bindings if row.tag == HELP for key in row.keys],
         "sections": sections,
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -75,16 +75,19 @@ class Frame:
 class Seen:
     """What one viewer was sent: for each region its version, and whether without loss."""
 
+    size: tuple[int, int] = (0, 0)
     versions: dict[Region, tuple[int, bool]] = field(default_factory=dict)
 
 
-def regions_of(layout: Layout) -> tuple[Region, ...]:
+def regions_of(layout: Layout, scale: float = 1.0) -> tuple[Region, ...]:
     """Cut the window into its panes and, where there is none, the rectangles between them.
 
     Parameters
     ----------
     layout : Layout
         The panes.
+    scale : float
+        Of the picture, against the layout.
 
     Returns
     -------
@@ -103,12 +106,28 @@ def regions_of(layout: Layout) -> tuple[Region, ...]:
         for left, right in columns
         if free[top, left]
     ]
-    return (*panes, *between)
+    scaled = [_scaled(region, scale) for region in (*panes, *between)]
+    return tuple(region for region in scaled if region.height and region.width)
+
+
+def _scaled(region: Region, scale: float) -> Region:
+    """Scale a region by its edges, so that neighbours still touch."""
+    top, bottom = (round(edge * scale) for edge in (region.row, region.row + region.height))
+    left, right = (round(edge * scale) for edge in (region.column, region.column + region.width))
+    return Region(top, left, bottom - top, right - left)
 
 
 def _edges(size: int, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     edges = sorted({0, size, *(edge for span in spans for edge in span)})
     return list(zip(edges, edges[1:], strict=False))
+
+
+def _covering(regions: Sequence[Region], size: tuple[int, int]) -> Sequence[Region]:
+    """Return the regions if they are just the picture, else the whole picture as one."""
+    width, height = size
+    area = sum(region.height * region.width for region in regions)
+    inside = all(r.row + r.height <= height and r.column + r.width <= width for r in regions)
+    return regions if inside and area == width * height else [Region(0, 0, height, width)]
 
 
 def encode(part: Image, kind: str) -> bytes:
@@ -143,15 +162,16 @@ class Encoder:
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._size = (layout.width, layout.height)
-        self._regions = regions_of(layout)
+        self._layout = layout
+        self._size = (0, 0)
         self._changed = changed
         self._clock = clock
         self._lock = threading.Lock()
         self._pending: Image | None = None
         self._current: Image | None = None
-        self._versions = dict.fromkeys(self._regions, 0)
-        self._since = dict.fromkeys(self._regions, -math.inf)
+        self._changes = 0  # versions are never used again, also in a window of another size
+        self._versions: dict[Region, int] = {}
+        self._since: dict[Region, float] = {}
         self._done: dict[tuple[Region, str], tuple[int, bytes]] = {}  # the newest version only
         self._asked: dict[Region, int] = {}
         self.quick = ThreadPoolExecutor(1, "picture encoder")
@@ -186,10 +206,10 @@ class Encoder:
         """
         begun = time.thread_time()
         self._take()
+        if seen.size != self._size:
+            seen.size, seen.versions = self._size, {}
         now, due, parts = self._clock(), math.inf, []
         for region, version in self._versions.items():
-            if not version:
-                continue
             had = seen.versions.get(region)
             if had == (version, True):
                 continue
@@ -218,10 +238,18 @@ class Encoder:
         if picture is None:
             return
         before, self._current = self._current, picture
+        size = (picture.shape[1], picture.shape[0])
+        if size != self._size:
+            before = None
+            self._size = size
+            regions = regions_of(self._layout, size[0] / self._layout.width)
+            self._versions = dict.fromkeys(_covering(regions, size), 0)
+            self._done, self._asked = {}, {}
         now = self._clock()
-        for region in self._regions:
+        for region in self._versions:
             if before is None or not np.array_equal(region.of(before), region.of(picture)):
-                self._versions[region] += 1
+                self._changes += 1
+                self._versions[region] = self._changes
                 self._since[region] = now
 
     def _rough(self, region: Region) -> bytes:

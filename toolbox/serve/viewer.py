@@ -48,6 +48,7 @@ class Viewer:
         self.number = number
         self.who = f"viewer {number} ({_address(connection)})"
         self.has_camera = False
+        self.wanted_scale: float | None = None
         self.sent_bytes = self.sent_frames = 0
         self._connection = connection
         self._allowance = Allowance()

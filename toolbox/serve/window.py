@@ -6,6 +6,7 @@ drives the loop knows nothing of browsers.
 
 from __future__ import annotations
 
+import math
 import threading
 from types import TracebackType
 
@@ -16,7 +17,11 @@ from toolbox.serve.hall import Hall
 from toolbox.serve.messages import describe_keys
 from toolbox.serve.picture import Encoder
 from toolbox.serve.server import Server
+from toolbox.window.desktop import SMALLEST
 from toolbox.window.pointer import MouseEvent
+
+LARGEST = 2.0  # times its size on the desktop: beyond it, sharpness costs too much of the speed
+MAX_PIXELS = 12_000_000
 
 
 class ServedWindow:
@@ -27,7 +32,9 @@ class ServedWindow:
     title : str
         The page's title.
     layout : Layout
-        Of the pictures that it will show.
+        Of the pictures that it will show first.
+    scale : float or None
+        The `global_scale` that the layout was made with; None where it is to stay.
     bindings : Bindings
         The rows of keys, for the page's own list.
     hall : Hall
@@ -37,15 +44,27 @@ class ServedWindow:
     """
 
     def __init__(
-        self, title: str, layout: Layout, bindings: Bindings, hall: Hall, server: Server
+        self,
+        title: str,
+        layout: Layout,
+        scale: float | None,
+        bindings: Bindings,
+        hall: Hall,
+        server: Server,
     ) -> None:
         self.title = title
+        self._scale = scale
+        self._largest = _largest(layout) if scale is None else scale * _largest(layout)
         self._hall = hall
         self._server = server
         self._ended = threading.Event()
-        about = {"title": title, "keys": describe_keys(bindings)}
+        panes = [(p.column, p.row, p.width, p.height) for p in layout.panes.values()]
+        about = {
+            "title": title, "keys": describe_keys(bindings), "panes": panes, "width": layout.width,
+            "height": layout.height,
+        }  # fmt: skip
         self.encoder = Encoder(layout, hall.wake)
-        hall.open(self.encoder, layout.width, layout.height, about)
+        hall.open(self.encoder, about)
 
     def __enter__(self) -> ServedWindow:
         return self
@@ -85,6 +104,18 @@ class ServedWindow:
         """Tell whether nobody has ended it, here; viewers come and go."""
         return self._server.running and not self._ended.is_set()
 
+    def wanted_scale(self) -> float | None:
+        """Return the scale that fits the screen of the one who steers; None: as it is."""
+        room = self._hall.wanted
+        if self._scale is None or room is None:
+            return None
+        return max(SMALLEST, min(int(100 * self._scale * room) / 100, self._largest))
+
     def close(self) -> None:
         """End it; may be called from a signal's handler."""
         self._ended.set()
+
+
+def _largest(layout: Layout) -> float:
+    """Return how many times larger the window may become, as there are browsers of any size."""
+    return min(LARGEST, math.sqrt(MAX_PIXELS / (layout.width * layout.height)))

@@ -12,7 +12,7 @@ export function listen(page) {
 
 // Keys that a browser owns are left to it: those with Ctrl, Alt or the system's key, and those
 // of a name that nothing is bound to. AltGr and the Mac's option key write letters.
-function listenToKeys({ send, state, names }) {
+function listenToKeys({ send, state, names, help }) {
   document.addEventListener("keydown", (event) => {
     const { key } = event, writes = key.length === 1 && key !== " ";
     const graph = event.getModifierState("AltGraph") || (event.altKey && !/^[a-z0-9]$/i.test(key));
@@ -20,7 +20,7 @@ function listenToKeys({ send, state, names }) {
     if (!state.steering || owned || event.isComposing || isButton(event)) return;
     if (!(writes ? /^[!-~]$/.test(key) : names().has(key))) return;
     event.preventDefault();
-    send({ type: "key", key });
+    if (!help(key)) send({ type: "key", key });
   });
 }
 
@@ -29,32 +29,23 @@ function isButton({ key, target }) {
   return (key === "Enter" || key === " ") && target instanceof HTMLButtonElement;
 }
 
-// Where an event is, in pixels of the picture; null beside it.
-function place(canvas, { clientX, clientY }) {
-  const box = canvas.getBoundingClientRect();
-  const x = Math.floor((clientX - box.left) * canvas.width / box.width);
-  const y = Math.floor((clientY - box.top) * canvas.height / box.height);
-  return x < 0 || y < 0 || x >= canvas.width || y >= canvas.height ? null : { x, y };
-}
-
-function point({ canvas, send, state }, kind, event) {
-  const at = state.steering && state.ready && place(canvas, event);
+function point({ picture, send, state }, kind, event) {
+  const at = state.steering && state.ready && picture.place(event);
   if (at) send({ type: "mouse", kind, ...at });
 }
 
 function listenToMouse(page) {
-  page.canvas.addEventListener("pointerdown", (event) => {
-    page.canvas.focus({ preventScroll: true });
+  page.room.addEventListener("pointerdown", (event) => {
     if (event.pointerType === "touch") return;
     if (event.button === 0) point(page, "click", event);
     if (event.button === 2) point(page, "right click", event);
   });
-  page.canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  page.room.addEventListener("contextmenu", (event) => event.preventDefault());
 }
 
 function listenToWheel(page) {
   let turned = 0, last = 0;
-  page.canvas.addEventListener("wheel", (event) => {
+  page.room.addEventListener("wheel", (event) => {
     if (event.ctrlKey) return; // the browser's own zoom
     event.preventDefault();
     const lines = [1, 20, 400][event.deltaMode] || 1;
@@ -76,13 +67,13 @@ function listenToTouch(page) {
     const [a, b] = fingers();
     return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
   };
-  page.canvas.addEventListener("pointerdown", (event) => {
+  page.room.addEventListener("pointerdown", (event) => {
     if (event.pointerType !== "touch") return;
     down.set(event.pointerId, { first: event, clientX: event.clientX, clientY: event.clientY });
     pinched = down.size > 1;
     if (down.size === 2) pinch = apart();
   });
-  page.canvas.addEventListener("pointermove", (event) => {
+  page.room.addEventListener("pointermove", (event) => {
     const finger = down.get(event.pointerId);
     if (!finger) return;
     finger.clientX = event.clientX;
@@ -95,7 +86,7 @@ function listenToTouch(page) {
     point(page, ratio > 1 ? "wheel up" : "wheel down", middle);
     pinch = apart();
   });
-  page.canvas.addEventListener("pointerup", (event) => {
+  page.room.addEventListener("pointerup", (event) => {
     const finger = down.get(event.pointerId);
     down.delete(event.pointerId);
     if (!finger || pinched) return;
@@ -104,7 +95,7 @@ function listenToTouch(page) {
     if (moved > TAP_PIXELS) return;
     point(page, event.timeStamp - first.timeStamp < TAP_MS ? "click" : "right click", event);
   });
-  page.canvas.addEventListener("pointercancel", (event) => down.delete(event.pointerId));
+  page.room.addEventListener("pointercancel", (event) => down.delete(event.pointerId));
 }
 
 function listenToFiles({ files, state }) {

@@ -9,11 +9,12 @@ const FULL = 4001;
 const find = (id) => document.getElementById(id);
 const note = (text) => { find("note").textContent = text; find("note").hidden = !text; };
 
-const picture = new Picture(find("window"), find("room"));
+const picture = new Picture(find("window"), find("strips"), find("room"), resized);
 const camera = new Camera((...message) => send(...message));
 const state = { steering: false, ready: false };
 let socket = null;
 let retry = RETRY_MS;
+let names = new Set(), help = new Set();
 
 // Send a message; with data behind it where there are any.
 function send(fields, data) {
@@ -36,12 +37,24 @@ function connect() {
   socket.onopen = () => {
     retry = RETRY_MS;
     note("Loading the network …");
-    send({ type: "browser", camera: Camera.possible() });
+    introduce();
   };
   socket.onmessage = ({ data }) => {
     if (typeof data === "string") hear(JSON.parse(data)); else show(data);
   };
   socket.onclose = closed;
+}
+
+// Say what this browser can do, and at what size it shows the window best.
+function introduce() {
+  const scale = Math.min(100, Math.max(0.01, picture.scale()));
+  send({ type: "browser", camera: Camera.possible(), scale });
+}
+
+let resizing = 0;
+function resized() {
+  clearTimeout(resizing);
+  resizing = setTimeout(introduce, 300);
 }
 
 async function show(data) {
@@ -54,6 +67,9 @@ function hear(message) {
   if (message.type === "hello") {
     document.title = message.title;
     names = new Set(message.keys.names);
+    help = new Set(message.keys.help);
+    picture.describe(message);
+    introduce();
     listKeys(message.keys.sections);
     note("");
   } else if (message.type === "people") {
@@ -65,7 +81,6 @@ function hear(message) {
   }
 }
 
-let names = new Set();
 let hiding = 0;
 function tell(text) {
   note(text);
@@ -121,7 +136,7 @@ function listKeys(sections) {
       button.type = "button";
       button.textContent = label.split(" or ")[0];
       button.title = label;
-      button.onclick = () => send({ type: "key", key: keys[0] });
+      button.onclick = () => { if (!helps(keys[0])) send({ type: "key", key: keys[0] }); };
       text.textContent = help;
       row.append(button, text);
       list.append(row);
@@ -129,15 +144,24 @@ function listKeys(sections) {
   }
 }
 
-find("keys-open").onclick = () => {
+function toggleKeys() {
   find("keys").hidden = !find("keys").hidden;
   find("keys-open").setAttribute("aria-expanded", String(!find("keys").hidden));
-};
+}
+
+// On an upright phone the list of keys takes the place of the help, which would be cut up.
+function helps(key) {
+  if (!help.has(key) || !picture.tall()) return false;
+  toggleKeys();
+  return true;
+}
+
+find("keys-open").onclick = toggleKeys;
 for (const what of ["ask", "give", "keep"]) find(what).onclick = () => send({ type: what });
 find("full").onclick = () => document.fullscreenElement
   ? document.exitFullscreen() : document.documentElement.requestFullscreen();
 find("open").onclick = () => find("files").click();
 find("files").onchange = () => { sendPictures(find("files").files, send, tell); find("files").value = ""; };
-listen({ canvas: picture.canvas, send, state, names: () => names,
+listen({ room: find("room"), picture, send, state, names: () => names, help: helps,
          files: (files) => sendPictures(files, send, tell) });
 connect();

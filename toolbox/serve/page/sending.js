@@ -6,7 +6,8 @@ export class Camera {
   constructor(send) {
     this.send = send;
     this.stream = null;
-    this.wanted = false;
+    this.wanted = this.seen = false;
+    this.waiting = null;
     this.video = document.createElement("video");
     this.video.muted = this.video.playsInline = true;
     this.canvas = document.createElement("canvas");
@@ -32,6 +33,7 @@ export class Camera {
       this.stream = stream;
       this.video.srcObject = stream;
       await this.video.play();
+      this.watch();
       this.send({ type: "allowed" });
     } catch {
       if (this.wanted) this.send({ type: "refused" });
@@ -52,13 +54,21 @@ export class Camera {
                        "image/jpeg", QUALITY);
   }
 
-  // Wait for a frame not seen yet, where the browser can tell, and not for long.
-  fresh() {
-    if (!this.video.requestVideoFrameCallback) return Promise.resolve();
-    return new Promise((done) => {
-      this.video.requestVideoFrameCallback(done);
-      setTimeout(done, 100);
+  // Count the frames that the camera gives, where the browser tells of them.
+  watch() {
+    this.video.requestVideoFrameCallback?.(() => {
+      this.seen = true;
+      this.waiting?.();
+      if (this.stream) this.watch();
     });
+  }
+
+  // Wait for a frame that was not sent yet, but not for long.
+  async fresh() {
+    if (!this.seen) {
+      await new Promise((done) => { this.waiting = done; setTimeout(done, 100); });
+    }
+    this.seen = false;
   }
 
   stop() {
