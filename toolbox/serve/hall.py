@@ -148,17 +148,21 @@ class Hall:
             self._tell_people()
         elif kind in ("camera", "allowed", "refused"):
             self._take_camera(viewer, message)
-        elif kind not in ("key", "mouse", "picture"):
-            raise MessageError("an unknown type")
-        elif viewer.number != self._sharing.steering:
-            return  # it was steering a moment ago
+        elif kind in ("key", "mouse"):
+            self._take_event(viewer, event(message))
         elif kind == "picture":
             await self._take_picture(viewer, message)
         else:
-            self._take_event(event(message))
+            raise MessageError("an unknown type")
 
-    def _take_event(self, taken: int | MouseEvent) -> None:
+    def _steers(self, viewer: Viewer) -> bool:
+        """Tell whether it steers; who did a moment ago may not know yet that it does no more."""
+        return viewer.number == self._sharing.steering
+
+    def _take_event(self, viewer: Viewer, taken: int | MouseEvent) -> None:
         width, height = self._size
+        if not self._steers(viewer):
+            return
         if isinstance(taken, MouseEvent) and not (taken.x < width and taken.y < height):
             return  # of a picture that was larger
         with self._arrived:
@@ -182,6 +186,8 @@ class Hall:
     async def _take_picture(self, viewer: Viewer, message: Message) -> None:
         """Decode a picture beside all else; the next message waits for it."""
         name = message.text("name", MAX_NAME)
+        if not self._steers(viewer):
+            return
         loop = asyncio.get_running_loop()
         try:
             image = await loop.run_in_executor(self._decoder, open_sent, message.data, name)

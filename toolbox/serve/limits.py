@@ -79,10 +79,10 @@ class Log:
         more = self._more.pop(what, 0)
         self._write(f"serve: {who + ': ' if who else ''}{what}{_again(more)}")
 
-    def flush(self) -> None:
-        """Say what was only counted, where it has become quiet."""
+    def flush(self, at_end: bool = False) -> None:
+        """Say what was only counted, where it has become quiet, or at the end."""
         now = self._clock()
-        for what in [w for w in self._more if now - self._said[w] >= QUIET_SECONDS]:
+        for what in [w for w in self._more if at_end or now - self._said[w] >= QUIET_SECONDS]:
             self._write(f"serve: {what}{_again(self._more.pop(what))}")
 
 

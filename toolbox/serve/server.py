@@ -121,6 +121,7 @@ class Server:
             self._wire.loop.call_soon_threadsafe(self._wire.stop.set)
         self._thread.join(JOIN_SECONDS)
         self._hall.close()
+        self._log.flush(at_end=True)
         return not self.running
 
     def _run(self) -> None:
@@ -156,6 +157,8 @@ class Server:
         most, log = self._rules.viewers + MORE_CONNECTIONS, self._log
 
         class Counted(ServerConnection):
+            spoke = False
+
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 wire.connections += 1
                 super().connection_made(transport)
@@ -163,14 +166,24 @@ class Server:
                     log.say(f"refused: more than {most} connections at once")
                     self.transport.abort()
 
+            def data_received(self, data: bytes) -> None:
+                self.spoke = True
+                super().data_received(data)
+
             def connection_lost(self, exc: Exception | None) -> None:
                 wire.connections -= 1
+                if self.request is None and self.spoke:
+                    log.say("refused: a connection that does not speak as browsers do")
                 super().connection_lost(exc)
 
         return Counted
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Check a request, and answer it; None lets a WebSocket in."""
+        if getattr(request, "method", "GET") != "GET":  # older versions let nothing else through
+            return self._refuse(
+                connection, HTTPStatus.METHOD_NOT_ALLOWED, "another method than GET", ""
+            )
         try:
             host, origin, upgrade = map(request.headers.get, ("Host", "Origin", "Upgrade"))
         except MultipleValuesError:
@@ -265,9 +278,7 @@ class _OneLine(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error: Any = record.exc_info[1] if record.exc_info else None
-        if record.getMessage() == "opening handshake failed":
-            self._log.say("refused: a connection that does not speak as browsers do")
-        else:
+        if record.getMessage() != "opening handshake failed":  # that is said already
             self._log.say(f"{record.getMessage()}: {type(error).__name__}: {error}")
 
 
