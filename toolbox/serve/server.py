@@ -7,7 +7,7 @@ import contextlib
 import errno
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -69,7 +69,7 @@ class _Wire:
 
     loop: asyncio.AbstractEventLoop
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    connections: int = 0
+    connections: set[ServerConnection] = field(default_factory=set)
 
 
 class Server:
@@ -145,6 +145,9 @@ class Server:
             while not await self._stopping(wire):
                 self._hall.tick()
                 self._log.flush()
+            for connection in list(wire.connections):
+                if connection.request is None:  # browsers open some in advance
+                    connection.transport.abort()
             server.close(reason=ENDED)
 
     async def _stopping(self, wire: _Wire) -> bool:
@@ -160,9 +163,9 @@ class Server:
             spoke = False
 
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                wire.connections += 1
+                wire.connections.add(self)
                 super().connection_made(transport)
-                if wire.connections > most:
+                if len(wire.connections) > most:
                     log.say(f"refused: more than {most} connections at once")
                     self.transport.abort()
 
@@ -171,7 +174,7 @@ class Server:
                 super().data_received(data)
 
             def connection_lost(self, exc: Exception | None) -> None:
-                wire.connections -= 1
+                wire.connections.discard(self)
                 if self.request is None and self.spoke:
                     log.say("refused: a connection that does not speak as browsers do")
                 super().connection_lost(exc)
@@ -247,12 +250,24 @@ class Server:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._hall.leave(viewer)
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            ended = await _end(tasks)
         for error in ended:
             if isinstance(error, Exception) and not isinstance(error, asyncio.CancelledError):
                 raise error
+
+
+async def _end(tasks: Sequence[asyncio.Future[None]]) -> list[BaseException | None]:
+    """Cancel tasks until they have ended, and return what they raised.
+
+    More than once: before Python 3.12, `wait_for` loses a cancellation that comes just when what
+    it waits for is there.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _sentence(error: Exception, address: Address) -> ServeError:

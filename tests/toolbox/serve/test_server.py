@@ -248,8 +248,8 @@ def test_malformed_messages_end_only_their_viewer(serve):
     window = served.open()
     window.show(noise(1))
     stays = served.viewer()
-    for sent in ("{", b"\0", json.dumps({"type": "shown", "number": 77}),
-                 json.dumps({"type": "format disk"}), json.dumps({"type": "key", "key": 1})):  # fmt: skip
+    wrong = ({"type": "shown", "number": 77}, {"type": "format disk"}, {"type": "key", "key": 1})
+    for sent in ("{", b"\0", *map(json.dumps, wrong)):
         bad = served.viewer()
         bad.connection.send(sent)
         code, reason = bad.ends()
@@ -370,6 +370,7 @@ def test_at_the_end_viewers_are_told_and_nothing_is_left(serve):
     window.show(noise(1))
     client = served.viewer()
     client.until("frame")
+    silent = socket.create_connection(("127.0.0.1", served.server.port), 20)
     assert window.is_open()
     begun = time.monotonic()
     window.close()
@@ -377,6 +378,7 @@ def test_at_the_end_viewers_are_told_and_nothing_is_left(serve):
     assert served.server.close()
     assert time.monotonic() - begun < 5
     assert client.ends() == (1001, "live_vis.py has ended")
+    silent.close()
     client.connection.close()
     wait_for(lambda: threading.active_count() == threads, "the threads' end")
 
