@@ -33,7 +33,14 @@ from toolbox.record.film_file import FilmError, FilmFile, check_film
 from toolbox.run.drive import LoopError, run_live, run_script
 from toolbox.run.loop import Loop, still_clock
 from toolbox.run.tour import TOUR, run_tour
-from toolbox.serve.command import HINT, add_options, announce, ended_by_signals, read_rules
+from toolbox.serve.command import (
+    HINT,
+    add_options,
+    announce,
+    end_with_parent,
+    ended_by_signals,
+    read_rules,
+)
 from toolbox.serve.door import ServeError
 from toolbox.serve.hall import Hall
 from toolbox.serve.server import Rules, Server
@@ -226,9 +233,14 @@ def run_served(options: argparse.Namespace, settings: Settings, rules: Rules) ->
     hall = Hall(viewers)
     server = Server(rules, hall)  # before the network: a port that is taken is said at once
     try:
-        announce(server, rules)
+        if rules.framed:
+            end_with_parent()
+        else:
+            announce(server, rules)
         loop = make_loop(settings, options.image, True, load_apps(settings), viewers)
         try:
+            if rules.framed:  # a notebook hears of a broken model before it shows anything
+                announce(server, rules)
             scale = None if "global_scale" in settings.written else settings.global_scale
             window = ServedWindow(
                 loop.title, loop.screen.layout, scale, loop.bindings, hall, server

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,7 +15,7 @@ from toolbox.serve.door import DEFAULT, ServeError, make_token, parse_address, p
 from toolbox.serve.server import Rules, Server
 
 MOST_VIEWERS = 64
-HINT = "To see it live in a browser: python live_vis.py --serve"
+HINT = "To see it live in a browser: make serve (or python live_vis.py --serve)"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +81,16 @@ def announce(server: Server, rules: Rules) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def end_with_parent() -> None:
+    """Have this process end when its standard input does: with the notebook that started it."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="notebook", daemon=True).start()
 
 
 @contextmanager
