@@ -12,6 +12,7 @@ from bench.lab.machine import describe
 from bench.registry import BENCHMARKS
 from bench.rows import (
     backward,
+    browser,
     busy,
     drawing,
     find_maxes,
@@ -24,7 +25,10 @@ from bench.rows import (
 )
 
 # Importing a benchmark's module registers it.
-MODULES = (forward, backward, imported, busy, loading, drawing, live, optimize, find_maxes, tricks)
+MODULES = (
+    forward, backward, imported, busy, loading, drawing, live, browser, optimize, find_maxes,
+    tricks,
+)  # fmt: skip
 
 
 def main() -> int:

@@ -104,6 +104,11 @@ class Hall:
         """How many viewers there are."""
         return len(self._people)
 
+    @property
+    def people(self) -> tuple[Viewer, ...]:
+        """Who is there."""
+        return tuple(self._people.values())
+
     def join(self, viewer: Viewer) -> None:
         """Let a viewer in."""
         self._people[viewer.number] = viewer

@@ -49,7 +49,7 @@ class Viewer:
         self.who = f"viewer {number} ({_address(connection)})"
         self.has_camera = False
         self.wanted_scale: float | None = None
-        self.sent_bytes = self.sent_frames = 0
+        self.confirmed = 0  # frames that it has shown
         self._connection = connection
         self._allowance = Allowance()
         self._unconfirmed: set[int] = set()
@@ -65,6 +65,7 @@ class Viewer:
         if number not in self._unconfirmed:
             raise MessageError("a frame confirmed that is not on its way")
         self._unconfirmed.discard(number)
+        self.confirmed += 1
         self._confirmed.set()
 
     async def tell(self, text: str) -> None:
@@ -100,8 +101,6 @@ class Viewer:
                 await asyncio.wait_for(self._connection.send(data), CONFIRM_SECONDS)
             except asyncio.TimeoutError:
                 raise _stopped() from None
-            self.sent_bytes += len(data)
-            self.sent_frames += 1
 
     async def _until_confirmed(self) -> None:
         while len(self._unconfirmed) >= UNCONFIRMED:
