@@ -11,10 +11,15 @@ import sys
 import time
 
 import cv2
+import numpy as np
 import pytest
 from websockets.sync.client import connect
 
+import settings as settings_file
+from live_vis import make_loop
 from tests.e2e.conftest import ENVIRONMENT, HIDDEN, ROOT
+from toolbox.app.protocol import load_apps
+from toolbox.run.drive import run_script
 
 SECONDS_TO_END = 5.0
 
@@ -158,3 +163,19 @@ def test_a_run_without_a_display_names_the_command(in_process, tmp_path):
         "There is no display here, so this is a tour in pictures.",
         "To see it live in a browser: make serve (or python live_vis.py --serve)",
     ]
+
+
+def test_a_window_drawn_at_another_size_later_is_one_of_that_size_from_the_start(world):
+    settings = settings_file.load(world / "settings.py")
+    classes = load_apps(settings)
+    pictures = []
+    for scale in (1.0, 1.3):
+        loop = make_loop(settings.replaced(global_scale=scale), [], False, classes)
+        try:
+            run_script(loop, ["o", "down", "right"])
+            loop.rescale(1.3)
+            pictures.append([run_script(loop, [key]).copy() for key in ("right", "s", "h")])
+        finally:
+            loop.close()
+    for later, fresh in zip(*pictures, strict=True):
+        assert np.array_equal(later, fresh)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from bench.rows.live import memory_mb
 from tests.toolbox.serve.conftest import LAYOUT, TOKEN, noise, wait_for
 from toolbox.serve import server as server_module
 from toolbox.serve import viewer as viewer_module
@@ -421,3 +422,19 @@ def test_a_fixed_scale_stays(serve):
     client.say("browser", camera=True, scale=2)
     wait_for(lambda: served.from_viewers.camera.available, "the browser's words")
     assert window.wanted_scale() is None
+
+
+def test_memory_stays_flat_over_many_frames_with_two_viewers(serve, rounds):
+    served = serve()
+    window = served.open()
+    clients = [served.viewer(), served.viewer()]
+    pictures = [noise(seed, (20 * 5, 80 * 5)) for seed in range(5)]
+    before = 0.0
+    for number in range(rounds(500)):  # under `make soak`, 10,000
+        window.show(pictures[number % 5])
+        for client in clients:
+            client.until("frame")
+            del client.frames[:], client.heard[:]
+        if number == 100:
+            before = memory_mb()
+    assert memory_mb() - before < 20
