@@ -1,4 +1,5 @@
-# make run | test | soak | check | bench | bench-gpu | format | clean; each makes .venv where it is absent.
+# make run | serve | test | soak | check | bench | bench-gpu | format | clean; each makes .venv where
+# it is absent.
 #
 # PYTHON names the interpreter that .venv is made from (3.10 to 3.13), VENV another place
 # for it:  make run PYTHON=python3.12
@@ -10,12 +11,14 @@ BENCH ?=
 PYTEST ?=
 MODEL ?= caffenet-caltech101
 VIS ?=
+SERVE ?= 127.0.0.1:8765
 
-.PHONY: help run model test soak check bench bench-gpu visualizations format clean
+.PHONY: help run serve model test soak check bench bench-gpu visualizations format clean
 
 help:
 	@echo "make run     the live window (without a display: a short tour as PNG files);"
 	@echo "             MODEL=NAME shows another model under models/, as MODEL=efficientnet-lite0"
+	@echo "make serve   the same window in a browser (SERVE=[HOST:]PORT says where)"
 	@echo "make test    the tests              (PYTEST='-k pooling' passes options on)"
 	@echo "make soak    the tests, with many rounds of the long loops"
 	@echo "make check   ruff, mypy, import arrows"
@@ -56,6 +59,9 @@ TEMPLATE = models/$(MODEL)/settings_local.template-$(MODEL).py
 
 run: $(VENV)/run.stamp $(if $(SAID),model)
 	$(BIN)/python live_vis.py $(if $(SAID),--settings '$(TEMPLATE)') --run-or-tour $(TOUR)
+
+serve: $(VENV)/run.stamp $(if $(SAID),model)
+	$(BIN)/python live_vis.py $(if $(SAID),--settings '$(TEMPLATE)') --serve '$(SERVE)'
 
 # What only this model needs, where it needs anything.
 model: $(VENV)/run.stamp

@@ -25,6 +25,7 @@ from toolbox.input.files import FileQuery
 from toolbox.input.lists import FilesError
 from toolbox.input.sources import Inputs
 from toolbox.input.video import Spec, camera_label
+from toolbox.input.viewers import FromViewers
 from toolbox.pictures.held import HeldError, parse_held
 from toolbox.pictures.image_file import ImageError, check_writable, write_image
 from toolbox.record.film import Film, LiveFilm, ScriptedFilm
@@ -32,6 +33,18 @@ from toolbox.record.film_file import FilmError, FilmFile, check_film
 from toolbox.run.drive import LoopError, run_live, run_script
 from toolbox.run.loop import Loop, still_clock
 from toolbox.run.tour import TOUR, run_tour
+from toolbox.serve.command import (
+    HINT,
+    add_options,
+    announce,
+    end_with_parent,
+    ended_by_signals,
+    read_rules,
+)
+from toolbox.serve.door import ServeError
+from toolbox.serve.hall import Hall
+from toolbox.serve.server import Rules, Server
+from toolbox.serve.window import ServedWindow
 from toolbox.settings.config import Settings, SettingsError
 from toolbox.settings.presets import PRESETS, with_model
 from toolbox.window.desktop import find_desktop, fitting_scale
@@ -39,7 +52,7 @@ from toolbox.window.highgui import Display, NoDisplayError, Window
 
 USER_ERRORS = (
     SettingsError, PaneError, BindingError, ImageError, FilesError, LoopError, NoDisplayError,
-    FilmError, HeldError,
+    FilmError, HeldError, ServeError,
 )  # fmt: skip
 
 
@@ -101,6 +114,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--screenshot", metavar="FILE", help="with --headless: where to write the last picture"
     )
+    add_options(parser)
     parser.add_argument("--record", metavar="FILE", help="write a film of the window, .mp4 or .avi")
     tours = parser.add_mutually_exclusive_group()
     tours.add_argument("--tour", metavar="DIR", type=Path, help="write a short tour as pictures")
@@ -119,13 +133,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--image: there is no {missing[0]}")
     if options.headless and (options.tour or options.run_or_tour):
         parser.error("--headless and the tour exclude each other: the tour has no window anyway")
+    if options.serve and (options.headless or options.tour or options.run_or_tour):
+        parser.error("--serve shows a window: without --headless and the tour")
     if options.record and (options.tour or options.run_or_tour):
         parser.error("--record and the tour exclude each other: it is made of single pictures")
     return options
 
 
 def make_inputs(
-    settings: Settings, paths: Sequence[str], single: bool, aspect: float = 1.0
+    settings: Settings,
+    paths: Sequence[str],
+    single: bool,
+    aspect: float = 1.0,
+    viewers: FromViewers | None = None,
 ) -> Inputs:
     """Make the sources: files given by name, or those of the settings, and the camera."""
     mode = settings.static_files_input_mode
@@ -141,16 +161,20 @@ def make_inputs(
     if device is not None:
         pause = settings.input_updater_sleep_after_read_frame
         camera = Spec(device, camera_label(device), pause=pause)
-    return Inputs(query, camera, single, aspect=aspect)
+    return Inputs(query, camera, single, aspect=aspect, viewers=viewers)
 
 
 def make_loop(
-    settings: Settings, paths: Sequence[str], live: bool, classes: Sequence[Callable[..., App]]
+    settings: Settings,
+    paths: Sequence[str],
+    live: bool,
+    classes: Sequence[Callable[..., App]],
+    viewers: FromViewers | None = None,
 ) -> Loop:
     """Put apps and inputs together; a scripted run gets a clock that stands still."""
     clock = time.perf_counter if live else still_clock
     apps = [make(settings, clock) for make in classes]
-    inputs = make_inputs(settings, paths, not live, picture_aspect(apps))
+    inputs = make_inputs(settings, paths, not live, picture_aspect(apps), viewers)
     try:
         return Loop(settings, apps, inputs, clock)
     except BaseException:
@@ -217,6 +241,36 @@ def run_window(options: argparse.Namespace, settings: Settings, display: Display
         loop.close()
 
 
+def run_served(options: argparse.Namespace, settings: Settings, rules: Rules) -> None:
+    """Show the window in browsers, until Ctrl-C, SIGTERM or the key for it."""
+    viewers = FromViewers()
+    hall = Hall(viewers)
+    server = Server(rules, hall)  # before the network: a port that is taken is said at once
+    try:
+        if rules.framed:
+            end_with_parent()
+        else:
+            announce(server, rules)
+        loop = make_loop(settings, options.image, True, load_apps(settings), viewers)
+        try:
+            if rules.framed:  # a notebook hears of a broken model before it shows anything
+                announce(server, rules)
+            scale = None if "global_scale" in settings.written else settings.global_scale
+            window = ServedWindow(
+                loop.title, loop.screen.layout, scale, loop.bindings, hall, server
+            )  # fmt: skip
+            with (
+                ended_by_signals(window.close),
+                window,
+                open_film(options, LiveFilm) as loop.film,
+            ):
+                run_live(loop, window)
+        finally:
+            loop.close()
+    finally:
+        server.close()
+
+
 def write_tour(options: argparse.Namespace, settings: Settings, folder: Path) -> None:
     """Write the tour's pictures and say where they are."""
     loop = make_loop(
@@ -256,6 +310,7 @@ def read_settings(options: argparse.Namespace) -> Settings:
 
 def run(options: argparse.Namespace) -> None:
     """Do what the command line asks for."""
+    rules = read_rules(options)
     settings = read_settings(options)
     for note in settings.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -267,6 +322,14 @@ def run(options: argparse.Namespace) -> None:
     if options.tour:
         write_tour(options, settings, options.tour)
         return
+    if rules is not None:
+        run_served(options, settings, rules)
+    else:
+        run_on_display(options, settings)
+
+
+def run_on_display(options: argparse.Namespace, settings: Settings) -> None:
+    """Show the window, or where there is no display what is asked for then."""
     try:
         # Before the network is loaded: who has no display should not wait for that.
         display = Display()
@@ -274,6 +337,7 @@ def run(options: argparse.Namespace) -> None:
         if options.run_or_tour is None:
             raise
         print("There is no display here, so this is a tour in pictures.", flush=True)
+        print(HINT, flush=True)
         write_tour(options, settings, options.run_or_tour)
         return
     with display:

@@ -12,6 +12,7 @@ from bench.lab.machine import describe
 from bench.registry import BENCHMARKS
 from bench.rows import (
     backward,
+    browser,
     busy,
     drawing,
     find_maxes,
@@ -27,8 +28,8 @@ from bench.rows import (
 
 # Importing a benchmark's module registers it.
 MODULES = (
-    forward, backward, imported, busy, loading, drawing, live, live_images, optimize, find_maxes,
-    tricks, gpu,
+    forward, backward, imported, busy, loading, drawing, live, live_images, browser, optimize,
+    find_maxes, tricks, gpu,
 )  # fmt: skip
 
 

@@ -131,6 +131,11 @@ class CaffeVisApp:
         self._worker = Worker(self._network, "network", expected=ENGINE_ERRORS)
         self._images.start()
 
+    def rescale(self, settings: Settings) -> None:
+        """Draw at another scale from now on."""
+        self._look = look_from(settings)
+        self._images.rescale(settings, self._look)
+
     def handle(self, row: Binding[Any]) -> None:
         """Change the state as a key says, and ask for what that needs."""
         before = self._state.keeps

@@ -47,21 +47,26 @@ class UnitImages:
     def __init__(
         self, settings: Settings, look: Look, growth: UnitGrowth, patches: PhotoPatches
     ) -> None:
-        self._look, self._growth, self._patches = look, growth, patches
+        self._growth, self._patches = growth, patches
+        self._keeping = UnitKeeping(settings)
         self._folder = folder_from(settings)
         self._stack = settings.caffevis_jpgvis_stack_vert
+        self.rescale(settings, look)
+        self._loader = Loader(self._folder, settings.caffevis_jpg_cache_size, look.background)
+        self._worker: Worker[ImagesRequest, ImagesResult] | None = None
+        self._result: ImagesResult | None = None
+        self._answered = self._submitted = ImagesRequest()  # nothing is asked for, or there
+        self._defect = ""
+
+    def rescale(self, settings: Settings, look: Look) -> None:
+        """Fit what is loaded from now on to the panes' sizes in the settings."""
+        self._look = look
         panes, scale = settings.window_panes, settings.global_scale
         self._has_pane = pane_size(panes, jpgvis.PANE, scale) is not None
         room = pane_size(panes, layers.PANE, scale)
         if room is not None:
             room = (room[0] - strip_height(look.heading, room[0]), room[1])
         self._room = room
-        self._loader = Loader(self._folder, settings.caffevis_jpg_cache_size, look.background)
-        self._worker: Worker[ImagesRequest, ImagesResult] | None = None
-        self._result: ImagesResult | None = None
-        self._answered = self._submitted = ImagesRequest()  # nothing is asked for, or there
-        self._defect = ""
-        self._keeping = UnitKeeping(settings)
 
     def start(self) -> None:
         """Start the thread."""

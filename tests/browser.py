@@ -19,9 +19,9 @@ from pathlib import Path
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIMEOUT = 60  # seconds for anything at all
 SPECIAL = {"left": "ArrowLeft", "right": "ArrowRight", "up": "ArrowUp", "down": "ArrowDown",
-           "esc": "Escape", "enter": "Enter"}  # fmt: skip
+           "esc": "Escape", "enter": "Enter", "pgup": "PageUp", "pgdn": "PageDown"}  # fmt: skip
 CODES = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27,
-         "Enter": 13}  # fmt: skip
+         "Enter": 13, "PageUp": 33, "PageDown": 34}  # fmt: skip
 # Puts the two ends of pipes to 3 and 4, by way of copies that are out of the way.
 LAUNCH = """
 import fcntl, os, sys
@@ -46,13 +46,13 @@ def is_snap(program: Path) -> bool:
 class Browser:
     """One page of one browser; its profile lies in `folder`."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, *flags: str) -> None:
         there, self._send = os.pipe()
         self._receive, back = os.pipe()
         command = [
             program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
             "--disable-dev-shm-usage", "--disable-background-networking",
-            f"--user-data-dir={folder}", "--remote-debugging-pipe", "about:blank",
+            f"--user-data-dir={folder}", "--remote-debugging-pipe", *flags, "about:blank",
         ]  # fmt: skip
         launch = [sys.executable, "-c", LAUNCH, str(there), str(back), *command]
         self._process = subprocess.Popen(
@@ -153,6 +153,15 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1],
                       button="left", clickCount=1)  # fmt: skip
+
+    def mouse(self, kind: str, x: float, y: float, **more) -> None:
+        """Send a mouse event to a place in the page."""
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        """Have so many fingers on the page, at these places."""
+        places = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self.call("Input.dispatchTouchEvent", type=kind, touchPoints=places)
 
     def look(self, width: int = 1280, height: int = 800, *, dark: bool = False,
              phone: bool = False) -> None:  # fmt: skip

@@ -26,7 +26,7 @@ PACKAGES = [
     "visualizations",
     "findings",
 ]
-SCRIPTS = ["live_vis.py", "settings.py"]
+SCRIPTS = ["live_vis.py", "live_notebook.py", "settings.py"]
 GENERATED = "_pb2.py"
 MAX_FUNCTION = 60
 MAX_MODULE = 400

@@ -24,6 +24,7 @@ from toolbox.input.video import Spec
 from toolbox.pictures.images import Image
 from toolbox.run.drive import run_live, run_script
 from toolbox.run.loop import Loop
+from toolbox.serve.window import ServedWindow
 from toolbox.settings import config
 from toolbox.window.highgui import Window
 from toolbox.window.pointer import MouseEvent
@@ -96,12 +97,15 @@ class Audience(Window):
         Whose state and result the pictures are held against.
     net : Checked
         What the frames' activations were.
-    window : Window or None
+    window : Window, ServedWindow or None
         A real one to show the pictures in; without it they are only converted.
     """
 
-    def __init__(self, app: CaffeVisApp, net: Checked, window: Window | None) -> None:
-        self._app, self._net, self._window = app, net, window
+    def __init__(
+        self, app: CaffeVisApp, net: Checked, window: Window | ServedWindow | None
+    ) -> None:
+        self.app = self._app = app
+        self._net, self._window = net, window
         self._random = random.Random(0)
         self._until = self._press_at = 0.0
         self._frames: int | None = None

@@ -125,8 +125,8 @@ def measure(model: Model, video: Path, seconds: float, window: Window | None) ->
         }
 
 
-def _in_window(model: Model, video: Path, seconds: float) -> dict[str, Any] | None:
-    """Measure in a process with a window of its own; None where no display can be had.
+def on_display(module: str, *arguments: str) -> dict[str, Any] | None:
+    """Run a module that opens a window and prints JSON; None where no display can be had.
 
     A process cannot go on without a display that it once had, so it is another one.
     """
@@ -144,7 +144,7 @@ def _in_window(model: Model, video: Path, seconds: float) -> dict[str, Any] | No
                 environment["DISPLAY"] = f":{pipe.readline().strip()}"
         if "DISPLAY" not in environment:
             return None
-        command = [sys.executable, "-m", "bench.rows.live", model.name, str(video), str(seconds)]
+        command = [sys.executable, "-m", module, *arguments]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False,
             cwd=Path(__file__).parents[2],
@@ -201,7 +201,7 @@ def run(budget: float) -> list[Table]:
         write_video(video)
         for model in MODELS.values():
             results = {BARE: measure(model, video, budget, None)}
-            shown = _in_window(model, video, budget)
+            shown = on_display("bench.rows.live", model.name, str(video), str(budget))
             results |= {WINDOW: shown} if shown else {}
             tables += _tables(model, results)
     return tables

@@ -13,6 +13,7 @@ from toolbox.app.bindings import Binding
 from toolbox.app.protocol import Activations, Timing
 from toolbox.drawing.screen import Drawing
 from toolbox.input.frame import Frame
+from toolbox.settings.config import Settings
 from toolbox.window.pointer import Pointer
 
 
@@ -25,6 +26,9 @@ class BaseApp:
 
     def start(self) -> None:
         """Start nothing."""
+
+    def rescale(self, settings: Settings) -> None:
+        """Draw as before, into panes of another size."""
 
     def handle(self, row: Binding[Any]) -> None:
         """Do nothing; called only for rows of `bindings`."""

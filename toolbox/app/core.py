@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from toolbox.app.bindings import Binding
-from toolbox.input.wanted import CAMERA, FILES, Wanted
+from toolbox.input.wanted import FILES, Wanted
 
 DEBUG_LEVELS = 3
 
@@ -38,8 +38,9 @@ def freeze(state: CoreState) -> CoreState:
 
 
 def toggle_mode(state: CoreState) -> CoreState:
-    """Switch between camera and files."""
-    return replace(state, mode=FILES if state.mode == CAMERA else CAMERA)
+    """Switch between camera and files; in a browser, round its camera and the machine's."""
+    after = state.modes.index(state.mode) + 1 if state.mode in state.modes else 0
+    return replace(state, mode=state.modes[after % len(state.modes)])
 
 
 def next_file(state: CoreState) -> CoreState:

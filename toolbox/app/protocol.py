@@ -66,6 +66,9 @@ class App(Protocol):
     def start(self) -> None:
         """Start threads."""
 
+    def rescale(self, settings: Settings) -> None:
+        """Draw at another `global_scale` from now on."""
+
     def handle(self, row: Binding[Any]) -> None:
         """Do what one of the app's own rows says."""
 

@@ -17,7 +17,8 @@ from toolbox.input.files import FileQuery, is_video
 from toolbox.input.frame import Frame
 from toolbox.input.lists import FilesError, Paths
 from toolbox.input.video import Capture, MovingError, MovingSource, Spec, open_capture
-from toolbox.input.wanted import CAMERA, FILES, Wanted
+from toolbox.input.viewers import DEVICE, FromViewers
+from toolbox.input.wanted import CAMERA, FILES, VIEWER, Wanted
 from toolbox.pictures.crop import to_aspect
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import Image
@@ -35,13 +36,6 @@ class FileRequest:
     paths: Paths
     stretch: bool
     aspect: float = 1.0
-
-
-def load_file(request: FileRequest) -> tuple[Image, ...]:
-    """Decode a file or a pair and give them the aspect; raises `ImageError`."""
-    return tuple(
-        to_aspect(read_image(path), request.stretch, request.aspect) for path in request.paths
-    )
 
 
 def name_of(paths: Paths) -> str:
@@ -64,6 +58,8 @@ class Inputs:
         Makes captures; another one in tests.
     aspect : float
         Width over height of the frames.
+    viewers : FromViewers, optional
+        What viewers in browsers send.
     """
 
     def __init__(
@@ -73,8 +69,10 @@ class Inputs:
         single: bool = False,
         opener: Callable[[int | str], Capture] = open_capture,
         aspect: float = 1.0,
+        viewers: FromViewers | None = None,
     ) -> None:
         self._aspect = aspect
+        self._viewers = viewers
         self._message = self._no_files = ""
         self._query = query
         self._camera = camera
@@ -91,7 +89,7 @@ class Inputs:
         self._frame: Frame | None = None
         self._count = 0
         self._loader: Worker[FileRequest, tuple[Image, ...]] = Worker(
-            load_file, "file loader", expected=(ImageError,)
+            self._load, "file loader", expected=(ImageError,)
         )
 
     @property
@@ -115,9 +113,10 @@ class Inputs:
             The same, or where something failed: the next file, or files
             instead of the camera.
         """
+        state = self._with_viewers(state)
         if (state.mode, state.position) != self._at:
             self._arrive(state)
-        followed = self._follow_camera(state) if state.mode == CAMERA else self._follow_files(state)
+        followed = self._follow_files(state) if state.mode == FILES else self._follow_camera(state)
         if followed != state:
             self._at = (followed.mode, followed.position)
             self._asked, self._waiting = None, True
@@ -165,13 +164,49 @@ class Inputs:
         except FilesError as error:
             self._no_files, self._waiting = str(error), False
             self._looked_at = time.monotonic()
+        if self._viewers is not None:
+            sent = [(path,) for path in self._viewers.pictures.paths()]
+            self._files = [*self._files, *sent]
+            if sent:
+                self._no_files, self._waiting = "", True
+
+    def _with_viewers(self, state: StateT) -> StateT:
+        """Put a viewer's camera into the round, and go to the picture that one has sent."""
+        if self._viewers is None:
+            return state
+        modes = (FILES, VIEWER, CAMERA) if self._viewers.camera.available else (FILES, CAMERA)
+        if state.modes != modes:
+            state = replace(state, modes=modes)
+        newest = self._viewers.pictures.take_newest()
+        if newest is None:
+            return state
+        self._arrive(state)
+        self._look_for_files()
+        position = self._files.index((newest,)) if (newest,) in self._files else 0
+        self._at = None
+        return replace(state, mode=FILES, position=position, direction=1)
+
+    def _load(self, request: FileRequest) -> tuple[Image, ...]:
+        """Decode a file or a pair and give them the aspect; raises `ImageError`."""
+        return tuple(
+            to_aspect(self._picture(path), request.stretch, request.aspect)
+            for path in request.paths
+        )
+
+    def _picture(self, path: str) -> Image:
+        sent = self._viewers.pictures.get(path) if self._viewers else None
+        return read_image(path) if sent is None else sent
+
+    def _is_sent(self, path: str) -> bool:
+        return self._viewers is not None and self._viewers.pictures.get(path) is not None
 
     def _follow_camera(self, state: StateT) -> StateT:
-        if self._camera is None:
+        camera = Spec(DEVICE, DEVICE, paced=True) if state.mode == VIEWER else self._camera
+        if camera is None:
             self._message = "no camera is set (input_updater_capture_device)"
             return replace(state, mode=FILES)
         if self._moving is None:
-            self._start_moving(replace(self._camera, single=self._single))
+            self._start_moving(replace(camera, single=self._single))
         try:
             self._take_moving(state)
         except MovingError as error:
@@ -186,7 +221,7 @@ class Inputs:
         if not self._files:
             return state
         paths = self._files[state.position % len(self._files)]
-        if len(paths) == 1 and is_video(paths[0]):
+        if len(paths) == 1 and is_video(paths[0]) and not self._is_sent(paths[0]):
             return self._follow_video(state, paths[0])
         request = FileRequest(paths, state.stretch, self._aspect)
         if request != self._asked:
@@ -238,12 +273,19 @@ class Inputs:
     def _start_moving(self, spec: Spec) -> None:
         """Start to read; earlier sources of the device must let go of it first."""
         same = [source for source in self._left if source.spec.device == spec.device]
-        self._moving = MovingSource(spec, self._opener, same)
+        self._moving = MovingSource(spec, self._open, same)
+
+    def _open(self, device: int | str) -> Capture:
+        if device == DEVICE and self._viewers is not None:
+            return self._viewers.camera.open()
+        return self._opener(device)
 
     def _leave_moving(self) -> None:
         """Tell a camera or video to end. It may hang: `close` waits for it, nothing else does."""
         if self._moving is not None:
             self._moving.stop()
+            if self._moving.spec.device == DEVICE and self._viewers is not None:
+                self._viewers.camera.refuse("")  # whoever waits for the viewer's answer ends
             self._left.append(self._moving)
             self._moving = None
         self._left = [source for source in self._left if not source.ended]

@@ -75,6 +75,8 @@ class Spec:
     single : bool
         Read only the first frame, so that a scripted run sees the same picture
         every time.
+    paced : bool
+        Read the next frame only when the last one was taken.
     """
 
     device: int | str
@@ -82,6 +84,7 @@ class Spec:
     loops: bool = False
     pause: float = 0.0
     single: bool = False
+    paced: bool = False
 
 
 class MovingSource:
@@ -112,6 +115,7 @@ class MovingSource:
         self._error: str | None = None
         self._read_at: float | None = None
         self._closing = threading.Event()
+        self._taken = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"source {spec.label}", daemon=True)
         self._thread.start()
 
@@ -136,7 +140,10 @@ class MovingSource:
         with self._lock:
             image, self._latest = self._latest, None
             error, read_at = self._error, self._read_at
+            if image is not None and self.spec.paced:  # the next is only now asked for
+                self._read_at = time.monotonic()
         if image is not None:
+            self._taken.set()
             return image
         if error is not None:
             raise MovingError(error)
@@ -148,6 +155,7 @@ class MovingSource:
     def stop(self) -> None:
         """Tell the thread to end, without waiting for it."""
         self._closing.set()
+        self._taken.set()
 
     def close(self, seconds: float = 1.5) -> bool:
         """Stop reading; False where the device still blocks its (daemon) thread."""
@@ -196,9 +204,12 @@ class MovingSource:
             read, pixels = capture.read()
             if read:
                 seen, failures = seen + 1, 0
+                self._taken.clear()
                 self._keep(to_rgb8(pixels))
                 if self.spec.single:
                     return False
+                if self.spec.paced and not self._closing.is_set():
+                    self._taken.wait()
             else:
                 failures += 1
                 if self.spec.loops and seen and failures > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FILES, CAMERA = "files", "camera"
+FILES, CAMERA, VIEWER = "files", "camera", "browser camera"
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Wanted:
     Parameters
     ----------
     mode : str
-        `FILES` or `CAMERA`.
+        `FILES`, `CAMERA`, or `VIEWER`: the camera of a viewer's browser.
     frozen : bool
         Whether the camera (or a video) stands still.
     position : int
@@ -23,6 +23,8 @@ class Wanted:
         1 or -1: where to go on when a file cannot be read.
     stretch : bool
         Stretch files to the input's shape instead of cropping them.
+    modes : tuple of str
+        The modes that there are now, in the order that the user goes round them.
     """
 
     mode: str = FILES
@@ -30,3 +32,4 @@ class Wanted:
     position: int = 0
     direction: int = 1
     stretch: bool = False
+    modes: tuple[str, ...] = (FILES, CAMERA)

@@ -76,7 +76,29 @@ def read_image(path: str | Path) -> Image:
         The file is missing, unreadable, cut off, too large, or no picture.
     """
     name = Path(path).name
-    data = _read_bytes(path, name)
+    return decode_image(_read_bytes(path, name), name)
+
+
+def decode_image(data: npt.NDArray[np.uint8], name: str) -> Image:
+    """Decode a picture file that is in memory already, as `read_image` does.
+
+    Parameters
+    ----------
+    data : ndarray of uint8, shape (bytes,)
+        The whole file.
+    name : str
+        For the message.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+        RGB, 0 to 255.
+
+    Raises
+    ------
+    ImageError
+        It is cut off, too large, or no picture.
+    """
     try:
         with opencv_quiet():
             pixels = _decode(data)

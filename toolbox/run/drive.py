@@ -6,12 +6,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable
+from typing import Protocol
 
 import cv2
 
 from toolbox.pictures.images import Image
 from toolbox.run.loop import Loop
-from toolbox.window.highgui import Window
 from toolbox.window.key_codes import decode
 from toolbox.window.pointer import MouseEvent
 
@@ -21,6 +21,22 @@ POLL_EVERY_SECONDS = 0.004
 
 class LoopError(Exception):
     """A scripted run that does not come to rest; one sentence."""
+
+
+class Window(Protocol):
+    """What the loop needs of a window: HighGUI's, or the one that browsers show."""
+
+    def show(self, buffer: Image) -> None:
+        """Show an RGB buffer."""
+
+    def poll(self, milliseconds: int) -> list[int | MouseEvent]:
+        """Wait for a key, and drain keys and mouse."""
+
+    def is_open(self) -> bool:
+        """Tell whether the user has left it open."""
+
+    def wanted_scale(self) -> float | None:
+        """Return at which `global_scale` its pictures would be sharpest; None: as they are."""
 
 
 class KeyQueue:
@@ -76,6 +92,7 @@ def run_live(loop: Loop, window: Window) -> None:
         keys.poll(busy_wait if waiting else max(busy_wait, IDLE_WAIT_MS))
         if not window.is_open():
             return
+        fit(loop, window)
         for event in keys.take():
             if isinstance(event, MouseEvent):
                 loop.point(event)
@@ -85,6 +102,13 @@ def run_live(loop: Loop, window: Window) -> None:
             show(loop, window)
             for note in loop.news():
                 print(note, file=sys.stderr, flush=True)
+
+
+def fit(loop: Loop, window: Window) -> None:
+    """Draw larger or smaller where the window has become so; a film stays as it began."""
+    scale = None if loop.film is not None else window.wanted_scale()
+    if scale is not None and scale != loop.settings.global_scale:
+        loop.rescale(scale)
 
 
 def show(loop: Loop, window: Window) -> None:

@@ -28,7 +28,7 @@ from toolbox.drawing.panes import PaneError, make_layout
 from toolbox.drawing.screen import Drawing, Screen
 from toolbox.input.frame import Frame
 from toolbox.input.sources import Inputs
-from toolbox.input.wanted import CAMERA
+from toolbox.input.wanted import FILES
 from toolbox.pictures.images import Image, to_colour
 from toolbox.record.film import Film
 from toolbox.record.snapshots import PictureSaver
@@ -83,10 +83,10 @@ class Loop:
         for name in known:
             if known.count(name) > 1:
                 raise PaneError(f"The pane {name!r} is drawn by two apps; remove one of them.")
-        layout = make_layout(settings.window_panes, {*known, *FOREIGN_PANES}, settings.global_scale)
+        self._known = {*known, *FOREIGN_PANES}
         self.background = to_colour(settings.window_background)
-        self.screen = Screen(layout, self.background, clock)
         self._clock = clock
+        self.screen = self._make_screen()
         self._newest: Frame | None = None
         self._overlay: tuple[object, ...] | None = None
         self._done: deque[tuple[float, int]] = deque()
@@ -98,6 +98,25 @@ class Loop:
         self._told: set[str] = set()
         for app in self.apps:
             app.start()
+
+    def _make_screen(self) -> Screen:
+        panes, scale = self.settings.window_panes, self.settings.global_scale
+        return Screen(make_layout(panes, self._known, scale), self.background, self._clock)
+
+    def rescale(self, scale: float) -> None:
+        """Draw the whole window at another scale from now on.
+
+        Parameters
+        ----------
+        scale : float
+            In the place of the setting `global_scale`.
+        """
+        self.settings = self.settings.replaced(global_scale=scale)
+        self.screen = self._make_screen()
+        self._heading = heading_style(self.settings)
+        for app in self.apps:
+            # Apps from outside, written before there was the method, are drawn as they were.
+            getattr(app, "rescale", lambda settings: None)(self.settings)
 
     @property
     def title(self) -> str:
@@ -251,8 +270,8 @@ class Loop:
         yield from (text for app in self.apps if (text := app.status()))
         if self._rate and self.inputs.playing:
             yield f"FPS: {self._rate:.1f}"
-        if self.state.mode == CAMERA:
-            yield "camera"
+        if self.state.mode != FILES:
+            yield self.state.mode
         if self.state.frozen:
             yield "frozen"
         # What happened goes after a while; a film that has stopped, and what apps say of the

@@ -202,6 +202,10 @@ class Window:
         except cv2.error:
             return False
 
+    def wanted_scale(self) -> float | None:
+        """Leave the scale as it is: the window is as large as its picture."""
+        return None
+
     def close(self) -> None:
         """Close the window."""
         cv2.destroyAllWindows()

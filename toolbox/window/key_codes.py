@@ -62,6 +62,37 @@ LABELS_BY_CODE = MappingProxyType(
 LABELS = frozenset(LABELS_BY_CODE.values())
 
 
+# What a browser calls the keys that have no letter (`KeyboardEvent.key`); all others are what
+# they write, so that capitals are told apart.
+BROWSER_KEYS = MappingProxyType(
+    {f"Arrow{label.title()}": label for label in ("left", "up", "right", "down")}
+    | {
+        "PageUp": "pgup", "PageDown": "pgdn", "Home": "home", "End": "end", "Insert": "insert",
+        "Delete": "delete", "Escape": "esc", "Enter": "enter", "Tab": "tab",
+        "Backspace": "backspace", " ": "space",
+    }
+    | {f"F{n}": f"f{n}" for n in range(1, 13)}
+)  # fmt: skip
+
+
+def browser_code(key: str) -> int | None:
+    """Return the code of a key that a browser names.
+
+    Parameters
+    ----------
+    key : str
+        As `KeyboardEvent.key` has it: "a", "J", "ArrowLeft".
+
+    Returns
+    -------
+    int or None
+        A code for `decode`; None for a key that has no name here.
+    """
+    if key in BROWSER_KEYS:
+        return _SPECIAL[BROWSER_KEYS[key]][0]
+    return ord(key) if len(key) == 1 and ord(key) in _PRINTABLE else None
+
+
 def decode(code: int) -> str | None:
     """Name the key that a code of `cv2.waitKeyEx` stands for.
 

@@ -15,7 +15,7 @@ from toolbox.drawing.screen import Drawing
 from toolbox.input.files import FileQuery
 from toolbox.input.sources import Inputs
 from toolbox.pictures.image_file import ImageError, read_image, write_image
-from toolbox.run.drive import KeyQueue, LoopError, run_live, run_script
+from toolbox.run.drive import KeyQueue, LoopError, run_live, run_script, settle
 from toolbox.run.loop import Loop, still_clock
 from toolbox.run.tour import Stop, run_tour
 from toolbox.settings import config
@@ -235,6 +235,8 @@ def test_frame_rate_is_shown_only_while_frames_come(make_loop, monkeypatch):
 
 
 class FakeWindow:
+    scale: float | None = None
+
     """Gives key codes as pressed, one list a poll, and keeps what it is shown."""
 
     def __init__(self, *polls: list[int | MouseEvent], polls_open: int = 400) -> None:
@@ -244,6 +246,9 @@ class FakeWindow:
         time.sleep(0.001)
         self.left -= 1
         return self.polls.pop(0) if self.polls else []
+
+    def wanted_scale(self) -> float | None:
+        return self.scale
 
     def is_open(self) -> bool:
         return self.left > 0
@@ -520,3 +525,38 @@ def test_the_file_is_the_inputs_heading(make_loop):
     changed = np.argwhere((plain != headed).any(axis=2))
     assert changed[:, 0].min() > 150 and changed[:, 0].max() < 200
     assert changed[:, 1].max() < 100
+
+
+def test_a_window_of_another_size_is_drawn_as_if_it_had_been_so_from_the_start(make_loop):
+    class Sized(SmallApp):
+        scale = 1.0
+
+        def rescale(self, settings) -> None:
+            self.scale = settings.global_scale
+
+    app = Sized()
+    loop, fake = make_loop(apps=[app]), FakeWindow([ord("x")], polls_open=60)
+    fake.scale = 1.5
+    run_live(loop, fake)
+    assert (app.scale, loop.settings.global_scale) == (1.5, 1.5)
+    settle(loop, 20)
+    fresh = make_loop(SETTINGS.replaced(global_scale=1.5), apps=[SmallApp()])
+    assert np.array_equal(loop.picture(), run_script(fresh, ["x"]))
+    assert loop.screen.layout == fresh.screen.layout
+
+
+def test_a_film_keeps_the_size_it_began_with(make_loop):
+    loop, fake = make_loop(), FakeWindow([ord("x")], polls_open=20)
+    fake.scale = 2.0
+
+    class Film:
+        message = ""
+        shapes: set = set()
+
+        def show(self, picture) -> None:
+            self.shapes.add(picture.shape)
+
+    loop.film = Film()
+    run_live(loop, fake)
+    assert len(Film.shapes) == 1
+    assert loop.settings.global_scale == SETTINGS.global_scale

@@ -1,0 +1,285 @@
+"""The window's picture on its way to viewers: what changed since each of them saw it, encoded.
+
+The picture is cut into regions, the panes. Each region has a version that counts its changes,
+and each viewer remembers which versions it was sent, so a viewer that was away for a hundred
+changes gets the newest picture and nothing else, and nothing is kept for it in the meantime.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from toolbox.drawing.panes import Layout
+from toolbox.pictures.images import Image
+
+JPEG_QUALITY = 90
+STILL_SECONDS = 0.3  # a region that has not changed for so long is sent without loss
+JPEG, PNG = "jpeg", "png"
+_ENCODINGS = {
+    JPEG: (".jpg", (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)),
+    PNG: (".png", (cv2.IMWRITE_PNG_COMPRESSION, 1)),
+}
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the window that is compared and sent by itself, in pixels."""
+
+    row: int
+    column: int
+    height: int
+    width: int
+
+    def of(self, picture: Image) -> Image:
+        """Return this part of a picture, as a view."""
+        return picture[
+            self.row : self.row + self.height, self.column : self.column + self.width
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """One encoded region of a frame."""
+
+    region: Region
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a viewer is sent at once.
+
+    Parameters
+    ----------
+    width, height : int
+        Of the whole window.
+    parts : tuple of Part
+        What it has not got yet; all of one picture.
+    """
+
+    width: int
+    height: int
+    parts: tuple[Part, ...]
+
+
+@dataclass
+class Seen:
+    """What one viewer was sent: for each region its version, and whether without loss."""
+
+    size: tuple[int, int] = (0, 0)
+    versions: dict[Region, tuple[int, bool]] = field(default_factory=dict)
+
+
+def regions_of(layout: Layout, scale: float = 1.0) -> tuple[Region, ...]:
+    """Cut the window into its panes and, where there is none, the rectangles between them.
+
+    Parameters
+    ----------
+    layout : Layout
+        The panes.
+    scale : float
+        Of the picture, against the layout.
+
+    Returns
+    -------
+    tuple of Region
+        Without overlap; together they are the whole window.
+    """
+    panes = [Region(p.row, p.column, p.height, p.width) for p in layout.panes.values()]
+    rows = _edges(layout.height, ((r.row, r.row + r.height) for r in panes))
+    columns = _edges(layout.width, ((r.column, r.column + r.width) for r in panes))
+    free = np.ones((layout.height, layout.width), bool)
+    for region in panes:
+        region.of(free)[:] = False
+    between = [
+        Region(top, left, bottom - top, right - left)
+        for top, bottom in rows
+        for left, right in columns
+        if free[top, left]
+    ]
+    scaled = [_scaled(region, scale) for region in (*panes, *between)]
+    return tuple(region for region in scaled if region.height and region.width)
+
+
+def _scaled(region: Region, scale: float) -> Region:
+    """Scale a region by its edges, so that neighbours still touch."""
+    top, bottom = (round(edge * scale) for edge in (region.row, region.row + region.height))
+    left, right = (round(edge * scale) for edge in (region.column, region.column + region.width))
+    return Region(top, left, bottom - top, right - left)
+
+
+def _edges(size: int, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    edges = sorted({0, size, *(edge for span in spans for edge in span)})
+    return list(zip(edges, edges[1:], strict=False))
+
+
+def _covering(regions: Sequence[Region], size: tuple[int, int]) -> Sequence[Region]:
+    """Return the regions if they are just the picture, else the whole picture as one."""
+    width, height = size
+    area = sum(region.height * region.width for region in regions)
+    inside = all(r.row + r.height <= height and r.column + r.width <= width for r in regions)
+    return regions if inside and area == width * height else [Region(0, 0, height, width)]
+
+
+def encode(part: Image, kind: str) -> bytes:
+    """Encode an RGB region as `JPEG` or `PNG`."""
+    ending, options = _ENCODINGS[kind]
+    done, data = cv2.imencode(ending, cv2.cvtColor(part, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise RuntimeError(f"OpenCV cannot encode {ending}")
+    return data.tobytes()
+
+
+class Encoder:
+    """Keeps the newest picture and encodes what viewers lack of it.
+
+    `put` may be called from any thread. All else runs in a thread of its own, one call at a
+    time; what is encoded without loss, which takes ten times as long, has another one. One
+    encoding serves all viewers.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the pictures.
+    changed : callable
+        Called, from any thread, when there may be something new for a viewer.
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        changed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._layout = layout
+        self._size = (0, 0)
+        self._changed = changed
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pending: Image | None = None
+        self._current: Image | None = None
+        self._changes = 0  # versions are never used again, also in a window of another size
+        self._versions: dict[Region, int] = {}
+        self._since: dict[Region, float] = {}
+        self._done: dict[tuple[Region, str], tuple[int, bytes]] = {}  # the newest version only
+        self._asked: dict[Region, int] = {}
+        self.quick = ThreadPoolExecutor(1, "picture encoder")
+        self._thorough = ThreadPoolExecutor(1, "lossless encoder")
+        self._spent = {JPEG: 0.0, PNG: 0.0}
+
+    @property
+    def seconds(self) -> float:
+        """Processor time spent on comparing and encoding so far."""
+        return sum(self._spent.values())
+
+    def put(self, picture: Image) -> None:
+        """Take a picture of the window (RGB), which may change afterwards."""
+        copy = picture.copy()
+        with self._lock:
+            waiting, self._pending = self._pending, copy
+        if waiting is None:
+            self._changed()
+
+    def frame(self, seen: Seen) -> Frame | float:
+        """Encode what a viewer has not got; only for the thread `quick`.
+
+        Parameters
+        ----------
+        seen : Seen
+            What it has got; it is brought up to date.
+
+        Returns
+        -------
+        Frame or float
+            Or in how many seconds there will be something, infinity where that is not known.
+        """
+        begun = time.thread_time()
+        self._take()
+        if seen.size != self._size:
+            seen.size, seen.versions = self._size, {}
+        now, due, parts = self._clock(), math.inf, []
+        for region, version in self._versions.items():
+            had = seen.versions.get(region)
+            if had == (version, True):
+                continue
+            wait = self._since[region] + STILL_SECONDS - now
+            exact = self._exact(region) if wait <= 0 else None
+            if exact is not None:
+                parts.append(Part(region, PNG, exact))
+            elif had != (version, False):
+                parts.append(Part(region, JPEG, self._rough(region)))
+            else:
+                due = min(due, wait) if wait > 0 else due
+                continue
+            seen.versions[region] = (version, exact is not None)
+        self._spent[JPEG] += time.thread_time() - begun
+        return Frame(*self._size, tuple(parts)) if parts else due
+
+    def close(self) -> None:
+        """End the threads."""
+        for pool in (self.quick, self._thorough):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _take(self) -> None:
+        """Make the newest picture the current one, and find out what changed."""
+        with self._lock:
+            picture, self._pending = self._pending, None
+        if picture is None:
+            return
+        before, self._current = self._current, picture
+        size = (picture.shape[1], picture.shape[0])
+        if size != self._size:
+            before = None
+            self._size = size
+            regions = regions_of(self._layout, size[0] / self._layout.width)
+            self._versions = dict.fromkeys(_covering(regions, size), 0)
+            self._done, self._asked = {}, {}
+        now = self._clock()
+        for region in self._versions:
+            if before is None or not np.array_equal(region.of(before), region.of(picture)):
+                self._changes += 1
+                self._versions[region] = self._changes
+                self._since[region] = now
+
+    def _rough(self, region: Region) -> bytes:
+        version = self._versions[region]
+        done = self._done.get((region, JPEG))
+        if done is None or done[0] != version:
+            done = (version, encode(region.of(self._picture()), JPEG))
+            self._done[region, JPEG] = done
+        return done[1]
+
+    def _exact(self, region: Region) -> bytes | None:
+        """Return the region without loss, or have that made, and None until then."""
+        version = self._versions[region]
+        done = self._done.get((region, PNG))
+        if done is not None and done[0] == version:
+            return done[1]
+        if self._asked.get(region) != version:
+            self._asked[region] = version
+            self._thorough.submit(self._encode_exact, region, version, self._picture())
+        return None
+
+    def _encode_exact(self, region: Region, version: int, picture: Image) -> None:
+        if self._asked.get(region) != version:
+            return  # it has changed since
+        begun = time.thread_time()
+        self._done[region, PNG] = (version, encode(region.of(picture), PNG))
+        self._spent[PNG] += time.thread_time() - begun
+        self._changed()
+
+    def _picture(self) -> Image:
+        if self._current is None:
+            raise RuntimeError("no picture yet")
+        return self._current
