@@ -152,3 +152,26 @@ def test_the_last_images_are_shown_as_they_are_and_the_best_is_among_them(chain)
     moved = p.replaced(parametrisation="pixels", adam_rate=0.05)
     assert optimizer.run_optimize(moved).best_ii == int(np.argmax(
         optimizer.run_optimize(moved).obj))  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "cropped"), [("fc", True), ("conv2", False)])
+def test_only_units_without_a_place_are_cropped(chain, layer, cropped):
+    p = FindParams(
+        push_layer=layer, push_channel=2, parametrisation="fourier", max_iter=6, scale=0.1
+    )
+    runs = [p, p.replaced(crop=0.5)]
+    plain, other = GradientOptimizer(chain, MEAN).run_batch(runs)
+    assert np.allclose(plain.obj, other.obj, rtol=1e-3) != cropped
+
+
+def test_a_gpu_is_asked_only_now_and_then_whether_any_member_is_alive(chain, monkeypatch):
+    seen = []
+    p = FindParams(push_layer="conv2", parametrisation="fourier", max_iter=40)
+    optimizer = GradientOptimizer(chain, MEAN)
+    ascent = optimizer._prepared([optimizer._planner.task(p)], [None])
+    ascent._look_every = 16
+    for moment in ascent.moments():
+        seen.append(moment.iteration)
+        if moment.iteration == 3:
+            ascent._alive[:] = False
+    assert seen == list(range(17))
