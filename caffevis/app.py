@@ -100,7 +100,7 @@ class CaffeVisApp:
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, self._classes.listed, threads, clock)
         self._worker: Worker[NetRequest, NetResult] | None = None
-        growth = UnitGrowth(settings, engine_net(net), self._frames_first)
+        growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches)
         options = replace(options_from(settings), back_modes=self._network.back_modes)
@@ -197,7 +197,7 @@ class CaffeVisApp:
         """Ask for the images that the state shows, and note whether the unit has any."""
         self._images.update(self._state)
         self._state = go.consistent(self._state, self._images.has_image(self._state))
-        self._images.make(self._state)
+        self._images.make(self._state, self._frame)
 
     def _frames_first(self) -> None:
         """Let the frame that is being computed go first; in the thread that makes images."""

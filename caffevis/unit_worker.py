@@ -16,6 +16,7 @@ from caffevis.units.loader import ImagesRequest, ImagesResult, Loader, Picture, 
 from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.panes import pane_size
 from toolbox.drawing.screen import Drawing
+from toolbox.input.frame import Frame
 from toolbox.settings.config import Settings
 from toolbox.workers.worker import Worker, close_all
 
@@ -57,6 +58,8 @@ class UnitImages:
         self._result: ImagesResult | None = None
         self._answered = self._submitted = ImagesRequest()  # nothing is asked for, or there
         self._defect = ""
+        self._photo: Frame | None = None
+        self._begun: tuple[object, ...] = ()
 
     def rescale(self, settings: Settings, look: Look) -> None:
         """Fit what is loaded from now on to the panes' sizes in the settings."""
@@ -92,8 +95,15 @@ class UnitImages:
             self._submitted = request
             self._worker.submit(request)
 
-    def make(self, state: State) -> None:
-        """Take what was made while one looks, and ask for what is wanted now."""
+    def make(self, state: State, frame: Frame | None) -> None:
+        """Take what was made while one looks, and ask for what is wanted now.
+
+        An image that starts from the picture keeps the one it began with, whatever is shown next.
+        """
+        begins = (state.ascends and state.from_picture, self._source(state), state.recipe)
+        if begins != self._begun or self._photo is None:
+            self._begun = begins
+            self._photo = frame if begins[0] else None
         self._keeping.update(self._source(state))
         self._growth.update(self._wanted(state))
         unit = self.request(state).unit
@@ -118,7 +128,7 @@ class UnitImages:
             room = (request.grid().height, request.grid().width)
             source = self._folder.source(state.layer.name)
             fill = Fill(source, result.missing, room) if result.missing else None
-        return Wanted(unit, state.recipe, fill) if unit or fill else None
+        return Wanted(unit, state.recipe, fill, self._photo) if unit or fill else None
 
     def _there(self, state: State, kind: Kind) -> bool:
         """Whether the selected unit has a kind of picture on disk, or that is not known yet."""

@@ -58,6 +58,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "crop": (0, 0.9),
     "noise": (0, 255),
     "rival": (0, 10),
+    "pull": (0, 1000),
     "adam_rate": (1e-6, 100),
     **dict.fromkeys(PERCENTILES, (0, 100)),
 }
@@ -109,6 +110,9 @@ px_abs_benefit_percentile : float
         The net sees a part of what the unit sees, up to this share smaller, enlarged.
     noise : float
         The net sees the image with normal noise of so many grey levels.
+    pull : float
+        Hold the image near the picture it starts from: at 1 / pull grey levels' distance (root
+        mean square) as strongly as the unit's gradient draws it away at the start; 0: not.
     parametrisation : str
         How the image is held while it is optimised: one of
         `optimize.parametrise.registry.PARAMETRISATIONS`.
@@ -145,6 +149,7 @@ px_abs_benefit_percentile : float
     scale: float = 0.0
     crop: float = 0.0
     noise: float = 0.0
+    pull: float = 0.0
     parametrisation: str = "pixels"
     adam_rate: float = 0.05
     rival: float = 0.0

@@ -46,6 +46,12 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(
         ("2",), "live_ascent", "Make the unit's images now; again: in the next way", go.next_ascent
     ),
+    Binding(
+        ("7",),
+        "from_picture",
+        "Make it from the picture shown, or from noise",
+        go.toggle_from_picture,
+    ),
     Binding(("6",), "keep_images", "Keep the unit's images that were made now", go.keep_images),
     Binding(("s",), "pattern_mode", "Units show their optimised images", go.toggle_patterns),
     Binding(("b",), "ez_back_mode_loop", "Back: off, grad, grad norm, deconv", go.next_ez_back),

@@ -143,6 +143,8 @@ class State:
         `MAKE_NONE`, `MAKE_MISSING` or `MAKE_ALL`: for which units images are made live.
     recipe : int
         How; each number is the next way, round and round.
+    from_picture : bool
+        Whether they start from the picture on the screen, and stay near it.
     keeps : int
         How many times the selected unit's pictures were to be kept.
     has_image : bool
@@ -176,6 +178,7 @@ class State:
     seeks_strongest: bool = False
     make: str = MAKE_NONE
     recipe: int = 0
+    from_picture: bool = False
     keeps: int = 0
     has_image: bool = True
 

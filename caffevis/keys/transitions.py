@@ -236,6 +236,11 @@ def next_ascent(state: State) -> State:
     return replace(state, make=MAKE_ALL, recipe=state.recipe + 1)
 
 
+def toggle_from_picture(state: State) -> State:
+    """Start the unit's images from the picture on the screen, or again from noise."""
+    return replace(state, make=MAKE_ALL, in_units=True, from_picture=not state.from_picture)
+
+
 def keep_images(state: State) -> State:
     """Keep what was made of the selected unit."""
     return replace(state, keeps=state.keeps + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -27,12 +28,17 @@ from optimize.command.settings_defaults import defaults_of
 from optimize.errors import OptimizeError
 from optimize.output.pictures import plus_mean, tiled
 from optimize.params import FindParams, preset_values
-from toolbox.pictures.images import Image
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray, Image
 from toolbox.settings.config import Settings
 
 SEEDS = 9
 EVERY_SECONDS = 0.04  # a picture, at most so often
+PULL = 0.02  # towards the picture: balanced at 50 grey levels' distance
 KEPT = 12  # units whose images are kept: nine of 227 x 227 pixels take 6 MB
+
+
+Key = tuple[Origin, int, Frame | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,55 +60,68 @@ class Ascents:
         They name the network and the batch tool's defaults.
     net : torchcaffe.Net or None
         The window's, whose parameters are used; None: it is opened anew by the bundled engine.
+    prepare : callable
+        From a frame to the network's input.
     """
 
-    def __init__(self, settings: Settings, net: Any) -> None:
-        self._settings, self._net = settings, net
+    def __init__(
+        self, settings: Settings, net: Any, prepare: Callable[[Frame], FloatArray]
+    ) -> None:
+        self._settings, self._net, self._prepare = settings, net, prepare
         self._optimizer: GradientOptimizer | None = None
-        self._made: OrderedDict[tuple[Origin, int], Growth] = OrderedDict()
+        self._made: OrderedDict[Key, Growth] = OrderedDict()
         self._tiles: dict[tuple[str, int, tuple[int, int]], dict[int, Image]] = {}
 
     def __call__(self, wanted: Wanted) -> Iterator[News | None]:
         """Make what is wanted; tell how far it is, or None after an iteration not looked at."""
         recipe, growth = wanted.recipe % len(RECIPES), None
         if wanted.unit is not None:
-            for growth in self._unit(wanted.unit, recipe):
+            key = (wanted.unit, recipe, wanted.photo)
+            for growth in self._unit(key):
                 yield None if growth is None else News(growth)
-            growth = self._made.get((wanted.unit, recipe), growth)
+            growth = self._made.get(key, growth)
         if wanted.fill is not None:
             for filled in self._fill(wanted.fill, recipe):
                 yield None if filled is None else News(growth, filled)
 
-    def _unit(self, unit: Origin, recipe: int) -> Iterator[Growth | None]:
-        """Make a unit's images, first one and then all."""
-        made = self._made.get((unit, recipe))
-        if made is not None:
-            self._made.move_to_end((unit, recipe))
-            yield made
-            return
+    def _unit(self, key: Key) -> Iterator[Growth | None]:
+        """Make a unit's images, and keep them for a while."""
         try:
-            yield from self._make(unit, recipe)
+            if key not in self._made:
+                self._made[key] = yield from self._make(*key)
+                while len(self._made) > KEPT:
+                    self._made.popitem(last=False)
+            self._made.move_to_end(key)
+            yield self._made[key]
         except (OptimizeError, *ENGINE_ERRORS) as error:
-            yield _without(unit, recipe, str(error))
+            yield _without(key[0], key[1], str(error))
 
-    def _make(self, unit: Origin, recipe: int) -> Iterator[Growth | None]:
+    def _make(
+        self, unit: Origin, recipe: int, photo: Frame | None
+    ) -> Generator[Growth | None, None, Growth]:
+        """Make one image, and where it starts from noise then all; return how they look."""
         optimizer, runs = self._opened(), self.runs(unit, recipe)
+        starts, about = None, RECIPES[recipe].name
+        if photo is not None:
+            runs, about = (
+                [runs[0].replaced(pull=PULL)],
+                f"{about} from {os.path.basename(photo.name)}",
+            )
+            starts = [np.asarray(self._prepare(photo)[0], np.float32)]
 
         def growth(step: Step) -> Growth:
-            return _growth(unit, recipe, step)
+            return _growth(unit, about, step)
 
-        first = yield from _told(_run(optimizer, runs[:1], []), growth)
-        if first[0].without_gradient:
-            yield _without(unit, recipe, f"{_name(unit)}: {first[0].note}")
-            return
-        picture = picture_of(optimizer, first[0])
-        results = yield from _told(_run(optimizer, runs, [picture]), growth)
+        results = yield from _told(_run(optimizer, runs[:1], [], starts), growth)
+        if results[0].without_gradient:
+            return _without(unit, recipe, f"{_name(unit)}: {results[0].note}")
+        if photo is None:
+            picture = picture_of(optimizer, results[0])
+            results = yield from _told(_run(optimizer, runs, [picture]), growth)
         spec = defaults_of(self._settings).model
-        done = _finished(unit, recipe, Made(optimizer, spec, runs[0], results))
-        self._made[unit, recipe] = done
-        while len(self._made) > KEPT:
-            self._made.popitem(last=False)
-        yield done
+        done = _finished(unit, about, Made(optimizer, spec, runs[0], results))
+        # A shifted picture is none of those that the window shows of a unit.
+        return done if photo is None else replace(done, made=None)
 
     def _fill(self, fill: Fill, recipe: int) -> Iterator[Filled | None]:
         """Make the first image of one unit after the other."""
@@ -150,7 +169,10 @@ class Step:
 
 
 def _run(
-    optimizer: GradientOptimizer, runs: Sequence[FindParams], begun: Sequence[Image]
+    optimizer: GradientOptimizer,
+    runs: Sequence[FindParams],
+    begun: Sequence[Image],
+    starts: Sequence[FloatArray] | None = None,
 ) -> Generator[Step | None, None, list[FindResults]]:
     """Run ascents side by side as far as the batch tool would; return their results.
 
@@ -162,11 +184,13 @@ def _run(
         Of one unit; seeds count up.
     begun : sequence of ndarray
         The first of their images, which are there already, and stay until all are.
+    starts : sequence of ndarray, optional
+        What they start from, of so few that they run side by side.
     """
     size, told = optimizer.batch_size(runs[0]), -math.inf
     shown, results = dict(enumerate(begun)), list[FindResults]()
     for at in range(0, len(runs), size):
-        moments = optimizer.moments(runs[at : at + size], batch_size=size)
+        moments = optimizer.moments(runs[at : at + size], starts, size)
         while True:
             try:
                 moment = next(moments)
@@ -219,7 +243,7 @@ def _without(unit: Origin, recipe: int, why: str) -> Growth:
     return Growth(None, RECIPES[recipe].name, f"{_name(unit)}: no image", why)
 
 
-def _growth(unit: Origin, recipe: int, step: Step) -> Growth:
+def _growth(unit: Origin, about: str, step: Step) -> Growth:
     """Say how far some images are, of which those not begun are black."""
     nothing = np.zeros_like(next(iter(step.shown.values())))
     number, of = step.moment.iteration + 1, step.moment.members[0].max_iter
@@ -227,18 +251,18 @@ def _growth(unit: Origin, recipe: int, step: Step) -> Growth:
     objective = float(step.moment.obj.max())
     return Growth(
         picture=tiled([step.shown.get(k, nothing) for k in range(step.count)]),
-        title=f"made now, {RECIPES[recipe].name}: {which}",
+        title=f"{about}: {which}",
         caption=f"{_name(unit)}, {number} of {of}, objective {objective:.4g}",
     )
 
 
-def _finished(unit: Origin, recipe: int, made: Made) -> Growth:
+def _finished(unit: Origin, about: str, made: Made) -> Growth:
     """Show the images as the batch tool does."""
     results, name = made.results, _name(unit)
     objective = max(found.best_obj for found in results)
     return Growth(
         picture=tiled([picture_of(made.optimizer, found) for found in results]),
-        title=f"made now, {RECIPES[recipe].name}: {len(results)} images",
+        title=f"{about}: {len(results)} image" + "s" * (len(results) > 1),
         caption=f"{name}, objective {objective:.4g}",
         note=next((f"{name}: {found.note}" for found in results if found.note), ""),
         # The last images, beside the best ones, are not kept.

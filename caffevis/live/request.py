@@ -8,6 +8,7 @@ from typing import Any
 from caffevis.keys.state import Origin
 from caffevis.units.image_paths import Kind
 from caffevis.units.loader import Filled
+from toolbox.input.frame import Frame
 from toolbox.pictures.images import Colour, Image
 
 
@@ -42,11 +43,14 @@ class Wanted:
         Of `RECIPES`, round and round.
     fill : Fill or None
         What else.
+    photo : Frame or None
+        What the unit's image starts from; None: from noise.
     """
 
     unit: Origin | None
     recipe: int
     fill: Fill | None = None
+    photo: Frame | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from typing import Any
 from caffevis.keys.state import Origin
 from caffevis.live.request import Growth, News, Wanted
 from caffevis.units.loader import Filled, Picture
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray
 from toolbox.settings.config import Settings
 from toolbox.workers.stream import Stream
 
@@ -21,14 +23,20 @@ class UnitGrowth:
         All settings.
     net : torchcaffe.Net or None
         The window's; None: one is opened for this alone.
+    prepare : callable
+        From a frame to the network's input.
     between : callable
         Called between two iterations: lets frames go first.
     """
 
     def __init__(
-        self, settings: Settings, net: Any, between: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        net: Any,
+        prepare: Callable[[Frame], FloatArray],
+        between: Callable[[], None],
     ) -> None:
-        self._settings, self._net, self._between = settings, net, between
+        self._settings, self._net, self._prepare, self._between = settings, net, prepare, between
         self._work: Callable[[Wanted], Iterator[News | None]] | None = None
         self._stream: Stream[Wanted, News] | None = None
         self._wanted: Wanted | None = None
@@ -66,7 +74,7 @@ class UnitGrowth:
             # Imported in this thread: the window does not wait for the batch tool.
             from caffevis.live.ascents import Ascents
 
-            self._work = Ascents(self._settings, self._net)
+            self._work = Ascents(self._settings, self._net, self._prepare)
         return self._work(wanted)
 
     def picture(self) -> Picture:
@@ -110,8 +118,8 @@ class UnitGrowth:
         return self._stream is None or self._stream.close()
 
 
-def _unit(wanted: Wanted) -> tuple[Origin | None, int]:
-    return wanted.unit, wanted.recipe
+def _unit(wanted: Wanted) -> tuple[Origin | None, int, Frame | None]:
+    return wanted.unit, wanted.recipe, wanted.photo
 
 
 def _layer(wanted: Wanted) -> tuple[str, int]:

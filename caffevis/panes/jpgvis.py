@@ -8,9 +8,11 @@ from caffevis.panes.parts.look import Look
 from caffevis.panes.parts.note import draw_note
 from caffevis.units.loader import Picture
 from toolbox.drawing.headings import draw_strip, strip_height
+from toolbox.drawing.text import plain
 from toolbox.pictures.images import Image, draw_fitted, fill
 
 PANE = "caffevis_jpgvis"
+SMALLEST = 0.7  # share of a heading's size that a line below shrinks to
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ def draw_titled(part: Image, image: Image, title: str, caption: str, look: Look)
     below = height if look.heading is not None and caption else 0
     drawn, _ = draw_fitted(part[: part.shape[0] - below], image)
     if below and look.heading is not None:
-        draw_strip(part[drawn : drawn + below], caption, look.heading)
+        # Smaller where it is a little too long: what is cut off are its numbers.
+        share = 0.95 * part.shape[1] / max(1, look.heading.width(plain(caption)))
+        style = look.heading.scaled(max(SMALLEST, min(1.0, share)))
+        draw_strip(part[drawn : drawn + below], caption, style)
 
 
 def thirds(canvas: Image, stack_vert: bool) -> list[Image]:

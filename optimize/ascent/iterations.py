@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -173,6 +173,7 @@ class Ascent:
         used = [r for r in batch.regularisers if any(r.is_on(p) for p in batch.members)]
         made = [regulariser(batch.members, place) for regulariser in used]
         self._before = together([r for r in made if type(r).before is not Regulariser.before])
+        self._tolls = [r for r in made if type(r).toll is not Regulariser.toll]
         after = [r for r in made if type(r).after is not Regulariser.after]
         seen = float(field.height * field.width * batch.start.shape[1])
         self._held = PARAMETRISATIONS[first.parametrisation](
@@ -223,9 +224,12 @@ class Ascent:
         x = self._held.image()
         pushed, grad = self._look(x, i)
         norm = torch.linalg.vector_norm(grad.flatten(1), dim=1)
+        grad = self._placed(grad, x)
+        for regulariser in self._tolls:
+            taken, grad = regulariser.toll(x, grad)
+            pushed = replace(pushed, obj=pushed.obj - taken)
         self._record(self.track, x, pushed, self._alive, i)
         self._alive = self._end(self.track, norm, self._alive, i)
-        grad = self._placed(grad, x)
         self._uphill = Uphill(grad, norm, pushed.obj, self._alive, i, self._iterations)
         seen = cut(x, self._batch.view.field, self._origin)
         return Moment(i, self._batch.members, x, seen, pushed.obj)

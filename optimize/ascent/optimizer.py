@@ -175,6 +175,12 @@ class GradientOptimizer:
         """
         tasks = [self._planner.task(p) for p in params]
         given = list(starts) if starts is not None else [None] * len(tasks)
+        for task, start_image in zip(tasks, given, strict=True):
+            if task.params.pull and start_image is None:
+                raise OptimizeError(
+                    "pull holds the image near the picture it starts from, and there is none: "
+                    "--start-images PHOTO --facets 1 gives one (`starts` in Python)"
+                )
         groups: dict[Hashable, list[int]] = {}
         for i, task in enumerate(tasks):
             groups.setdefault(task.key(), []).append(i)

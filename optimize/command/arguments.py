@@ -24,7 +24,8 @@ RECIPE = (
     "start_at", "rand_seed", "push_spatial", "push_dir", "decay", "blur_radius", "blur_every",
     "small_val_percentile", "small_norm_percentile", "px_benefit_percentile",
     "px_abs_benefit_percentile", "lr_policy", "lr_params", "max_iter", "tv", "jitter", "rotate",
-    "scale", "crop", "noise", "parametrisation", "adam_rate", "rival", "objective", "full_image",
+    "scale", "crop", "noise", "pull", "parametrisation", "adam_rate", "rival", "objective",
+    "full_image",
 )  # fmt: skip
 
 
@@ -193,6 +194,12 @@ def _add_recipe(parser: Parser) -> None:
     add("--scale", type=float, metavar="S", help="scaled by 1 - S to 1 + S")
     add("--crop", type=float, metavar="S", help="a part of it, up to S smaller, enlarged")
     add("--noise", type=float, metavar="S", help="with normal noise of S grey levels")
+    add(
+        "--pull",
+        type=float,
+        metavar="P",
+        help="hold it near the --start-images: as strongly as it is drawn away at 1/P grey levels",
+    )
     about = "; ".join(f"{name}: {kind.about}" for name, kind in PARAMETRISATIONS.items())
     add("--parametrisation", choices=list(PARAMETRISATIONS), help=f"hold the image as {about}")
     add("--adam-rate", type=float, metavar="R", help="rate of the steps that are Adam's")

@@ -96,11 +96,15 @@ class Parametrisation:
     holds_pixels : bool
         Whether what is held are pixels: then rates come from `lr_policy`, and regularisers
         may change them after a step.
+    begins_with_picture : bool
+        Whether an ascent from a given picture begins with that picture, or only with part of
+        what it is.
     """
 
     name: ClassVar[str] = ""
     about: ClassVar[str] = ""
     holds_pixels: ClassVar[bool] = False
+    begins_with_picture: ClassVar[bool] = True
 
     def __init__(self, canvas: Canvas) -> None:
         raise NotImplementedError

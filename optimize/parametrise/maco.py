@@ -45,6 +45,7 @@ class Maco(Parametrisation):
 
     name = "maco"
     about = "phases alone, with the magnitude spectrum of photos"
+    begins_with_picture = False
 
     def __init__(self, canvas: Canvas) -> None:
         self._series = Series(canvas)

@@ -40,6 +40,11 @@ def check(params: FindParams, regularisers: Sequence[type[Regulariser]]) -> None
         raise OptimizeError(
             f"parametrisation is {name!r}; {', '.join(PARAMETRISATIONS)} are accepted"
         )
+    if params.pull and not kind.begins_with_picture:
+        raise OptimizeError(
+            f"pull holds the image near the picture it starts from, and the parametrisation "
+            f"{name!r} begins with the phases of one alone; pixels and fourier go with it"
+        )
     if kind.holds_pixels:
         return
     cure = "leave it out, or hold the image as pixels (parametrisation pixels, presets 1 to 4)"

@@ -7,6 +7,7 @@ from optimize.regularise.regularisers import (
     Benefits,
     Blur,
     Decay,
+    Pull,
     Regulariser,
     SmallNorms,
     SmallValues,
@@ -14,14 +15,15 @@ from optimize.regularise.regularisers import (
 )
 from optimize.regularise.transforms import Crop, Jitter, Noise, Rotate, Scale
 
-# What the net is shown, then what happens to the image after the step: the original's six in
-# its order, total variation beside the other that smooths.
+# What the net is shown, what is taken off the objective, then what happens to the image after the
+# step: the original's six in its order, total variation beside the other that smooths.
 REGULARISERS: tuple[type[Regulariser], ...] = (
     Jitter,
     Rotate,
     Scale,
     Crop,
     Noise,
+    Pull,
     Decay,
     Blur,
     TotalVariation,

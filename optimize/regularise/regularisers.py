@@ -1,9 +1,9 @@
 """Regularisers: what keeps the ascent near images that could be photos.
 
 `REGULARISERS` is the ordered list that an iteration applies. A regulariser works on a batch
-(n, channels, h, w) in which every member has settings of its own, and takes part in one or
-both of two places: `before` changes what the net is shown (and is differentiated through),
-`after` changes the image once the step is made.
+(n, channels, h, w) in which every member has settings of its own, and takes part in some of
+three places: `before` changes what the net is shown (and is differentiated through), `toll` takes
+something off the objective, `after` changes the image once the step is made.
 """
 
 from __future__ import annotations
@@ -90,6 +90,10 @@ class Regulariser:
     def after(self, x: Tensor, grad: Tensor, iteration: int) -> Tensor:
         """Return the image after the step; may change `x` in place."""
         return x
+
+    def toll(self, x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is taken off the objective, (n,), and the gradient without its gradient."""
+        return torch.zeros(len(x), device=x.device), grad
 
 
 def _column(members: Sequence[FindParams], name: str, device: torch.device) -> Tensor:
@@ -307,3 +311,35 @@ class TotalVariation(Regulariser):
     def after(self, x: Tensor, grad: Tensor, iteration: int) -> Tensor:
         """Return the image after the step."""
         return x.addcmul_(self._weights, variation_step(x, self._floor))
+
+
+class Pull(Regulariser):
+    """lambda * |x - x0|^2 off the objective, x0 the picture that the image starts from.
+
+    Lambda is in proportion to the gradient at the start, so that the same number holds the
+    images of all units and nets alike: 2 * lambda * d * grey * sqrt(m) = pull * d * |g0| for an
+    image of m values at a distance of d grey levels. With it, the picture is shifted towards the
+    unit and stays that picture (accentuation, Hamblin et al. 2024).
+    """
+
+    def __init__(self, members: Sequence[FindParams], place: Place) -> None:
+        self._pull = _column(members, "pull", place.device).view(-1, 1, 1, 1)
+        self._dirs = _column(members, "push_dir", place.device)
+        self._grey = place.grey
+        self._begun: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def is_on(cls, params: FindParams) -> bool:
+        """Whether a member uses it."""
+        return params.pull > 0
+
+    def toll(self, x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is taken off the objective, and the gradient without its gradient."""
+        if self._begun is None:
+            norm = torch.linalg.vector_norm(grad, dim=(1, 2, 3), keepdim=True)
+            twice = self._pull * norm / (self._grey * x[0].numel() ** 0.5)
+            self._begun = x.clone(), twice
+        start, twice = self._begun
+        away = x - start
+        taken = (twice / 2 * away.square()).sum(dim=(1, 2, 3))
+        return taken / self._dirs, grad - twice * away

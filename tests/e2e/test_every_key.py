@@ -78,6 +78,7 @@ CASES = {
     "boost_individual": Case(UNIT, {"aux", "layers"}),
     "toggle_label_predictions": Case("", {"aux"}),
     "live_ascent": Case(UNIT, {"jpgvis"}),
+    "from_picture": Case(UNIT, {"jpgvis"}),
     "keep_images": Case(UNIT, set()),  # what it writes: tests/caffevis/live
     "pattern_mode": Case(UNIT, {"layers"}),
     "toggle_unit_jpgs": Case(UNIT, {"jpgvis"}),

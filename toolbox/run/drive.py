@@ -17,6 +17,7 @@ from toolbox.window.pointer import MouseEvent
 
 IDLE_WAIT_MS = 10
 POLL_EVERY_SECONDS = 0.004
+MOST = 12  # times as long as a picture may stand still, it may go on changing
 
 
 class LoopError(Exception):
@@ -127,17 +128,22 @@ def settle(loop: Loop, seconds: float) -> None:
     loop : Loop
         Driven by a script.
     seconds : float
-        How long that may take.
+        How long it may take until the picture changes again; what is made while one looks may
+        take longer in all.
 
     Raises
     ------
     LoopError
         It took longer.
     """
-    deadline = time.monotonic() + seconds
-    while loop.step() or not loop.settled():
-        if time.monotonic() > deadline:
+    begun = changed = time.monotonic()
+    while (drawn := loop.step()) or not loop.settled():
+        now = time.monotonic()
+        changed = now if drawn else changed
+        if now - changed > seconds:
             raise LoopError(f"The picture had not settled after {seconds:g} seconds.")
+        if now - begun > MOST * seconds:
+            raise LoopError(f"The picture was still changing after {MOST * seconds:g} seconds.")
         for app in loop.apps:
             app.wait(0.002)
 

@@ -179,7 +179,7 @@ def test_keys_and_tags_are_those_of_the_specification():
         "freeze_back_unit": "d", "show_back": "a", "boost_gamma": "t", "boost_individual": "T",
         "toggle_label_predictions": "8", "toggle_unit_jpgs": "9", "pattern_mode": "s",
         "colour_map": "1", "input_overlay": "v", "receptive_field": "r", "top_activations": "x",
-        "histogram": "g", "live_ascent": "2", "keep_images": "6",
+        "histogram": "g", "live_ascent": "2", "keep_images": "6", "from_picture": "7",
     }  # fmt: skip
     bound = {row.tag: row.keys for row in BINDINGS}
     assert set(bound) == set(table)

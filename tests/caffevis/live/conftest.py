@@ -16,6 +16,7 @@ from caffevis.app import CaffeVisApp
 from find_maxes.crop_max_patches import main as crop
 from find_maxes.find_max_acts import main as find
 from settings import load
+from toolbox.input.frame import Frame
 from toolbox.pictures.image_file import write_image
 
 PROTOTXT = """
@@ -85,6 +86,19 @@ def batch_patches(small: Path, photos: Path, out: Path) -> Path:
     paths = [str(out / "max.npz"), *net, str(photos), "-", str(out / "out"), "conv2"]
     assert crop([*paths, "--unit-jpg-dir", str(out), "--workers", "0"]) == 0
     return out
+
+
+@pytest.fixture
+def make_photo(tmp_path) -> Callable[..., tuple[Path, Frame]]:
+    """Make a photo as a file, and as a frame of the window."""
+
+    def make(side: int, number: int = 0) -> tuple[Path, Frame]:
+        image = np.random.default_rng(number).integers(0, 255, (side, side, 3), dtype=np.uint8)
+        path = tmp_path / f"photo {number}.png"
+        write_image(path, image)
+        return path, Frame(number + 1, image, str(path))
+
+    return make
 
 
 class Driven:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 import torchcaffe as caffe
 from caffevis.keys.state import MAKE_NONE, ZOOM_IMAGE, ZOOM_UNIT
+from caffevis.live.ascents import PULL
 from caffevis.live.recipes import RECIPES
 from caffevis.units.montage import shrink
 from optimize.__main__ import main as optimize
@@ -237,3 +240,36 @@ def test_without_a_folder_nothing_is_kept(drive):
     on.press("o down 2 6")
     on.settle()
     assert "caffevis_unit_jpg_dir is not set" in on.app.message()
+
+
+def test_from_the_picture_it_is_what_the_batch_tool_makes_of_the_file(
+    small, drive, make_photo, tmp_path, threads, capfd
+):
+    photo, frame = make_photo(24)
+    command = ["--settings", str(small / "settings.py"), "--preset", "5", "--push-layer", "conv2"]
+    command += ["--push-channel", "2", "--start-images", str(photo), "--facets", "1"]
+    command += ["--pull", str(PULL), "--output-prefix", str(tmp_path / "o"), "--threads", "1"]
+    assert optimize([*command, "--quiet"]) == 0
+    info = json.loads((tmp_path / "o_conv2_0002_0_info.json").read_text(encoding="utf-8"))
+    on = drive(caffevis_make_images=False, caffevis_unit_jpg_dir=str(tmp_path / "own"))
+    on.app.set_frame(frame)
+    on.settle()
+    on.press("o down right right 7")
+    on.settle()
+    picture = on.picture()
+    assert picture.title == f"preset 5 from {photo.name}: 1 image"
+    assert f"objective {info['results']['best_obj']:.4g}" in picture.caption
+    shown = picture.image
+    # The next picture changes nothing of it; the next key press does.
+    on.app.set_frame(make_photo(24, 1)[1])
+    on.settle()
+    assert on.picture().image is shown
+    on.press("6")
+    on.settle()
+    assert "nothing of conv2:2 is kept" in on.app.message()
+    on.press("2")  # MACO begins with phases alone
+    on.settle()
+    assert "begins with the phases of one alone" in on.picture().note[0]
+    on.press("7")
+    on.settle()
+    assert "preset 6: 9 images" in on.picture().title

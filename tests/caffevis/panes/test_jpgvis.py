@@ -64,7 +64,9 @@ def make_images(root):
         more = {"caffevis_unit_jpg_dir": str(root), "caffevis_jpgvis_remap": {"pool": "conv"}}
         settings = DEFAULTS.replaced(**{**more, **values})
         made.append(
-            UnitImages(settings, LOOK, UnitGrowth(settings, None), PhotoPatches(settings, None))
+            UnitImages(
+                settings, LOOK, UnitGrowth(settings, None, None, None), PhotoPatches(settings, None)
+            )
         )
         made[-1].start()
         return made[-1]
