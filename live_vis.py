@@ -21,6 +21,7 @@ from toolbox.app.core import CORE_BINDINGS
 from toolbox.app.protocol import App, all_bindings, load_apps, picture_aspect
 from toolbox.command_line import exit_status
 from toolbox.drawing.panes import PaneError
+from toolbox.drawing.text import folders_hidden
 from toolbox.input.files import FileQuery
 from toolbox.input.lists import FilesError
 from toolbox.input.sources import Inputs
@@ -261,6 +262,7 @@ def run_served(options: argparse.Namespace, settings: Settings, rules: Rules) ->
             )  # fmt: skip
             with (
                 ended_by_signals(window.close),
+                folders_hidden([Path.home(), Path.cwd(), settings_file.ROOT]),
                 window,
                 open_film(options, LiveFilm) as loop.film,
             ):

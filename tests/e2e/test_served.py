@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
+import live_vis as live_vis_module
 import settings as settings_file
 from live_vis import make_loop
 from tests.e2e.conftest import ENVIRONMENT, HIDDEN, ROOT
 from toolbox.app.protocol import load_apps
+from toolbox.drawing.text import plain
 from toolbox.run.drive import run_script
 
 SECONDS_TO_END = 5.0
@@ -120,6 +122,18 @@ REFUSED = [
 def test_a_wrong_option_is_one_sentence(in_process, arguments, sentence):
     done = in_process(*arguments)
     assert (done.code, done.out, done.err) == (2, "", f"live_vis.py: {sentence}\n")
+
+
+def test_viewers_see_no_folder_of_the_machine(in_process, monkeypatch):
+    seen = []
+
+    def look(loop, window) -> None:
+        seen.append(plain(f"{ROOT}/a b.png, /no/where/c.png"))
+
+    monkeypatch.setattr(live_vis_module, "run_live", look)
+    assert in_process("--serve", "127.0.0.1:0").code == 0
+    assert seen == ["a b.png, c.png"]
+    assert plain("/no/where/c.png") == "/no/where/c.png"
 
 
 @pytest.fixture

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -76,11 +80,50 @@ class Style:
         return round(self.pixels * DESCENT) + 1
 
 
+class _Folders:
+    """Whether texts are drawn without the folders in them, and which are known beforehand."""
+
+    hidden = False
+    known: tuple[str, ...] = ()
+
+
+# A path from the root, up to its last part; o/u and inception_4a/1x1 are none.
+_FOLDER = re.compile(r"""(?<![^\s'"(=,;:])(?:[A-Za-z]:)?[/\\](?=[\w.~-])(?:[^\s/\\'"]+[/\\])*""")
+
+
+@contextmanager
+def folders_hidden(known: Sequence[str | Path] = ()) -> Iterator[None]:
+    """Draw texts with files' names instead of their paths, for viewers of another machine.
+
+    Parameters
+    ----------
+    known : sequence of path
+        Folders that are left out wherever they occur, even with spaces in their names.
+    """
+    before = (_Folders.hidden, _Folders.known)
+    longest_first = sorted(map(str, known), key=len, reverse=True)
+    _Folders.hidden = True
+    _Folders.known = tuple(folder for folder in longest_first if len(folder) > 1)
+    try:
+        yield
+    finally:
+        _Folders.hidden, _Folders.known = before
+
+
+def _without_folders(text: str) -> str:
+    for folder in _Folders.known:
+        text = text.replace(folder, "")
+    return _FOLDER.sub("", text)
+
+
 def plain(text: str) -> str:
     """Spell a text with the letters that the font has (ASCII).
 
-    Accents are dropped, other letters become `?`, line breaks become spaces.
+    Accents are dropped, other letters become `?`, line breaks become spaces; within
+    `folders_hidden`, paths lose their folders.
     """
+    if _Folders.hidden:
+        text = _without_folders(text)
     if text.isascii() and text.isprintable():
         return text
     decomposed = unicodedata.normalize("NFKD", text)

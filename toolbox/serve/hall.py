@@ -218,13 +218,13 @@ class Hall:
         self._from_viewers.camera.available = bool(steering and steering.has_camera)
         self.wanted = steering.wanted_scale if steering else None
         for number, viewer in self._people.items():
-            self._send(
-                viewer,
-                say(
-                    "people", you=number, steering=sharing.steering, viewers=sharing.viewers,
-                    asking=sharing.asking, seconds=ANSWER_SECONDS,
-                ),
+            text = say(
+                "people", you=number, steering=sharing.steering, viewers=sharing.viewers,
+                asking=sharing.asking, seconds=ANSWER_SECONDS,
             )  # fmt: skip
+            if text != viewer.told:
+                viewer.told = text
+                self._send(viewer, text)
 
     def _tell_camera(self, what: str) -> None:
         """Pass on what the source of camera frames wants."""

@@ -24,7 +24,7 @@ MAX_CAMERA = 2 * 2**20
 MAX_NAME = 80
 MOUSE = (CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
 HELP = "help_mode"
-_TYPED = (*TEXT_ENDS, "backspace")
+_TYPED = (*TEXT_ENDS, "backspace", "space")
 _LENGTH = struct.Struct(">I")
 
 

@@ -50,6 +50,7 @@ class Viewer:
         self.has_camera = False
         self.wanted_scale: float | None = None
         self.confirmed = 0  # frames that it has shown
+        self.told = ""  # who steers, as it knows it
         self._connection = connection
         self._allowance = Allowance()
         self._unconfirmed: set[int] = set()

@@ -11,7 +11,7 @@ from settings import TABLE
 from toolbox.app import core_panes
 from toolbox.app.core_panes import StatusView, draw_status, style_from
 from toolbox.drawing.fonts import TRACKING, pixel_size
-from toolbox.drawing.text import Style, draw_text
+from toolbox.drawing.text import Style, draw_text, folders_hidden, plain
 from toolbox.settings import config
 
 FACE = cv2.FONT_HERSHEY_COMPLEX_SMALL
@@ -123,3 +123,23 @@ def test_the_status_line_shrinks_before_it_is_cut_off(monkeypatch, scale, words,
     assert shown == text or shown.endswith("...")
     assert (used.size == scale) == (words == 3)
     assert used.size >= 0.599 * scale
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/ann/net.prototxt cannot be read", "net.prototxt cannot be read"),
+        ("The folder /data holds no file", "The folder data holds no file"),
+        ("saved '/tmp/x y/dvt_1.png'", "saved 'x y/dvt_1.png'"),
+        ("C:\\Users\\ann\\net.pt2; next", "net.pt2; next"),
+        ("--model=/a/b/c.pt2 (see /a/d)", "--model=c.pt2 (see d)"),
+        ("/known one/photos/cat.jpg", "cat.jpg"),
+        ("o/u, K or /, conv/1x1, 0/1 | 5 / 7", "o/u, K or /, conv/1x1, 0/1 | 5 / 7"),
+        ("http://host/x", "http://host/x"),
+    ],
+)
+def test_viewers_elsewhere_see_names_without_folders(text, shown):
+    assert plain(text) == text
+    with folders_hidden(["/known one", "/"]):
+        assert plain(text) == shown
+    assert plain(text) == text

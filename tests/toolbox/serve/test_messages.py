@@ -46,7 +46,7 @@ def test_the_page_gets_the_rows_of_the_help():
     assert [(label, text) for _, label, text in rows] == [(r.label(), r.help) for r in BINDINGS]
     assert all(decode(browser_code(key)) for keys, _, _ in rows for key in keys)
     # The keys that end a text are wanted too, though nothing is bound to them.
-    assert {"ArrowLeft", "PageUp", "Escape", "Enter", "Backspace"} <= set(described["names"])
+    assert {"ArrowLeft", "PageUp", "Escape", "Enter", "Backspace", " "} <= set(described["names"])
     assert not {"F5", "F11", "F12", "Tab"} & set(described["names"])
     assert described["help"] == ["h"]
 

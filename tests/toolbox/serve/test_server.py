@@ -9,12 +9,12 @@ import re
 import socket
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from bench.rows.live import memory_mb
 from tests.toolbox.serve.conftest import LAYOUT, TOKEN, noise, wait_for
 from toolbox.serve import server as server_module
 from toolbox.serve import viewer as viewer_module
@@ -424,6 +424,12 @@ def test_a_fixed_scale_stays(serve):
     assert window.wanted_scale() is None
 
 
+def memory_mb() -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
 def test_memory_stays_flat_over_many_frames_with_two_viewers(serve, rounds):
     served = serve()
     window = served.open()

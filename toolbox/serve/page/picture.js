@@ -1,7 +1,7 @@
 // The window's picture: parts are decoded and drawn together, and the whole is fitted to the page.
 // On an upright phone its columns of panes stand below each other instead, so they can be read.
 
-const TALL = 1.15, NARROW = 700, STRIP = 0.1;
+const TALL = 1.15, NARROW = 700;
 
 export class Picture {
   constructor(canvas, strips, room, resized) {
@@ -70,13 +70,14 @@ export class Picture {
   columns() {
     const found = new Map();
     for (const [x, y, w, h] of this.about.panes) {
-      if (w === this.about.width || h < STRIP * w * STRIP) continue;
-      const column = found.get(`${x} ${w}`) || { x, y, w, bottom: y };
+      if (w === this.about.width) continue;
+      const column = found.get(`${x} ${w}`) || { x, y, w, bottom: y, panes: [] };
       column.y = Math.min(column.y, y);
       column.bottom = Math.max(column.bottom, y + h);
+      column.panes.push({ x, y, w, h });
       found.set(`${x} ${w}`, column);
     }
-    return [...found.values()].map(({ x, y, w, bottom }) => ({ x, y, w, h: bottom - y }))
+    return [...found.values()].map((column) => ({ ...column, h: column.bottom - column.y }))
       .sort((a, b) => b.w * b.h - a.w * a.h);
   }
 
@@ -91,10 +92,11 @@ export class Picture {
     const [first, ...others] = this.columns();
     const lines = this.about.panes.filter(([, , w]) => w === this.about.width)
       .map(([x, y, w, h]) => ({ x, y, w, h }));
-    const share = 1 / Math.max(1, others.length);
+    // A column alone would be wider than it is drawn: its panes stand side by side.
+    const below = others.length === 1 ? others[0].panes : others;
     this.view(first, "100%");
     for (const line of lines) this.view(line, `${(100 * line.w) / first.w}%`, true);
-    for (const column of others) this.view(column, `${100 * share}%`);
+    for (const part of below) this.view(part, `${100 / below.length}%`);
   }
 
   view(place, width, scrolls = false) {
