@@ -14,7 +14,7 @@ import pytest
 
 import settings as settings_file
 from caffevis.app import CaffeVisApp
-from live_vis import make_inputs, make_loop
+from live_vis import for_script, make_inputs, make_loop
 from tests.browser import Browser, find_chromium
 from tests.e2e.conftest import PANES, wait_for
 from toolbox.app.core import CORE_BINDINGS
@@ -34,8 +34,9 @@ from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Mou
 TOKEN = "a-token-for-tests"
 CANVAS = "document.querySelector('#window')"
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-# What a script of every key leaves out: q ends the loop, c has tests of its own, p writes a file.
-LEFT_OUT = {"quit", "toggle_input_mode", "save_picture"}
+# What a script of every key leaves out: q ends the loop, c has tests of its own, p and 6 write
+# files, and the second of two loops would find the first one's.
+LEFT_OUT = {"quit", "toggle_input_mode", "save_picture", "keep_images"}
 # What would hide what the keys behind it do.
 UNDONE = {"help_mode": ["h"], "debug_level": ["5", "5"], "freeze_cam": ["f"], "stretch_mode": ["0"]}
 
@@ -44,7 +45,7 @@ class Stage:
     """A loop that browsers show, driven in a thread, and one of the same driven by a script."""
 
     def __init__(self, world: Path, scale: float | None = None) -> None:
-        self.settings = settings_file.load(world / "settings.py")
+        self.settings = for_script(settings_file.load(world / "settings.py"))
         self.from_viewers = FromViewers()
         self.log: list[str] = []
         hall = Hall(self.from_viewers, Log(self.log.append))
