@@ -113,6 +113,15 @@ def recompute(net: Net, names: Iterable[str]) -> None:
             begun = at + 1
 
 
+def dependent_blobs(net: Net, names: Iterable[str]) -> set[str]:
+    """Return the names of some blobs and of all that `recompute` computes for them."""
+    found = set(names)
+    layers = list(net.layer_dict)
+    for number in _dependents(net, [net.blobs[name] for name in found]):
+        found.update(net.top_names[layers[number]])
+    return found
+
+
 # ---------------------------------------------------------------- one blob with lesions
 
 
