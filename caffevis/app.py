@@ -8,22 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from caffevis.from_settings import model_name, namer, options_from, read_labels
+from caffevis.causes.occlusion import Occluder
+from caffevis.causes_app import INPUT, CausesApp
+from caffevis.from_settings import options_from
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
 from caffevis.live.unit_growth import UnitGrowth
 from caffevis.live.unit_patches import PhotoPatches
-from caffevis.model.classes import class_unit, find_classes
-from caffevis.model.layer_list import LayerError, NetLike, list_layers
-from caffevis.model.opening import ENGINE_ERRORS, engine_net, make_preprocess, open_net
-from caffevis.model.preprocess import InputError
+from caffevis.model.classes import class_unit
+from caffevis.model.layer_list import NetLike
+from caffevis.model.opening import ENGINE_ERRORS, engine_net, image_input
 from caffevis.model.start import start_state
 from caffevis.model.threads import compute_threads
 from caffevis.net.histogram import Record, follow
 from caffevis.net.measures import top_units
 from caffevis.net.network import Network
 from caffevis.net.request import Back, NetRequest, NetResult
+from caffevis.opened import open_all
 from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, overlay, patterns, status
 from caffevis.panes.parts.look import look_from
 from caffevis.unit_worker import UnitImages
@@ -33,9 +35,8 @@ from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.screen import Drawing
 from toolbox.drawing.tiles import Grid, as_maps
 from toolbox.input.frame import Frame
-from toolbox.pictures.held import HeldError
 from toolbox.pictures.images import FloatArray
-from toolbox.settings.config import Settings, SettingsError
+from toolbox.settings.config import Settings
 from toolbox.window.pointer import CLICK, Pointer
 from toolbox.workers.worker import Worker, close_all
 
@@ -74,6 +75,7 @@ class CaffeVisApp:
     pane_names: ClassVar[Sequence[str]] = (
         control.PANE, layers.PANE, aux_pane.PANE, back.PANE, jpgvis.PANE,
     )  # fmt: skip
+    pointed_panes: ClassVar[Sequence[str]] = (INPUT,)
 
     def __init__(
         self,
@@ -82,29 +84,20 @@ class CaffeVisApp:
         net: NetLike | None = None,
     ) -> None:
         self._look = look_from(settings)
-        try:
-            net = net or open_net(settings)
-            found = list_layers(
-                net,
-                settings.caffevis_layers_aspect_ratio,
-                namer(settings),
-                settings.caffevis_filter_layers,
-            )
-            prepare = make_preprocess(net, settings)
-        except (*ENGINE_ERRORS, HeldError, InputError, LayerError) as error:
-            raise SettingsError(str(error)) from error
-        self._title = f"Model: {model_name(net, settings)}"
-        labels = read_labels(settings.caffevis_labels)
-        self._classes = find_classes(net, found, settings, labels)
+        opened = open_all(settings, net)
+        net, prepare, self._classes = opened.net, opened.prepare, opened.classes
+        self._title = opened.title
         self._takes_pairs, self._aspect = bool(prepare.pair), prepare.aspect
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, self._classes.listed, threads, clock)
+        occluder = Occluder(net, prepare, image_input(net), self._classes.listed)
+        self._causes = CausesApp(occluder, self._classes, self._look, ENGINE_ERRORS)
         self._worker: Worker[NetRequest, NetResult] | None = None
         growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches)
         options = replace(options_from(settings), back_modes=self._network.back_modes)
-        self._state = start_state(first_state(found, options), settings.caffevis_start, net)
+        self._state = start_state(first_state(opened.layers, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
         self._ready: tuple[Frame, FloatArray] | None = None
         self._shown: Shown | None = None
@@ -152,6 +145,11 @@ class CaffeVisApp:
 
     def point(self, pointer: Pointer) -> None:
         """Change the state as the mouse says, and ask for what that needs."""
+        if pointer.pane == INPUT:
+            changed = self._causes.point(self._state, pointer, self.shown_frame())
+            if changed is not self._state:
+                self._change(changed)
+            return
         if pointer.pane == aux_pane.PANE:
             self._point_at_class(pointer)
             return
@@ -166,7 +164,7 @@ class CaffeVisApp:
         """Go to the unit of the class that is clicked on in the list."""
         if self._shown is None or self._state.in_units or pointer.kind != CLICK:
             return
-        number = aux_pane.class_at(self._aux_view(self._shown), pointer.row)
+        number = aux_pane.class_at(self._aux_view(self._shown), pointer.row, pointer.room[0])
         found = None if number is None else class_unit(self._classes, self._state.layers, number)
         if found is not None:
             self._change(go.select_unit(go.select_layer(self._state, found[0]), found[1]))
@@ -205,11 +203,16 @@ class CaffeVisApp:
             self._worker.let_pass(FRAME_SECONDS)
 
     def _seek(self) -> None:
-        """Go to the layer's strongest unit where that is asked for and known."""
+        """Go to the layer's strongest unit, or where causes lead, if that is asked and known."""
         shown = self._shown
-        if self._state.seeks_strongest and shown and shown.state.layer == self._state.layer:
+        if shown is None or shown.state.layer != self._state.layer:
+            return
+        state = self._causes.resolve(self._state, shown.result)
+        if state is self._state and state.seeks_strongest:
             found = top_units(as_maps(shown.result.activations), 1)
-            self._state = go.found_strongest(self._state, found[0] if found else None)
+            state = go.found_strongest(state, found[0] if found else None)
+        if state is not self._state:
+            self._state = state
             self._fit_shown()
 
     def set_frame(self, frame: Frame) -> None:
@@ -226,11 +229,14 @@ class CaffeVisApp:
         self._seek()
         self._ask()
         self._look_at_images()
+        self._causes.update(self._state, self._frame)
 
     def wait(self, seconds: float) -> None:
         """Wait for the network or the images, at most this long."""
         if self._worker is not None and self._worker.busy:
             self._worker.wait(seconds)
+        elif self._causes.is_working:
+            self._causes.wait(seconds)
         else:
             self._images.wait(seconds)
 
@@ -244,11 +250,12 @@ class CaffeVisApp:
             return False
         if self._frame is None or self._worker is None:
             return True
-        return not self._worker.busy and self._answered == self._request(self._frame)
+        answered = not self._worker.busy and self._answered == self._request(self._frame)
+        return answered and self._causes.settled(self._state, self._frame)
 
     def shown_frame(self) -> Frame | None:
-        """Return the frame that the activations on the screen are of."""
-        return self._shown.result.request.frame if self._shown else None
+        """Return the frame that the activations on the screen are of, as the network saw it."""
+        return self._shown.result.seen if self._shown else None
 
     def published(self) -> Activations | None:
         """Let other apps see the layer on the screen."""
@@ -269,6 +276,7 @@ class CaffeVisApp:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
         messages = [self._message, self._images.message(self._state)]
         messages.append(overlay.message(self._state, self.result))
+        messages.append(self._causes.message(self._state, self.result))
         messages.append(self.result.broken if self.result else "")
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
@@ -315,17 +323,23 @@ class CaffeVisApp:
             ),
             with_heading(behind, back.heading(gone_back), look.heading),
             *([marked] if marked else []),
+            *self._causes.drawings(self._state, result),
         ]
 
     def close(self) -> bool:
         """End the threads."""
-        return close_all([self._images.close, *([self._worker.close] if self._worker else [])])
+        own = [self._worker.close] if self._worker else []
+        return close_all([self._images.close, self._causes.close, *own])
 
     def _request(self, frame: Frame) -> NetRequest:
         """Say what the state needs computed of a frame."""
         state = self._state
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
-        return NetRequest(frame, state.layer.name, wanted, state.wants_fields)
+        asked = self._causes.asked(state)
+        return NetRequest(
+            frame, state.layer.name, wanted, state.wants_fields,
+            trial=asked.trial, question=asked.question,
+        )  # fmt: skip
 
     def _ask(self) -> None:
         """Submit what is wanted now.

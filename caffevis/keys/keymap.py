@@ -8,6 +8,7 @@ moves, `[` `]` for the jumps from block to block and `y`, beside `t`, for the ot
 from __future__ import annotations
 
 from caffevis.keys import transitions as go
+from caffevis.keys.causes_rows import ROWS as CAUSES
 from caffevis.keys.state import State
 from toolbox.app.bindings import Binding
 
@@ -70,6 +71,7 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(("r",), "receptive_field", "Frame what the unit's best place sees", go.toggle_field),
     Binding(("x",), "top_activations", "Mark the strongest units and places", go.toggle_top),
     Binding(("g",), "histogram", "Histogram of the unit's values over frames", go.toggle_histogram),
+    *CAUSES,
     Binding(
         ("esc",), "reset_state", "End the ascent; else back off, first layer, first unit", go.reset
     ),

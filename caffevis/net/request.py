@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from caffevis.causes.asked import Account, Effect, Question, Ranking, Trial
 from caffevis.keys.state import Origin
 from caffevis.net.measures import LayerStats
 from caffevis.net.receptive_fields import Fields
@@ -40,6 +41,10 @@ class NetRequest:
         Whether the layer's receptive fields are wanted, too.
     values : ndarray of float32, shape (1, channels, height, width), or None
         The frame as the network's input, where it has been prepared already.
+    trial : Trial or None
+        What is done to network and frame.
+    question : Question or None
+        What is to be found out about causes.
     """
 
     frame: Frame
@@ -47,6 +52,8 @@ class NetRequest:
     back: Back | None = None
     fields: bool = False
     values: FloatArray | None = field(default=None, compare=False, repr=False)
+    trial: Trial | None = None
+    question: Question | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +85,10 @@ class NetResult:
         Which layer first has no numbers, where one was met.
     note : str
         What the viewer should know of the layer or the back pass, for the status line.
+    effect : Effect or None
+        What the request's trial changed.
+    answer : Ranking, Account or None
+        To the request's question.
     """
 
     request: NetRequest
@@ -91,3 +102,11 @@ class NetResult:
     field: tuple[int, ...] = ()
     broken: str = ""
     note: str = ""
+    effect: Effect | None = None
+    answer: Ranking | Account | None = None
+
+    @property
+    def seen(self) -> Frame:
+        """The frame as the network sees it: disturbed, where it is."""
+        disturbed = self.effect.frame if self.effect else None
+        return disturbed or self.request.frame

@@ -8,6 +8,7 @@ from caffevis.keys.state import ZOOM_ALL, ZOOM_BACK, ZOOM_UNIT, Layer, State
 from caffevis.net.measures import top_positions, top_units
 from caffevis.net.request import NetResult
 from caffevis.panes import back
+from caffevis.panes.causes.tile_marks import Marks, draw_marks, marks_of
 from caffevis.panes.parts.look import Look
 from caffevis.panes.parts.marks import draw_corner, draw_crosses
 from caffevis.panes.parts.note import draw_note
@@ -57,6 +58,8 @@ class LayersView:
         Of `PALETTES`, for activations.
     show_top : bool
         Mark the strongest units, or the places of the one enlarged.
+    marks : Marks
+        Units with lesions, and those that matter.
     """
 
     result: NetResult
@@ -72,6 +75,7 @@ class LayersView:
     look: Look
     colour_map: str = GRAY_MAP
     show_top: bool = False
+    marks: Marks = Marks()
 
 
 def view(state: State, result: NetResult, look: Look) -> LayersView:
@@ -91,6 +95,7 @@ def view(state: State, result: NetResult, look: Look) -> LayersView:
         look=look,
         colour_map=state.colour_map,
         show_top=state.show_top,
+        marks=marks_of(state, result),
     )
 
 
@@ -145,7 +150,7 @@ def heading(view: LayersView) -> str:
     if view.zoom == ZOOM_BACK:
         return back.heading(view.back) if view.back is not None else ""
     diffs = " (back diffs)" if view.show_back else ""
-    return f"{what}{layer.name}{diffs}: {units}{size}{sees}"
+    return f"{what}{layer.name}{diffs}: {units}{size}{sees}{view.marks.text()}"
 
 
 def draw_unit(canvas: Image, view: LayersView) -> None:
@@ -209,6 +214,7 @@ def _draw_all(canvas: Image, view: LayersView) -> None:
             # The cursor's frame may cover this one; the corner stays.
             tile = canvas[top : top + grid.height, left : left + grid.width]
             draw_corner(tile, view.look.mark)
+    draw_marks(canvas, grid, view.marks)
     if view.frozen_unit is not None:
         frame_tile(canvas, grid, view.frozen_unit, view.look.back_unit)
     if view.framed:

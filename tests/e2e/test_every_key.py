@@ -23,6 +23,9 @@ KEYSYMS = {
     "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pgup": "Prior",
     "pgdn": "Next", "esc": "Escape", ",": "comma", ".": "period", "/": "slash",
     ";": "semicolon", "[": "bracketleft", "]": "bracketright", "-": "minus", "enter": "Return",
+    "backspace": "BackSpace", "=": "equal", "f4": "F4",
+    "'": "apostrophe", "home": "Home", "\\": "backslash", "end": "End", "insert": "Insert",
+    "f2": "F2", "f8": "F8",
 }  # fmt: skip
 
 UNIT = "o down right "  # the cursor on a unit of the second layer
@@ -87,6 +90,15 @@ CASES = {
     "receptive_field": Case(UNIT, {"input"}),
     "top_activations": Case(UNIT, {"input", "aux", "layers"}),
     "histogram": Case(UNIT, {"aux"}),
+    "lesion": Case(UNIT, {"aux", "back", "layers"}),
+    "undo_all": Case(UNIT + "space", {"aux", "back", "layers"}),
+    "who_matters": Case(UNIT, {"back", "layers"}),
+    "next_ranked": Case("o f2", {"control", "aux", "layers", "jpgvis"} | {"back"}),
+    "where_from": Case(UNIT, {"back"}),
+    "follow_down": Case("o o down right f4", {"aux", "back", "layers", "control", "jpgvis"}),
+    "disturb": Case(UNIT, {"input", "aux", "back", "layers"}),
+    "disturb_more": Case(UNIT + "'", {"input", "aux", "back", "layers"}),
+    "occlusion_map": Case(UNIT, {"input"}),
     "reset_state": Case(UNIT + "n z t", {"aux", "back", "layers", "control", "jpgvis"}),
 }
 

@@ -226,6 +226,42 @@ def test_fingers_tap_and_pinch(page, stage):
         page.call("Emulation.setTouchEmulationEnabled", enabled=False)
 
 
+def test_the_mouse_and_a_finger_paint(page, stage):
+    way = [(40, 40), (60, 90), (120, 140)]
+
+    def strokes() -> tuple:
+        return stage.app.state.causes.disturbance.strokes
+
+    def paints(down, move, up) -> None:
+        for step, place in enumerate(way):
+            (down if step == 0 else move)(*spot(page, *place))
+            time.sleep(0.1)  # oftener than that, moves are left out
+        up(*spot(page, *way[-1]))
+
+    for _ in range(10):  # the last kind: black to draw on
+        press(page, stage, "'")
+    left = {"button": "left", "clickCount": 1}
+    paints(
+        lambda x, y: page.mouse("mousePressed", x, y, **left),
+        lambda x, y: page.mouse("mouseMoved", x, y, button="left", buttons=1),
+        lambda x, y: page.mouse("mouseReleased", x, y, **left),
+    )
+    wait_for(lambda: len(strokes()) == 1 and len(strokes()[0]) == 3, "a line of three points")
+    for (down, across), (x, y) in zip(strokes()[0], way, strict=True):
+        assert (across, down) == pytest.approx((x / 200, y / 200), abs=0.02)
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+    try:
+        paints(
+            lambda x, y: page.touch("touchStart", (x, y)),
+            lambda x, y: page.touch("touchMove", (x, y)),
+            lambda x, y: page.touch("touchEnd"),
+        )
+        wait_for(lambda: len(strokes()) == 2 and len(strokes()[1]) == 3, "the finger's line")
+    finally:
+        page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    press(page, stage, "esc")
+
+
 def test_keys_of_the_browser_are_left_to_it(page, stage):
     page.value("globalThis.kept = []; addEventListener('keydown', (event) =>"
                " kept.push([event.key, event.defaultPrevented])); 0")  # fmt: skip

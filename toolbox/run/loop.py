@@ -33,7 +33,7 @@ from toolbox.pictures.images import Image, to_colour
 from toolbox.record.film import Film
 from toolbox.record.snapshots import PictureSaver
 from toolbox.settings.config import Settings
-from toolbox.window.pointer import MouseEvent, Pointer
+from toolbox.window.pointer import DRAG, MOVE, MouseEvent, Pointer
 from toolbox.workers.worker import close_all
 
 TITLE = "Deep Visualization Toolbox"
@@ -148,9 +148,10 @@ class Loop:
                 app.handle(row)
 
     def point(self, event: MouseEvent) -> None:
-        """Hand a mouse event to the app whose pane it is in.
+        """Hand a mouse event to the app whose pane it is in, or that watches the pane.
 
-        What lies behind the help overlay cannot be pointed at.
+        Moves are told only to apps that watch a pane of the window's own. What lies behind the
+        help overlay cannot be pointed at.
 
         Parameters
         ----------
@@ -163,7 +164,9 @@ class Loop:
         pane, row, column = found
         pointer = Pointer(event.kind, pane.name, row, column, (pane.height, pane.width))
         for app in self.apps:
-            if pane.name in app.pane_names:
+            pointed = getattr(app, "pointed_panes", ())  # apps written before there were such
+            known = pointed if event.kind in (MOVE, DRAG) else (*app.pane_names, *pointed)
+            if pane.name in known:
                 app.point(pointer)
 
     def step(self, between: Callable[[], None] = lambda: None) -> bool:

@@ -88,7 +88,7 @@ WRONG = [
     ({"type": "key", "key": 3}, "key without key"),
     ({"type": "key", "key": "x" * 65}, "key without key"),
     ({"type": "key", "key": "Nothing"}, "an unknown key"),
-    ({"type": "mouse", "kind": "drag", "x": 1, "y": 1}, "an unknown turn of the mouse"),
+    ({"type": "mouse", "kind": "throw", "x": 1, "y": 1}, "an unknown turn of the mouse"),
     ({"type": "mouse", "kind": "click", "x": 1}, "mouse without y"),
     ({"type": "mouse", "kind": "click", "x": -1, "y": 0}, "mouse without x"),
     ({"type": "mouse", "kind": "click", "x": MAX_WINDOW, "y": 0}, "mouse without x"),

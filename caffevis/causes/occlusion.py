@@ -1,0 +1,183 @@
+"""The occlusion map (Zeiler and Fergus 2013): what a value loses where the picture is covered.
+
+A net of its own, with the same parameters, computes it a batch at a time in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from caffevis.causes.engine import fewest_threads, twin_of
+from caffevis.causes.units import Units, finite
+from caffevis.keys.state import Origin
+from caffevis.model.layer_list import NetLike
+from caffevis.model.preprocess import Preprocess
+from toolbox.input.frame import Frame
+from toolbox.pictures.images import FloatArray
+
+GRID = 15  # places in each direction
+SHARE = 6  # the occluder's side is this part of the picture's
+MOST = 15  # images at once
+ROOM = 256 << 20  # bytes that their blobs may take
+NOT_HERE = "the occlusion map is made with the bundled engine only"
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """A part of a map.
+
+    Parameters
+    ----------
+    frame : Frame
+        The picture.
+    target : Origin or None
+        Whose value; None for the probability of the top class.
+    step : int
+        Which batch of it, from 0 on.
+    """
+
+    frame: Frame
+    target: Origin | None
+    step: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class OcclusionMap:
+    """What is known of a map.
+
+    Parameters
+    ----------
+    request : MapRequest
+        With the last step done.
+    losses : ndarray of float32, shape (GRID, GRID)
+        What is lost with the occluder there; NaN where that is not known yet.
+    name : str
+        Whose value: `conv5:60`, or the class's number in its layer.
+    target : Origin or None
+        The same.
+    whole : float
+        The value of the whole picture.
+    finished : bool
+        Whether all is known.
+    note : str
+        Why there is no map.
+    """
+
+    request: MapRequest
+    losses: FloatArray = field(default_factory=lambda: np.full((GRID, GRID), np.nan, np.float32))
+    target: Origin | None = None
+    whole: float = 0.0
+    finished: bool = False
+    note: str = ""
+
+    @property
+    def share(self) -> float:
+        """How much of it is done."""
+        return float(np.isfinite(self.losses).mean())
+
+
+class Occluder:
+    """Makes maps, in one thread.
+
+    Parameters
+    ----------
+    net : NetLike
+        Whose parameters are used; it may compute at the same time.
+    prepare : Preprocess
+        From frame to input.
+    image_input : str
+        The input that pictures go to; the others keep what they hold.
+    prob_layer : str or None
+        Whose top class a map is of, where no unit is named.
+    """
+
+    def __init__(
+        self, net: NetLike, prepare: Preprocess, image_input: str, prob_layer: str | None
+    ) -> None:
+        self._net, self._prepare, self._input = net, prepare, image_input
+        self._prob_layer = prob_layer
+        self._others = {
+            name: np.array(net.blobs[name].data) for name in net.inputs if name != image_input
+        }
+        self._twin: Any = None
+        self._units = Units(net)
+        self._map: OcclusionMap | None = None
+        self._place = 0
+
+    def __call__(self, request: MapRequest) -> OcclusionMap:
+        """Do a step: the first looks at the whole picture, each other covers some places."""
+        if self._twin is None:
+            fewest_threads()
+            self._twin = self._opened()
+        if self._twin is None:
+            return OcclusionMap(request, finished=True, note=NOT_HERE)
+        if request.target is None and self._prob_layer is None:
+            return OcclusionMap(request, finished=True, note="choose a unit: there are no classes")
+        if request.step == 0 or self._map is None:
+            self._map = self._begun(request)
+        else:
+            self._map = self._gone_on(replace(self._map, request=request))
+        return self._map
+
+    def _opened(self) -> Any | None:
+        per_image = sum(4 * math.prod(blob.shape) for blob in self._net.blobs.values())
+        batch = min(MOST, max(1, ROOM // max(per_image, 1)))
+        twin = twin_of(self._net, batch)
+        if twin is not None:
+            for name, values in self._others.items():
+                twin.blobs[name].data[...] = values[:1]
+            self._units = Units(twin)
+        return twin
+
+    def _run(self, values: FloatArray) -> None:
+        self._twin.blobs[self._input].data[...] = values
+        self._twin.forward()
+
+    def _values(self, target: Origin) -> FloatArray:
+        """Return the target's maps of all images, flat: (images, places)."""
+        data = self._twin.blobs[target.layer].data
+        rows = [
+            self._units.maps(target.layer, data[i : i + 1])[target.unit] for i in range(len(data))
+        ]
+        return np.stack([row.ravel() for row in rows])
+
+    def _begun(self, request: MapRequest) -> OcclusionMap:
+        frame, target = request.frame, request.target
+        self._plain = self._prepare(frame.image, frame.second)
+        self._run(self._plain)
+        if target is None:
+            layer = self._prob_layer or ""  # without one, nobody has come here
+            probs = self._units.first(layer, self._twin.blobs[layer].data)
+            target = Origin(layer, int(finite(probs).argmax()))
+        whole = finite(self._values(target)[0])
+        self._place = int(whole.argmax())
+        return OcclusionMap(request, target=target, whole=float(whole[self._place]))
+
+    def _gone_on(self, known: OcclusionMap) -> OcclusionMap:
+        if known.target is None:
+            return known
+        batch = self._twin.blobs[self._input].shape[0]
+        first = (known.request.step - 1) * batch
+        numbers = list(range(first, min(first + batch, GRID * GRID)))
+        values = np.repeat(self._plain, batch, axis=0)
+        for image, number in enumerate(numbers):
+            self._cover(values[image], *divmod(number, GRID))
+        self._run(values)
+        found = finite(self._values(known.target)[: len(numbers), self._place])
+        losses = known.losses.copy()
+        losses.flat[numbers] = known.whole - found
+        return replace(known, losses=losses, finished=numbers[-1] + 1 == GRID * GRID)
+
+    def _cover(self, values: FloatArray, row: int, column: int) -> None:
+        """Cover a place of an input with the picture's mean."""
+        fed = len(values) - (0 if self._prepare.others is None else len(self._prepare.others))
+        height, width = values.shape[1:]
+        tall, wide = max(1, height // SHARE), max(1, width // SHARE)
+        top = round((row + 0.5) * height / GRID - tall / 2)
+        left = round((column + 0.5) * width / GRID - wide / 2)
+        part = np.s_[:fed, max(top, 0) : top + tall, max(left, 0) : left + wide]
+        values[part] = self._plain[0, :fed].mean(axis=(1, 2), keepdims=True)
