@@ -173,6 +173,6 @@ def undo(session, tag: str) -> None:
     presses = {
         "static_file_increment": ["w"], "static_file_decrement": ["e"], "stretch_mode": ["0"],
         "help_mode": ["h"], "debug_level": ["5", "5"], "freeze_cam": ["f"],
-        "filter_layers": ["Return"],
+        "filter_layers": ["Return"], "live_ascent": ["Escape"], "from_picture": ["Escape"],
     }  # fmt: skip
     session.press(*presses.get(tag, []), "Escape")
