@@ -74,7 +74,8 @@ class Stage:
 
     def rest(self, presses: int) -> None:
         """Wait until so many presses have arrived and are answered."""
-        wait_for(lambda: self.pressed >= presses, f"{presses} presses, {self.pressed} came")
+        said = f"{presses} presses, {self.pressed} came; {self.log}"
+        wait_for(lambda: self.pressed >= presses, said)
         wait_for(self.loop.settled, "the answer")
 
     def close(self) -> None:

@@ -132,6 +132,6 @@ def test_the_log_says_the_same_once_and_counts_the_rest():
     now[0] += 6
     log.flush()
     log.flush()
-    assert lines[2:] == ["serve: refused: a wrong token (4 times more)"]
+    assert lines[2:] == ["serve: refused: a wrong token (4 more like it)"]
     log.say("refused: a wrong token", "10.0.0.1")
     assert lines[3:] == ["serve: 10.0.0.1: refused: a wrong token"]
