@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from caffevis.causes.engine import fewest_threads, twin_of
+from caffevis.causes.engine import stay_behind, twin_of
 from caffevis.causes.units import Units, finite
 from caffevis.keys.state import Origin
 from caffevis.model.layer_list import NetLike
@@ -21,7 +21,7 @@ from toolbox.pictures.images import FloatArray
 
 GRID = 15  # places in each direction
 SHARE = 6  # the occluder's side is this part of the picture's
-MOST = 15  # images at once
+MOST = 5  # images at once: a new question, or the end, waits for no more
 ROOM = 256 << 20  # bytes that their blobs may take
 NOT_HERE = "the occlusion map is made with the bundled engine only"
 
@@ -111,7 +111,7 @@ class Occluder:
     def __call__(self, request: MapRequest) -> OcclusionMap:
         """Do a step: the first looks at the whole picture, each other covers some places."""
         if self._twin is None:
-            fewest_threads()
+            stay_behind()
             self._twin = self._opened()
         if self._twin is None:
             return OcclusionMap(request, finished=True, note=NOT_HERE)

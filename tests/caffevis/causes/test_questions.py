@@ -165,7 +165,7 @@ def test_of_a_layer_that_adds_nothing_up_the_one_before_is_explained(world):
 def test_what_mixes_several_values_ends_the_way(world):
     world.ask()
     found = world.answer(SOURCE, "prob", unit=1)
-    assert found.note == "no account: prob (Softmax) makes one value of several"
+    assert found.note == ("no account: what goes into a value of prob (Softmax) is not followed")
     assert not found.parts
 
 
