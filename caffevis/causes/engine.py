@@ -5,9 +5,6 @@ The bundled engine has it all. A pycaffe holds units by passes of parts of the n
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -17,7 +14,6 @@ from caffevis.model.layer_list import NetLike
 from torchcaffe.interventions import dependent_blobs
 from torchcaffe.sums import SUMS, Terms, terms
 
-LATER = 10  # of 19, as `nice` counts
 Held = dict[tuple[str, int], Any]
 TWICE = caffe.scale(2.0)
 SUMMING = SUMS
@@ -81,8 +77,6 @@ def twin_of(net: NetLike, batch: int) -> Any | None:
     return twin
 
 
-def stay_behind() -> None:
-    """Compute on one thread from now on, in the thread that says so, and let others go first."""
+def use_one_thread() -> None:
+    """Compute on one thread from now on, in the thread that says so."""
     caffe.set_threads(1)
-    if sys.platform.startswith("linux"):  # where a thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LATER)
