@@ -233,12 +233,8 @@ class CaffeVisApp:
 
     def wait(self, seconds: float) -> None:
         """Wait for the network or the images, at most this long."""
-        if self._worker is not None and self._worker.busy:
-            self._worker.wait(seconds)
-        elif self._causes.is_working:
-            self._causes.wait(seconds)
-        else:
-            self._images.wait(seconds)
+        busy = [each for each in (self._worker, self._causes) if each is not None and each.busy]
+        (busy[0] if busy else self._images).wait(seconds)
 
     def aspect(self) -> float | None:
         """Return width over height of one picture of the network's input."""
@@ -335,11 +331,8 @@ class CaffeVisApp:
         """Say what the state needs computed of a frame."""
         state = self._state
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
-        asked = self._causes.asked(state)
-        return NetRequest(
-            frame, state.layer.name, wanted, state.wants_fields,
-            trial=asked.trial, question=asked.question,
-        )  # fmt: skip
+        request = NetRequest(frame, state.layer.name, wanted, state.wants_fields)
+        return self._causes.added_to(request, state)
 
     def _ask(self) -> None:
         """Submit what is wanted now.

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from caffevis.causes.asked import Account, Question, Ranking, Trial, question_of, trial_of
+from caffevis.causes.asked import Account, Ranking, question_of, trial_of
 from caffevis.causes.occlusion import MapRequest, Occluder, OcclusionMap
 from caffevis.keys import causes as ca
 from caffevis.keys import causes_rows as go
 from caffevis.keys.state import State
 from caffevis.model.classes import Classes
-from caffevis.net.request import NetResult
+from caffevis.net.request import NetRequest, NetResult
 from caffevis.panes.causes import occlusion, report, said
 from caffevis.panes.parts.look import Look
 from toolbox.drawing.screen import Drawing
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import fit, side_by_side
 from toolbox.window.pointer import CLICK, DRAG, MOVE, RIGHT_CLICK, Pointer
-from toolbox.workers.worker import Worker
+from toolbox.workers.stream import Stream
 
 INPUT = "input"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a request asks about causes."""
-
-    trial: Trial | None
-    question: Question | None
 
 
 def class_layer(classes: Classes, state: State) -> str:
@@ -48,6 +40,8 @@ class CausesApp:
         Of the network.
     look : Look
         Colours and fonts.
+    expected : tuple of exception types
+        Errors of the engine, whose message is a sentence for the user.
     """
 
     def __init__(
@@ -59,22 +53,23 @@ class CausesApp:
     ) -> None:
         self._occluder, self._classes, self._look = occluder, classes, look
         self._expected = expected
-        self._worker: Worker[MapRequest, OcclusionMap] | None = None
+        self._stream: Stream[MapRequest, OcclusionMap] | None = None
         self._map: OcclusionMap | None = None
         self._wanted: MapRequest | None = None
         self._error = ""
 
     # ------------------------------------------------------------ the network's worker
 
-    def asked(self, state: State) -> Asked:
-        """Say what the network is to try and to answer."""
+    def added_to(self, request: NetRequest, state: State) -> NetRequest:
+        """Add to a request what the network is to try and to answer."""
         layer = class_layer(self._classes, state)
-        return Asked(trial_of(state, layer), question_of(state, layer))
+        trial, question = trial_of(state, layer), question_of(state, layer)
+        return replace(request, trial=trial, question=question) if trial or question else request
 
     def resolve(self, state: State, result: NetResult) -> State:
         """Take the cursor along a ranking or down an account, once these are known."""
-        answer = result.answer
-        if answer is None or answer.question != self.asked(state).question:
+        answer, layer = result.answer, class_layer(self._classes, state)
+        if answer is None or answer.question != question_of(state, layer):
             return state
         if state.causes.jumps and isinstance(answer, Ranking):
             return go.jumped(state, tuple(row.unit for row in answer.rows))
@@ -107,32 +102,27 @@ class CausesApp:
 
     def update(self, state: State, frame: Frame | None) -> None:
         """Take the part of the map that is done, and ask for the next."""
-        if self._worker is not None:
-            for outcome in self._worker.outcomes():
-                self._take(outcome.request, outcome.value, outcome.error)
+        for outcome in self._stream.outcomes() if self._stream else ():
+            if outcome.request == self._wanted:  # else of another picture or unit
+                self._error = outcome.error or ""
+                self._map = outcome.value or self._map
         if not state.causes.occlusion or frame is None:
-            self._wanted = None
+            self._ask(None)
             return
         target = state.selected if state.in_units else None
         now = self._wanted
         # The pictures of a video have one name: a map that is begun is finished first.
         goes_on = now is not None and now.target == target and now.frame.name == frame.name
         if now is None or not goes_on or (self._is_done() and now.frame is not frame):
-            self._map, self._error = None, ""
             self._ask(MapRequest(frame, target))
 
-    def _take(self, request: MapRequest, value: OcclusionMap | None, error: str | None) -> None:
-        if request != self._wanted:
-            return  # of another picture or unit
-        self._error, self._map = error or "", value
-        if value is not None and not value.finished:
-            self._ask(replace(request, step=request.step + 1))
-
-    def _ask(self, request: MapRequest) -> None:
-        self._wanted = request
-        if self._worker is None:
-            self._worker = Worker(self._occluder, "occlusion map", expected=self._expected)
-        self._worker.submit(request)
+    def _ask(self, request: MapRequest | None) -> None:
+        if request == self._wanted:
+            return
+        self._wanted, self._map, self._error = request, None, ""
+        if self._stream is None:
+            self._stream = Stream(self._occluder, "occlusion map", expected=self._expected)
+        self._stream.submit(request)
 
     def _is_done(self) -> bool:
         return bool(self._error) or (self._map is not None and self._map.finished)
@@ -146,18 +136,18 @@ class CausesApp:
         return now is not None and (now.frame, now.target) == (frame, target) and self._is_done()
 
     @property
-    def is_working(self) -> bool:
+    def busy(self) -> bool:
         """Whether a part of a map is being computed."""
-        return self._worker is not None and self._worker.busy
+        return self._stream is not None and self._stream.busy
 
     def wait(self, seconds: float) -> None:
         """Wait for a part of the map, at most this long."""
-        if self._worker is not None:
-            self._worker.wait(seconds)
+        if self._stream is not None:
+            self._stream.wait(seconds)
 
     def close(self) -> bool:
         """End the thread."""
-        return self._worker is None or self._worker.close()
+        return self._stream is None or self._stream.close()
 
     # ------------------------------------------------------------ what is shown
 

@@ -77,7 +77,7 @@ def way_down(net: Any, units: Units, place: Place) -> Way:
             between.append(f"{layer} ({_called(node.layer)})")
         below = _step(net, units, number, place)
         if below is None:
-            stop = f"{layer} ({_called(node.layer)}) makes one value of several"
+            stop = f"what goes into a value of {layer} ({_called(node.layer)}) is not followed"
             return Way(place, layer, tuple(between[:-1]), stop)
         place = below
         number = max(i for i in range(number) if place.layer in net.top_names[names[i]])

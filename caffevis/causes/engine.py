@@ -77,6 +77,6 @@ def twin_of(net: NetLike, batch: int) -> Any | None:
     return twin
 
 
-def fewest_threads() -> None:
+def use_one_thread() -> None:
     """Compute on one thread from now on, in the thread that says so."""
     caffe.set_threads(1)

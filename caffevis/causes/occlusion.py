@@ -6,12 +6,13 @@ A net of its own, with the same parameters, computes it a batch at a time in a t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from caffevis.causes.engine import fewest_threads, twin_of
+from caffevis.causes.engine import twin_of, use_one_thread
 from caffevis.causes.units import Units, finite
 from caffevis.keys.state import Origin
 from caffevis.model.layer_list import NetLike
@@ -21,14 +22,14 @@ from toolbox.pictures.images import FloatArray
 
 GRID = 15  # places in each direction
 SHARE = 6  # the occluder's side is this part of the picture's
-MOST = 15  # images at once
+MOST = 5  # images at once: a new question, or the end, waits for no more
 ROOM = 256 << 20  # bytes that their blobs may take
 NOT_HERE = "the occlusion map is made with the bundled engine only"
 
 
 @dataclass(frozen=True)
 class MapRequest:
-    """A part of a map.
+    """A map.
 
     Parameters
     ----------
@@ -36,13 +37,10 @@ class MapRequest:
         The picture.
     target : Origin or None
         Whose value; None for the probability of the top class.
-    step : int
-        Which batch of it, from 0 on.
     """
 
     frame: Frame
     target: Origin | None
-    step: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +50,7 @@ class OcclusionMap:
     Parameters
     ----------
     request : MapRequest
-        With the last step done.
+        What it answers.
     losses : ndarray of float32, shape (GRID, GRID)
         What is lost with the occluder there; NaN where that is not known yet.
     name : str
@@ -105,23 +103,45 @@ class Occluder:
         }
         self._twin: Any = None
         self._units = Units(net)
-        self._map: OcclusionMap | None = None
-        self._place = 0
 
-    def __call__(self, request: MapRequest) -> OcclusionMap:
-        """Do a step: the first looks at the whole picture, each other covers some places."""
+    def __call__(self, request: MapRequest) -> Iterator[OcclusionMap]:
+        """Look at the whole picture, then cover some places at a time; tell what is known."""
         if self._twin is None:
-            fewest_threads()
+            use_one_thread()
             self._twin = self._opened()
         if self._twin is None:
-            return OcclusionMap(request, finished=True, note=NOT_HERE)
-        if request.target is None and self._prob_layer is None:
-            return OcclusionMap(request, finished=True, note="choose a unit: there are no classes")
-        if request.step == 0 or self._map is None:
-            self._map = self._begun(request)
+            yield OcclusionMap(request, finished=True, note=NOT_HERE)
+        elif request.target is None and self._prob_layer is None:
+            yield OcclusionMap(request, finished=True, note="choose a unit: there are no classes")
         else:
-            self._map = self._gone_on(replace(self._map, request=request))
-        return self._map
+            yield from self._covered(request)
+
+    def _covered(self, request: MapRequest) -> Iterator[OcclusionMap]:
+        plain = self._prepare(request.frame.image, request.frame.second)
+        self._run(plain)
+        target = request.target or self._top()
+        values = finite(self._values(target)[0])
+        place = int(values.argmax())
+        known = OcclusionMap(request, target=target, whole=float(values[place]))
+        yield known
+        batch = self._twin.blobs[self._input].shape[0]
+        for first in range(0, GRID * GRID, batch):
+            numbers = list(range(first, min(first + batch, GRID * GRID)))
+            inputs = np.repeat(plain, batch, axis=0)
+            for image, number in enumerate(numbers):
+                self._cover(inputs[image], plain[0], *divmod(number, GRID))
+            self._run(inputs)
+            found = finite(self._values(target)[: len(numbers), place])
+            losses = known.losses.copy()
+            losses.flat[numbers] = known.whole - found
+            known = replace(known, losses=losses, finished=numbers[-1] + 1 == GRID * GRID)
+            yield known
+
+    def _top(self) -> Origin:
+        """Return the class of highest probability."""
+        layer = self._prob_layer or ""  # without one, nobody has come here
+        probs = self._units.first(layer, self._twin.blobs[layer].data)
+        return Origin(layer, int(finite(probs).argmax()))
 
     def _opened(self) -> Any | None:
         per_image = sum(4 * math.prod(blob.shape) for blob in self._net.blobs.values())
@@ -145,34 +165,7 @@ class Occluder:
         ]
         return np.stack([row.ravel() for row in rows])
 
-    def _begun(self, request: MapRequest) -> OcclusionMap:
-        frame, target = request.frame, request.target
-        self._plain = self._prepare(frame.image, frame.second)
-        self._run(self._plain)
-        if target is None:
-            layer = self._prob_layer or ""  # without one, nobody has come here
-            probs = self._units.first(layer, self._twin.blobs[layer].data)
-            target = Origin(layer, int(finite(probs).argmax()))
-        whole = finite(self._values(target)[0])
-        self._place = int(whole.argmax())
-        return OcclusionMap(request, target=target, whole=float(whole[self._place]))
-
-    def _gone_on(self, known: OcclusionMap) -> OcclusionMap:
-        if known.target is None:
-            return known
-        batch = self._twin.blobs[self._input].shape[0]
-        first = (known.request.step - 1) * batch
-        numbers = list(range(first, min(first + batch, GRID * GRID)))
-        values = np.repeat(self._plain, batch, axis=0)
-        for image, number in enumerate(numbers):
-            self._cover(values[image], *divmod(number, GRID))
-        self._run(values)
-        found = finite(self._values(known.target)[: len(numbers), self._place])
-        losses = known.losses.copy()
-        losses.flat[numbers] = known.whole - found
-        return replace(known, losses=losses, finished=numbers[-1] + 1 == GRID * GRID)
-
-    def _cover(self, values: FloatArray, row: int, column: int) -> None:
+    def _cover(self, values: FloatArray, plain: FloatArray, row: int, column: int) -> None:
         """Cover a place of an input with the picture's mean."""
         fed = len(values) - (0 if self._prepare.others is None else len(self._prepare.others))
         height, width = values.shape[1:]
@@ -180,4 +173,4 @@ class Occluder:
         top = round((row + 0.5) * height / GRID - tall / 2)
         left = round((column + 0.5) * width / GRID - wide / 2)
         part = np.s_[:fed, max(top, 0) : top + tall, max(left, 0) : left + wide]
-        values[part] = self._plain[0, :fed].mean(axis=(1, 2), keepdims=True)
+        values[part] = plain[:fed].mean(axis=(1, 2), keepdims=True)

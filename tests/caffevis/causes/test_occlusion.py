@@ -15,13 +15,9 @@ from tests.caffevis.conftest import FakeNet
 
 
 def finished(occluder: Occluder, frame, target: Origin | None):
-    step, shares = 0, []
-    while True:
-        found = occluder(MapRequest(frame, target, step))
-        shares.append(found.share)
-        if found.finished:
-            return found, shares
-        step += 1
+    known = list(occluder(MapRequest(frame, target)))
+    assert [each.finished for each in known] == [False] * (len(known) - 1) + [True]
+    return known[-1], [each.share for each in known]
 
 
 @pytest.mark.parametrize("target", [None, Origin("a", 2)])
@@ -81,15 +77,7 @@ def net_of_one(tmp_path):
 
 def test_another_engine_and_a_net_without_classes_say_so(world):
     request = MapRequest(make_frame(1), None)
-    note = Occluder(FakeNet(), PREPARE, "data", "prob")(request).note
-    assert note == occlusion.NOT_HERE
-    note = Occluder(world.net, PREPARE, "data", None)(request).note
-    assert note == "choose a unit: there are no classes"
-
-
-def test_a_map_of_another_unit_begins_anew(world):
-    occluder = Occluder(world.net, PREPARE, "data", "prob")
-    occluder(MapRequest(world.frame, None, 0))
-    occluder(MapRequest(world.frame, None, 1))
-    found = occluder(MapRequest(world.frame, Origin("a", 1), 0))
-    assert found.share == 0 and found.target == Origin("a", 1)
+    (found,) = Occluder(FakeNet(), PREPARE, "data", "prob")(request)
+    assert found.note == occlusion.NOT_HERE
+    (found,) = Occluder(world.net, PREPARE, "data", None)(request)
+    assert found.note == "choose a unit: there are no classes"

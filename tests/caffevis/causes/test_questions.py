@@ -7,7 +7,7 @@ import pytest
 
 import torchcaffe as caffe
 from caffevis.causes import accounts, ranking
-from caffevis.causes.asked import Trial
+from caffevis.causes.asked import Question, Trial
 from caffevis.causes.below import way_down
 from caffevis.keys.causes import MATTERS, OFF, SOURCE, Lesion, Place
 from caffevis.keys.state import Origin
@@ -16,6 +16,7 @@ from caffevis.net.network import Back, Network
 from caffevis.net.request import NetRequest
 from tests.caffevis.causes.conftest import make_frame
 from tests.caffevis.conftest import FakeNet
+from tests.torchcaffe.importing.zoo import SIZE, make
 
 
 def test_who_matters_is_what_a_lesion_of_each_unit_costs_the_class(world):
@@ -72,9 +73,7 @@ def test_after_the_question_the_net_holds_what_it_held(world):
     assert result.effect.held
 
 
-def question(kind: str, layer: str, **more):
-    from caffevis.causes.asked import Question
-
+def question(kind: str, layer: str, **more) -> Question:
     return Question(kind, layer, class_layer="fc", **more)
 
 
@@ -165,7 +164,7 @@ def test_of_a_layer_that_adds_nothing_up_the_one_before_is_explained(world):
 def test_what_mixes_several_values_ends_the_way(world):
     world.ask()
     found = world.answer(SOURCE, "prob", unit=1)
-    assert found.note == "no account: prob (Softmax) makes one value of several"
+    assert found.note == ("no account: what goes into a value of prob (Softmax) is not followed")
     assert not found.parts
 
 
@@ -182,3 +181,32 @@ def test_another_engine_says_what_it_cannot():
     network = Network(FakeNet(), Preprocess(3, 8, 8, (2, 1, 0), None), "prob", 1)
     result = network(NetRequest(make_frame(1), "fc", question=question(SOURCE, "fc", unit=1)))
     assert result.answer.note == accounts.NOT_HERE
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    """A net with tokens: units are the last axis, and one token is in no map."""
+    net = caffe.from_torch(make("ViT"), (3, SIZE, SIZE))
+    prepare = Preprocess(3, SIZE, SIZE, (0, 1, 2), None, 1.0)
+    return net, Network(net, prepare, None, 1)
+
+
+def test_units_of_tokens_are_held_ranked_and_explained(transformer):
+    net, network = transformer
+    frame, target = make_frame(1), Origin("head", 2)
+    found = network(NetRequest(frame, "mlp.0", question=question(MATTERS, "mlp.0", target=target)))
+    assert found.activations.shape == (32, 4, 4) and len(found.answer.rows) > 3
+    for row in found.answer.rows:
+        with caffe.lesions(net, {("mlp.0", row.unit): 0.0}) as recompute:
+            recompute()
+            lost = found.answer.value - net.blobs["head"].data[0, 2]
+            assert row.effect == pytest.approx(lost, rel=1e-4, abs=1e-6)
+    caffe.recompute(net, ["mlp.0"])
+    unit = found.answer.rows[0].unit
+    told = network(NetRequest(frame, "mlp.0", question=question(SOURCE, "mlp.0", unit=unit))).answer
+    assert told.value == pytest.approx(found.activations[unit].max(), rel=1e-5)
+    assert told.below == "norm2" and len(told.parts) == 5
+    trial = Trial((Lesion("mlp.0", unit, OFF),))
+    held = network(NetRequest(frame, "mlp.0", trial=trial))
+    assert not held.activations[unit].any() and not net.blobs["mlp.0"].data[:, :, unit].any()
+    assert held.effect.activations[unit].any()
