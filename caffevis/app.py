@@ -103,7 +103,11 @@ class CaffeVisApp:
         growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches)
-        options = replace(options_from(settings), back_modes=self._network.back_modes)
+        options = replace(
+            options_from(settings),
+            back_modes=self._network.back_modes,
+            class_layer=next(iter(self._classes.layers), None),
+        )
         self._state = start_state(first_state(found, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
         self._ready: tuple[Frame, FloatArray] | None = None
@@ -325,7 +329,9 @@ class CaffeVisApp:
         """Say what the state needs computed of a frame."""
         state = self._state
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
-        return NetRequest(frame, state.layer.name, wanted, state.wants_fields)
+        return NetRequest(
+            frame, state.layer.name, wanted, state.wants_fields, cam=state.cam_origin
+        )  # fmt: skip
 
     def _ask(self) -> None:
         """Submit what is wanted now.
@@ -343,7 +349,7 @@ class CaffeVisApp:
         if current is not None:
             request = self._request(current.frame)
             if request.layer != current.layer:
-                request = replace(request, back=None)
+                request = replace(request, back=None, cam=None)
             if request == self._submitted != current:
                 return  # it is the next to be begun
             if request != current and self._worker.submit_behind(current, request):

@@ -66,7 +66,7 @@ BINDINGS: tuple[Binding[State], ...] = (
     ),
     Binding(("9",), "toggle_unit_jpgs", "Show or hide the unit's images", go.toggle_unit_jpgs),
     Binding(("1",), "colour_map", "Activations: gray, viridis, plasma, jet", go.next_colour_map),
-    Binding(("v",), "input_overlay", "Unit over input: off, active, inactive", go.next_overlay),
+    Binding(("v",), "input_overlay", "Over input: off, active, inactive, CAM", go.next_overlay),
     Binding(("r",), "receptive_field", "Frame what the unit's best place sees", go.toggle_field),
     Binding(("x",), "top_activations", "Mark the strongest units and places", go.toggle_top),
     Binding(("g",), "histogram", "Histogram of the unit's values over frames", go.toggle_histogram),

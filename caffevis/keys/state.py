@@ -19,7 +19,10 @@ RAW, GRAY, NORM, NORMBLUR = "raw", "gray", "norm", "normblur"
 BACK_FILTERS = (RAW, GRAY, NORM, NORMBLUR)
 
 OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE = "off", "over active", "over inactive"
-OVERLAYS = (OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE)
+OVER_CAM = "Grad-CAM"
+OVERLAYS = (OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE, OVER_CAM)
+
+STRONGEST = -1  # in place of an origin's unit: the one of highest value
 
 ZOOM_ALL, ZOOM_UNIT, ZOOM_BACK, ZOOM_IMAGE = range(4)
 
@@ -87,6 +90,7 @@ class Options:
     back_modes: tuple[str, ...] = BACK_MODES
     make: str = MAKE_NONE
     fills: bool = False
+    class_layer: str | None = None  # whose strongest unit Grad-CAM speaks of, where none is kept
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class State:
     colour_map : str
         Of `palettes.PALETTES`, for activations.
     overlay : str
-        Of `OVERLAYS`: how the selected unit's activation lies over the input.
+        Of `OVERLAYS`: how the selected unit's activation, or Grad-CAM, lies over the input.
     show_field : bool
         The receptive field of the unit's strongest place is framed in the input.
     show_top : bool
@@ -228,7 +232,15 @@ class State:
     def wants_fields(self) -> bool:
         """Whether something is drawn over the input, for which receptive fields are needed."""
         marked = self.overlay != OVERLAY_OFF or self.show_field or self.show_top
-        return marked and self.in_units
+        return marked and self.in_units or self.overlay == OVER_CAM
+
+    @property
+    def cam_origin(self) -> Origin | None:
+        """The unit of which Grad-CAM is wanted: the kept one, or the strongest class."""
+        if self.overlay != OVER_CAM:
+            return None
+        layer = self.options.class_layer
+        return self.frozen or (None if layer is None else Origin(layer, STRONGEST))
 
     @property
     def wants_histogram(self) -> bool:

@@ -331,7 +331,7 @@ def next_colour_map(state: State) -> State:
 
 
 def next_overlay(state: State) -> State:
-    """Go round no overlay, over active, over inactive."""
+    """Go round no overlay, over active, over inactive, Grad-CAM."""
     step = (OVERLAYS.index(state.overlay) + 1) % len(OVERLAYS)
     return replace(state, overlay=OVERLAYS[step])
 

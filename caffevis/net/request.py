@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from caffevis.keys.state import Origin
+from caffevis.net.cam import Cam
 from caffevis.net.measures import LayerStats
 from caffevis.net.receptive_fields import Fields
 from toolbox.app.protocol import Timing
@@ -38,6 +39,8 @@ class NetRequest:
         The back pass wanted, None while it is off.
     fields : bool
         Whether the layer's receptive fields are wanted, too.
+    cam : Origin or None
+        The unit of which Grad-CAM is wanted in the layer; its number may be `STRONGEST`.
     values : ndarray of float32, shape (1, channels, height, width), or None
         The frame as the network's input, where it has been prepared already.
     """
@@ -46,6 +49,7 @@ class NetRequest:
     layer: str
     back: Back | None = None
     fields: bool = False
+    cam: Origin | None = None
     values: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
@@ -76,6 +80,8 @@ class NetResult:
         the input; empty where that is not known.
     broken : str
         Which layer first has no numbers, where one was met.
+    cam : Cam or None
+        Grad-CAM, where it was asked for.
     note : str
         What the viewer should know of the layer or the back pass, for the status line.
     """
@@ -90,4 +96,5 @@ class NetResult:
     fields: Fields | None = None
     field: tuple[int, ...] = ()
     broken: str = ""
+    cam: Cam | None = None
     note: str = ""
