@@ -26,6 +26,7 @@ from caffevis.net.network import Network
 from caffevis.net.request import Back, NetRequest, NetResult
 from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, overlay, patterns, status
 from caffevis.panes.parts.look import look_from
+from caffevis.unit_names import UnitNames
 from caffevis.unit_worker import UnitImages
 from toolbox.app.bindings import Binding
 from toolbox.app.protocol import Activations, Timing
@@ -103,6 +104,7 @@ class CaffeVisApp:
         growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches)
+        self._names = UnitNames(settings)
         options = replace(
             options_from(settings),
             back_modes=self._network.back_modes,
@@ -134,6 +136,7 @@ class CaffeVisApp:
         """Start the threads."""
         self._worker = Worker(self._network, "network", expected=ENGINE_ERRORS)
         self._images.start()
+        self._names.start()
 
     def rescale(self, settings: Settings) -> None:
         """Draw at another scale from now on."""
@@ -222,6 +225,7 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
+        self._names.update()
         for outcome in self._worker.outcomes() if self._worker else ():
             self._answered = outcome.request
             self._message = outcome.error or ""
@@ -248,7 +252,8 @@ class CaffeVisApp:
             return False
         if self._frame is None or self._worker is None:
             return True
-        return not self._worker.busy and self._answered == self._request(self._frame)
+        busy = self._worker.busy or not self._names.settled()
+        return not busy and self._answered == self._request(self._frame)
 
     def shown_frame(self) -> Frame | None:
         """Return the frame that the activations on the screen are of."""
@@ -267,11 +272,11 @@ class CaffeVisApp:
 
     def status(self) -> str:
         """Return layer, unit, value, back mode and boost."""
-        return status.text(self._state, self.result)
+        return status.text(self._state, self.result, self._names.of(self._state))
 
     def message(self) -> str:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
-        messages = [self._message, self._images.message(self._state)]
+        messages = [self._message, self._images.message(self._state), self._names.message]
         messages.append(overlay.message(self._state, self.result))
         messages.append(self.result.broken if self.result else "")
         frame = self.shown_frame()
@@ -296,7 +301,7 @@ class CaffeVisApp:
         look = self._look
         drawings: list[Drawing] = [
             Drawing(control.PANE, control.view(self._state, look), control.draw),
-            self._images.drawing(self._state),
+            self._images.drawing(self._state, self._names.of(self._state)),
         ]
         if self._shown is None:
             return drawings
@@ -323,7 +328,9 @@ class CaffeVisApp:
 
     def close(self) -> bool:
         """End the threads."""
-        return close_all([self._images.close, *([self._worker.close] if self._worker else [])])
+        return close_all(
+            [self._images.close, self._names.close, *([self._worker.close] if self._worker else [])]
+        )
 
     def _request(self, frame: Frame) -> NetRequest:
         """Say what the state needs computed of a frame."""

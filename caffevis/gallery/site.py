@@ -22,7 +22,7 @@ from urllib.parse import quote
 from caffevis.gallery.collect import LARGEST_SHEET, Collection, LayerEntry, SheetFile
 from caffevis.gallery.errors import GalleryError, reason
 from caffevis.keys.keymap import BINDINGS
-from caffevis.units.image_paths import KINDS
+from caffevis.units.words import Words as UnitWords
 from toolbox.app.core import CORE_BINDINGS
 
 HERE = Path(__file__).resolve().parent
@@ -237,7 +237,7 @@ def script(collection: Collection, words: Words, places: Places) -> str:
         "title": words.title,
         "fast": words.fast,
         "keys": {tag: rows[tag] for tag in ACTIONS},
-        "kinds": [kind.name for kind in KINDS],
+        "kinds": [kind.name for kind in collection.kinds],
         "layers": [_layer(entry, places) for entry in collection.layers],
         "about": [
             {"name": path.name, "address": places.address(path)} for path in collection.about
@@ -256,6 +256,7 @@ def _layer(entry: LayerEntry, places: Places) -> dict[str, Any]:
         "units": entry.units,
         "labels": [_printable(label) for label in entry.labels[: entry.units]],
         "borrowers": entry.borrowers,
+        "words": {unit: _words(words) for unit, words in entry.words.items()},
         "fourGroups": entry.four_groups,
         "pictures": [_runs(files, places) for files in entry.pictures],
         "sheet": None if entry.sheet is None else _sheet(entry.sheet, places),
@@ -264,6 +265,12 @@ def _layer(entry: LayerEntry, places: Places) -> dict[str, Any]:
 
 def _printable(label: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in label)
+
+
+def _words(words: UnitWords) -> list[Any]:
+    """Return a unit's label, its d' (0 without one), and the lines that the page shows."""
+    dprime = round(words.dprime, 2) if words.label else 0
+    return [_printable(words.label), dprime, [_printable(line) for line in words.lines()]]
 
 
 def _sheet(sheet: SheetFile, places: Places) -> dict[str, Any]:

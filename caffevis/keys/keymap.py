@@ -65,6 +65,7 @@ BINDINGS: tuple[Binding[State], ...] = (
         ("8",), "toggle_label_predictions", "Show or hide class probabilities", go.toggle_labels
     ),
     Binding(("9",), "toggle_unit_jpgs", "Show or hide the unit's images", go.toggle_unit_jpgs),
+    Binding(("f3",), "unit_card", "The unit's card: its levels, and in words", go.toggle_card),
     Binding(("1",), "colour_map", "Activations: gray, viridis, plasma, jet", go.next_colour_map),
     Binding(("v",), "input_overlay", "Over input: off, active, inactive, CAM", go.next_overlay),
     Binding(("r",), "receptive_field", "Frame what the unit's best place sees", go.toggle_field),

@@ -125,6 +125,8 @@ class State:
         Units show their optimised images instead of activations.
     show_unit_jpgs : bool
         Whether the images of the selected unit are shown.
+    show_card : bool
+        Of these, the unit's card is shown: patches at several levels, and what is known of it.
     colour_map : str
         Of `palettes.PALETTES`, for activations.
     overlay : str
@@ -171,6 +173,7 @@ class State:
     show_labels: bool = True
     pattern_mode: bool = False
     show_unit_jpgs: bool = True
+    show_card: bool = False
     colour_map: str = GRAY_MAP
     overlay: str = OVERLAY_OFF
     show_field: bool = False

@@ -323,6 +323,12 @@ def toggle_unit_jpgs(state: State) -> State:
     return replace(state, show_unit_jpgs=not state.show_unit_jpgs)
 
 
+def toggle_card(state: State) -> State:
+    """Show the selected unit's card in place of its images, or these again."""
+    show = not (state.show_card and state.show_unit_jpgs)
+    return replace(state, show_card=show, show_unit_jpgs=True)
+
+
 def next_colour_map(state: State) -> State:
     """Go round the colour maps for activations."""
     names = list(PALETTES)
