@@ -8,23 +8,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from caffevis.from_settings import model_name, namer, options_from, read_labels
+from caffevis.from_settings import options_from
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
 from caffevis.live.unit_growth import UnitGrowth
 from caffevis.live.unit_patches import PhotoPatches
-from caffevis.model.classes import class_unit, find_classes
-from caffevis.model.layer_list import LayerError, NetLike, list_layers
-from caffevis.model.opening import ENGINE_ERRORS, engine_net, make_preprocess, open_net
-from caffevis.model.preprocess import InputError
+from caffevis.model.classes import class_unit
+from caffevis.model.layer_list import NetLike
+from caffevis.model.opening import ENGINE_ERRORS, engine_net
 from caffevis.model.start import start_state
 from caffevis.model.threads import compute_threads
 from caffevis.net.histogram import Record, follow
 from caffevis.net.measures import top_units
 from caffevis.net.network import Network
 from caffevis.net.request import Back, NetRequest, NetResult
-from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, overlay, patterns, status
+from caffevis.opened import open_all
+from caffevis.panes import (
+    aux_pane,
+    back,
+    control,
+    jpgvis,
+    layers,
+    mouse,
+    overlay,
+    patterns,
+    status,
+    whole,
+)  # fmt: skip
 from caffevis.panes.parts.look import look_from
 from caffevis.unit_names import UnitNames
 from caffevis.unit_worker import UnitImages
@@ -34,9 +45,8 @@ from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.screen import Drawing
 from toolbox.drawing.tiles import Grid, as_maps
 from toolbox.input.frame import Frame
-from toolbox.pictures.held import HeldError
 from toolbox.pictures.images import FloatArray
-from toolbox.settings.config import Settings, SettingsError
+from toolbox.settings.config import Settings
 from toolbox.window.pointer import CLICK, Pointer
 from toolbox.workers.worker import Worker, close_all
 
@@ -75,6 +85,7 @@ class CaffeVisApp:
     pane_names: ClassVar[Sequence[str]] = (
         control.PANE, layers.PANE, aux_pane.PANE, back.PANE, jpgvis.PANE,
     )  # fmt: skip
+    pointed_panes: ClassVar[Sequence[str]] = (overlay.PANE,)
 
     def __init__(
         self,
@@ -83,20 +94,9 @@ class CaffeVisApp:
         net: NetLike | None = None,
     ) -> None:
         self._look = look_from(settings)
-        try:
-            net = net or open_net(settings)
-            found = list_layers(
-                net,
-                settings.caffevis_layers_aspect_ratio,
-                namer(settings),
-                settings.caffevis_filter_layers,
-            )
-            prepare = make_preprocess(net, settings)
-        except (*ENGINE_ERRORS, HeldError, InputError, LayerError) as error:
-            raise SettingsError(str(error)) from error
-        self._title = f"Model: {model_name(net, settings)}"
-        labels = read_labels(settings.caffevis_labels)
-        self._classes = find_classes(net, found, settings, labels)
+        opened = open_all(settings, net)
+        net, prepare, self._classes = opened.net, opened.prepare, opened.classes
+        self._title = opened.title
         self._takes_pairs, self._aspect = bool(prepare.pair), prepare.aspect
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, self._classes.listed, threads, clock)
@@ -110,7 +110,7 @@ class CaffeVisApp:
             back_modes=self._network.back_modes,
             class_layer=next(iter(self._classes.layers), None),
         )
-        self._state = start_state(first_state(found, options), settings.caffevis_start, net)
+        self._state = start_state(first_state(opened.layers, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
         self._ready: tuple[Frame, FloatArray] | None = None
         self._shown: Shown | None = None
@@ -159,6 +159,9 @@ class CaffeVisApp:
 
     def point(self, pointer: Pointer) -> None:
         """Change the state as the mouse says, and ask for what that needs."""
+        if pointer.pane == overlay.PANE:
+            self._change(go.pick_place(self._state, whole.place_at(pointer, self.shown_frame())))
+            return
         if pointer.pane == aux_pane.PANE:
             self._point_at_class(pointer)
             return
@@ -277,7 +280,7 @@ class CaffeVisApp:
     def message(self) -> str:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
         messages = [self._message, self._images.message(self._state), self._names.message]
-        messages.append(overlay.message(self._state, self.result))
+        messages += [pane.message(self._state, self.result) for pane in (overlay, whole)]
         messages.append(self.result.broken if self.result else "")
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
@@ -307,15 +310,11 @@ class CaffeVisApp:
             return drawings
         state, result = self._shown.state, self._shown.result
         units, gone_back = layers.view(state, result, look), back.view(self._state, result, look)
-        marked = overlay.drawing(state, result, look)
+        marked = whole.drawing(state, result, look) or overlay.drawing(state, result, look)
         side = self._aux_view(self._shown)
         behind = Drawing(back.PANE, gone_back, back.draw)
-        tiles = with_heading(
-            Drawing(layers.PANE, units, layers.draw),
-            layers.heading(units),
-            look.heading,
-            look.background,
-        )
+        own = Drawing(layers.PANE, units, layers.draw)
+        tiles = with_heading(own, layers.heading(units), look.heading, look.background)
         return [
             *drawings,
             self._images.layers_drawing(self._state) or tiles,
@@ -337,7 +336,8 @@ class CaffeVisApp:
         state = self._state
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
         return NetRequest(
-            frame, state.layer.name, wanted, state.wants_fields, cam=state.cam_origin
+            frame, state.layer.name, wanted, state.wants_fields, state.cam_origin,
+            state.wants_components,
         )  # fmt: skip
 
     def _ask(self) -> None:

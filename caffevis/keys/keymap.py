@@ -68,6 +68,9 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(("f3",), "unit_card", "The unit's card: its levels, and in words", go.toggle_card),
     Binding(("1",), "colour_map", "Activations: gray, viridis, plasma, jet", go.next_colour_map),
     Binding(("v",), "input_overlay", "Over input: off, active, inactive, CAM", go.next_overlay),
+    Binding(
+        ("f4",), "whole_layer", "Layer over input: components, likeness to a click", go.next_whole
+    ),
     Binding(("r",), "receptive_field", "Frame what the unit's best place sees", go.toggle_field),
     Binding(("x",), "top_activations", "Mark the strongest units and places", go.toggle_top),
     Binding(("g",), "histogram", "Histogram of the unit's values over frames", go.toggle_histogram),

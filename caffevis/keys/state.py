@@ -22,6 +22,10 @@ OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE = "off", "over active", "over inactive"
 OVER_CAM = "Grad-CAM"
 OVERLAYS = (OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE, OVER_CAM)
 
+# What of the whole layer lies over the input.
+WHOLE_OFF, COMPONENTS, SIMILARITY = "off", "principal components", "similarity"
+WHOLES = (WHOLE_OFF, COMPONENTS, SIMILARITY)
+
 STRONGEST = -1  # in place of an origin's unit: the one of highest value
 
 ZOOM_ALL, ZOOM_UNIT, ZOOM_BACK, ZOOM_IMAGE = range(4)
@@ -131,6 +135,10 @@ class State:
         Of `palettes.PALETTES`, for activations.
     overlay : str
         Of `OVERLAYS`: how the selected unit's activation, or Grad-CAM, lies over the input.
+    whole : str
+        Of `WHOLES`: what of the whole layer lies over the input, in place of the overlay.
+    place : (float, float) or None
+        Where the input was clicked on: down and across, from 0 to 1.
     show_field : bool
         The receptive field of the unit's strongest place is framed in the input.
     show_top : bool
@@ -176,6 +184,8 @@ class State:
     show_card: bool = False
     colour_map: str = GRAY_MAP
     overlay: str = OVERLAY_OFF
+    whole: str = WHOLE_OFF
+    place: tuple[float, float] | None = None
     show_field: bool = False
     show_top: bool = False
     histogram: bool = False
@@ -235,7 +245,13 @@ class State:
     def wants_fields(self) -> bool:
         """Whether something is drawn over the input, for which receptive fields are needed."""
         marked = self.overlay != OVERLAY_OFF or self.show_field or self.show_top
-        return marked and self.in_units or self.overlay == OVER_CAM
+        over_all = self.overlay == OVER_CAM or self.whole != WHOLE_OFF
+        return (marked and self.in_units) or over_all
+
+    @property
+    def wants_components(self) -> bool:
+        """Whether the layer's principal components are to be computed."""
+        return self.whole == COMPONENTS
 
     @property
     def cam_origin(self) -> Origin | None:

@@ -14,6 +14,8 @@ from caffevis.keys.state import (
     NORM,
     OVERLAYS,
     RAW,
+    SIMILARITY,
+    WHOLES,
     ZOOM_ALL,
     ZOOM_BACK,
     ZOOM_IMAGE,
@@ -340,6 +342,17 @@ def next_overlay(state: State) -> State:
     """Go round no overlay, over active, over inactive, Grad-CAM."""
     step = (OVERLAYS.index(state.overlay) + 1) % len(OVERLAYS)
     return replace(state, overlay=OVERLAYS[step])
+
+
+def next_whole(state: State) -> State:
+    """Go round nothing of the whole layer, its components, and likeness to a place."""
+    step = (WHOLES.index(state.whole) + 1) % len(WHOLES)
+    return replace(state, whole=WHOLES[step])
+
+
+def pick_place(state: State, place: tuple[float, float] | None) -> State:
+    """Show how alike every place of the layer is to one of the input; None changes nothing."""
+    return state if place is None else replace(state, whole=SIMILARITY, place=place)
 
 
 def toggle_field(state: State) -> State:

@@ -20,6 +20,7 @@ from caffevis.model.preprocess import Preprocess
 from caffevis.net.cam import Cam, grad_cam, seed
 from caffevis.net.finite import all_finite, first_broken
 from caffevis.net.measures import layer_stats
+from caffevis.net.principal import Principal
 from caffevis.net.receptive_fields import Fields
 from caffevis.net.request import Back, NetRequest, NetResult
 from toolbox.app.protocol import Timing
@@ -146,6 +147,7 @@ class Network:
         self._frame: Frame | None = None
         self._back: Back | None = None
         self._cam: tuple[str, Origin, Cam] | None = None
+        self._principal = Principal()
         self._fields: dict[str, Fields] = {}
         self._field: dict[str, tuple[int, ...]] = {}  # of a unit in the middle
         self._broken: str | None = None
@@ -264,6 +266,9 @@ class Network:
             fields=self._fields_of(request.layer) if request.fields else None,
             field=self._field_of(request.layer),
             broken=self._find_broken(np.array((stats.low, stats.high), np.float32), probs),
+            components=self._principal(request.layer, as_maps(values))
+            if request.components
+            else None,
             cam=self._cam[2] if self._cam and request.cam else None,
             note=self._note(request),
         )

@@ -41,6 +41,8 @@ class NetRequest:
         Whether the layer's receptive fields are wanted, too.
     cam : Origin or None
         The unit of which Grad-CAM is wanted in the layer; its number may be `STRONGEST`.
+    components : bool
+        Whether the layer's principal components are wanted.
     values : ndarray of float32, shape (1, channels, height, width), or None
         The frame as the network's input, where it has been prepared already.
     """
@@ -50,6 +52,7 @@ class NetRequest:
     back: Back | None = None
     fields: bool = False
     cam: Origin | None = None
+    components: bool = False
     values: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
@@ -82,6 +85,8 @@ class NetResult:
         Which layer first has no numbers, where one was met.
     cam : Cam or None
         Grad-CAM, where it was asked for.
+    components : ndarray of float32, shape (h, w, 3), or None
+        The layer's principal components as colours, 0 to 1, where they were asked for.
     note : str
         What the viewer should know of the layer or the back pass, for the status line.
     """
@@ -97,4 +102,5 @@ class NetResult:
     field: tuple[int, ...] = ()
     broken: str = ""
     cam: Cam | None = None
+    components: FloatArray | None = None
     note: str = ""

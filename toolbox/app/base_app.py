@@ -23,6 +23,7 @@ class BaseApp:
     heading: ClassVar[str] = ""
     bindings: ClassVar[Sequence[Binding[Any]]] = ()
     pane_names: ClassVar[Sequence[str]] = ()
+    pointed_panes: ClassVar[Sequence[str]] = ()
 
     def start(self) -> None:
         """Start nothing."""

@@ -63,6 +63,9 @@ class App(Protocol):
     pane_names: ClassVar[Sequence[str]]
     """Panes it can draw."""
 
+    pointed_panes: ClassVar[Sequence[str]]
+    """Panes of the window's own that it wants the mouse's events of, too."""
+
     def start(self) -> None:
         """Start threads."""
 
@@ -76,7 +79,7 @@ class App(Protocol):
         """Take a key as text where the app asks for some; False where the key is for the rows."""
 
     def point(self, pointer: Pointer) -> None:
-        """Do what the mouse asks for in one of the app's own panes."""
+        """Do what the mouse asks for in one of `pane_names` or `pointed_panes`."""
 
     def set_frame(self, frame: Frame) -> None:
         """Take the newest frame; older ones not yet processed are dropped."""

@@ -148,7 +148,7 @@ class Loop:
                 app.handle(row)
 
     def point(self, event: MouseEvent) -> None:
-        """Hand a mouse event to the app whose pane it is in.
+        """Hand a mouse event to the app whose pane it is in, or that watches the pane.
 
         What lies behind the help overlay cannot be pointed at.
 
@@ -163,7 +163,8 @@ class Loop:
         pane, row, column = found
         pointer = Pointer(event.kind, pane.name, row, column, (pane.height, pane.width))
         for app in self.apps:
-            if pane.name in app.pane_names:
+            pointed = getattr(app, "pointed_panes", ())  # apps written before there were such
+            if pane.name in (*app.pane_names, *pointed):
                 app.point(pointer)
 
     def step(self, between: Callable[[], None] = lambda: None) -> bool:
