@@ -280,7 +280,7 @@ class CaffeVisApp:
     def message(self) -> str:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
         messages = [self._message, self._images.message(self._state), self._names.message]
-        messages += [pane.message(self._state, self.result) for pane in (overlay, whole)]
+        messages += [pane.message(self._state, self.result) for pane in (overlay, whole, layers)]
         messages.append(self.result.broken if self.result else "")
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
@@ -337,7 +337,7 @@ class CaffeVisApp:
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
         return NetRequest(
             frame, state.layer.name, wanted, state.wants_fields, state.cam_origin,
-            state.wants_components,
+            state.wants_components, state.show_weights,
         )  # fmt: skip
 
     def _ask(self) -> None:

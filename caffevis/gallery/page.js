@@ -136,6 +136,16 @@
     return byId("tiles").children[state.unit].firstChild;
   }
 
+  function drawWeights(layer) {
+    const box = byId("weights");
+    box.hidden = layer.weights === null;
+    box.querySelector("a")?.remove();
+    if (box.hidden) return;
+    const image = element("img", { loading: "lazy", decoding: "async", src: layer.weights,
+                                   alt: `Weights of ${layer.name}` });
+    box.append(element("a", { href: layer.weights }, image));
+  }
+
   function drawLayerHead(layer, kind) {
     byId("layer-title").textContent = layer.name;
     const shown = layer.borrowers.length ? `, also those of ${layer.borrowers.join(", ")}` : "";
@@ -144,6 +154,7 @@
     if (layer.sheet) {
       text.append("; ", element("a", { href: layer.sheet.address, textContent: "all in one picture" }));
     }
+    drawWeights(layer);
     const buttons = data.kinds.map((name, index) => {
       const has = Logic.count(layer, index);
       const button = element("button", { type: "button", disabled: has === 0,

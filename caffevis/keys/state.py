@@ -139,6 +139,8 @@ class State:
         Of `WHOLES`: what of the whole layer lies over the input, in place of the overlay.
     place : (float, float) or None
         Where the input was clicked on: down and across, from 0 to 1.
+    show_weights : bool
+        The layer's weights are shown in place of its units.
     show_field : bool
         The receptive field of the unit's strongest place is framed in the input.
     show_top : bool
@@ -186,6 +188,7 @@ class State:
     overlay: str = OVERLAY_OFF
     whole: str = WHOLE_OFF
     place: tuple[float, float] | None = None
+    show_weights: bool = False
     show_field: bool = False
     show_top: bool = False
     histogram: bool = False

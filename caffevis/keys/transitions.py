@@ -350,6 +350,11 @@ def next_whole(state: State) -> State:
     return replace(state, whole=WHOLES[step])
 
 
+def toggle_weights(state: State) -> State:
+    """Show the layer's weights in place of its units, or the units again."""
+    return replace(state, show_weights=not state.show_weights, pattern_mode=False)
+
+
 def pick_place(state: State, place: tuple[float, float] | None) -> State:
     """Show how alike every place of the layer is to one of the input; None changes nothing."""
     return state if place is None else replace(state, whole=SIMILARITY, place=place)

@@ -23,6 +23,7 @@ from caffevis.net.measures import layer_stats
 from caffevis.net.principal import Principal
 from caffevis.net.receptive_fields import Fields
 from caffevis.net.request import Back, NetRequest, NetResult
+from caffevis.net.weights import Weights, find_weights
 from toolbox.app.protocol import Timing
 from toolbox.drawing.tiles import as_maps
 from toolbox.input.frame import Frame
@@ -148,6 +149,7 @@ class Network:
         self._back: Back | None = None
         self._cam: tuple[str, Origin, Cam] | None = None
         self._principal = Principal()
+        self._weights: dict[str, Weights] = {}
         self._fields: dict[str, Fields] = {}
         self._field: dict[str, tuple[int, ...]] = {}  # of a unit in the middle
         self._broken: str | None = None
@@ -269,6 +271,7 @@ class Network:
             components=self._principal(request.layer, as_maps(values))
             if request.components
             else None,
+            weights=self._weights_of(request.layer) if request.weights else None,
             cam=self._cam[2] if self._cam and request.cam else None,
             note=self._note(request),
         )
@@ -279,6 +282,13 @@ class Network:
             broken = not all(all_finite(values) for values in seen if values is not None)
             self._broken = first_broken(self._net) if broken else None
         return self._broken or ""
+
+    def _weights_of(self, layer: str) -> Weights:
+        """Look at a layer's weights, once: they stay the same."""
+        if layer not in self._weights:
+            swap, picture = self._preprocess.swap, image_input(self._net)
+            self._weights[layer] = find_weights(self._net, layer, picture, swap)
+        return self._weights[layer]
 
     def _field_of(self, layer: str) -> tuple[int, ...]:
         """Look up how much a unit in the middle of a layer sees."""

@@ -12,6 +12,7 @@ from caffevis.keys.state import Origin
 from caffevis.net.cam import Cam
 from caffevis.net.measures import LayerStats
 from caffevis.net.receptive_fields import Fields
+from caffevis.net.weights import Weights
 from toolbox.app.protocol import Timing
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray
@@ -43,6 +44,8 @@ class NetRequest:
         The unit of which Grad-CAM is wanted in the layer; its number may be `STRONGEST`.
     components : bool
         Whether the layer's principal components are wanted.
+    weights : bool
+        Whether the layer's weights are wanted.
     values : ndarray of float32, shape (1, channels, height, width), or None
         The frame as the network's input, where it has been prepared already.
     """
@@ -53,6 +56,7 @@ class NetRequest:
     fields: bool = False
     cam: Origin | None = None
     components: bool = False
+    weights: bool = False
     values: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
@@ -87,6 +91,8 @@ class NetResult:
         Grad-CAM, where it was asked for.
     components : ndarray of float32, shape (h, w, 3), or None
         The layer's principal components as colours, 0 to 1, where they were asked for.
+    weights : Weights or None
+        The layer's, where they were asked for.
     note : str
         What the viewer should know of the layer or the back pass, for the status line.
     """
@@ -103,4 +109,5 @@ class NetResult:
     broken: str = ""
     cam: Cam | None = None
     components: FloatArray | None = None
+    weights: Weights | None = None
     note: str = ""

@@ -23,7 +23,7 @@ KEYSYMS = {
     "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pgup": "Prior",
     "pgdn": "Next", "esc": "Escape", ",": "comma", ".": "period", "/": "slash",
     ";": "semicolon", "[": "bracketleft", "]": "bracketright", "-": "minus", "enter": "Return",
-    "f3": "F3", "f4": "F4",
+    "f3": "F3", "f4": "F4", "f5": "F5",
 }  # fmt: skip
 
 UNIT = "o down right "  # the cursor on a unit of the second layer
@@ -84,6 +84,7 @@ CASES = {
     "pattern_mode": Case(UNIT, {"layers"}),
     "toggle_unit_jpgs": Case(UNIT, {"jpgvis"}),
     "whole_layer": Case(UNIT, {"input"}),
+    "weights": Case(UNIT, {"layers"}),
     "unit_card": Case(UNIT, {"jpgvis"}),
     "colour_map": Case(UNIT, {"aux", "layers"}),
     "input_overlay": Case(UNIT, {"input"}),

@@ -517,7 +517,8 @@ def worded(made, tmp_path_factory) -> str:
     (folder / "units/labels/labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     layers = [Layer("conv1", "conv1", CONV, 1, CONV), Layer("fc8", "fc8", FC, 1, FC)]
     found = collect(UnitFolder(str(folder / "units")), layers, LABELS, ("fc8",))
-    write(found, Words("Worded"), folder / "site")
+    drawn = {"conv1": np.full((20, 30, 3), 90, np.uint8)}
+    write(found, Words("Worded"), folder / "site", weights=drawn)
     return (folder / "site" / "index.html").as_uri()
 
 
@@ -558,3 +559,13 @@ def test_a_gallery_without_cards_has_three_pictures_a_unit(page):
     page.press("down")
     assert len(images(page)) == 3
     assert page.value("document.querySelector('#unit-words').hidden")
+
+
+def test_weights_are_shown_where_a_layer_has_any(named):
+    named.press("right")  # fc8
+    assert named.value("document.querySelector('#weights').hidden")
+    named.press("left")
+    assert not named.value("document.querySelector('#weights').hidden")
+    named.value("document.querySelector('#weights').open = true")
+    named.until("document.querySelector('#weights img').naturalWidth === 30")
+    assert named.value("document.querySelector('#weights a').href").endswith("000_conv1.png")

@@ -181,6 +181,7 @@ def test_keys_and_tags_are_those_of_the_specification():
         "colour_map": "1", "input_overlay": "v", "receptive_field": "r", "top_activations": "x",
         "histogram": "g", "live_ascent": "2", "keep_images": "6", "from_picture": "7",
         "unit_card": "f3", "whole_layer": "f4",
+        "weights": "f5",
     }  # fmt: skip
     bound = {row.tag: row.keys for row in BINDINGS}
     assert set(bound) == set(table)
