@@ -6,6 +6,7 @@ The draw is a hash of names, so it is the same on every machine and in any order
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from find_maxes.errors import FindMaxesError
 from find_maxes.photos.photo_list import ImageList
 
+LEAST = 5  # images a class needs in each half
 SAMPLE = 500  # images whose maxima are kept for quantiles
 SHUFFLED = 16  # classes, at most, of which a shuffled one is kept beside the true ones
 
@@ -111,10 +113,17 @@ def check_classes(images: ImageList) -> int:
     FindMaxesError
         There are fewer than two, between which units could tell.
     """
-    count = len(np.unique(images.classes[images.classes >= 0]))
+    counts = np.unique(images.classes[images.classes >= 0], return_counts=True)[1]
+    count = len(counts)
     if count < 2:
         raise FindMaxesError(
             f"--labels tells classes apart, and the images of {images.folder} have {count}; give "
             "each image a class in FILELIST, or a folder a class and - in place of FILELIST"
+        )
+    if counts.max() < 2 * LEAST:
+        warnings.warn(
+            f"no unit will get a label: that takes classes of at least {2 * LEAST} images, and the "
+            f"largest of the {count} in {images.folder} has {counts.max()}",
+            stacklevel=2,
         )
     return count

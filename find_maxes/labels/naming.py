@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from find_maxes.labels.class_sums import ClassSums
+from find_maxes.labels.lots import LEAST
 
-LEAST = 5  # images a class needs in each half
 TOP = 100  # images of which the label's share is counted
 SHARE = 99  # per cent of the shuffled classes that a label must lie above
 NORMAL = 2.326  # the same of a normal distribution

@@ -10,8 +10,8 @@ import torch
 from find_maxes import find_max_acts
 from find_maxes.labels.class_sums import ClassSums
 from find_maxes.labels.exact_sums import ExactSums
-from find_maxes.labels.lots import draw_lots
-from find_maxes.labels.naming import LEAST, MOST, halves, name_units
+from find_maxes.labels.lots import LEAST, check_classes, draw_lots
+from find_maxes.labels.naming import MOST, halves, name_units
 from find_maxes.labels.words import label_words
 from find_maxes.photos.photo_list import ImageList
 from tests.find_maxes.conftest import build_model, photo
@@ -231,6 +231,16 @@ def test_labels_need_classes(own_tiny, tmp_path, capsys):
     own_tiny.list.write_text("\n".join(f"{name}\t" for name in own_tiny.names), encoding="utf-8")
     assert find_max_acts.main(own_tiny.arguments(tmp_path / "max.npz", "--labels")) == 2
     assert "--labels tells classes apart, and the images" in capsys.readouterr().err
+
+
+def test_that_classes_are_too_small_is_told(images_of_eight):
+    with pytest.warns(UserWarning, match="takes classes of at least 10 images, and the largest of"):
+        assert check_classes(images_of_eight) == 5
+
+
+@pytest.fixture
+def images_of_eight():
+    return ImageList("x", tuple(f"{i}.jpg" for i in range(40)), np.arange(40) % 5)
 
 
 def test_words_for_imagenets_folders_and_numbers(tmp_path):
