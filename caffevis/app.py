@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from caffevis.causes.occlusion import Occluder
-from caffevis.causes_app import INPUT, CausesApp
+from caffevis.causes_app import CausesApp
 from caffevis.from_settings import options_from
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
@@ -26,8 +26,9 @@ from caffevis.net.measures import top_units
 from caffevis.net.network import Network
 from caffevis.net.request import Back, NetRequest, NetResult
 from caffevis.opened import open_all
-from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, overlay, patterns, status
+from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, patterns, status, whole
 from caffevis.panes.parts.look import look_from
+from caffevis.unit_names import UnitNames
 from caffevis.unit_worker import UnitImages
 from toolbox.app.bindings import Binding
 from toolbox.app.protocol import Activations, Timing
@@ -75,7 +76,7 @@ class CaffeVisApp:
     pane_names: ClassVar[Sequence[str]] = (
         control.PANE, layers.PANE, aux_pane.PANE, back.PANE, jpgvis.PANE,
     )  # fmt: skip
-    pointed_panes: ClassVar[Sequence[str]] = (INPUT,)
+    pointed_panes: ClassVar[Sequence[str]] = (whole.PANE,)
 
     def __init__(
         self,
@@ -96,7 +97,12 @@ class CaffeVisApp:
         growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches)
-        options = replace(options_from(settings), back_modes=self._network.back_modes)
+        self._names = UnitNames(settings)
+        options = replace(
+            options_from(settings),
+            back_modes=self._network.back_modes,
+            class_layer=next(iter(self._classes.layers), None),
+        )
         self._state = start_state(first_state(opened.layers, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
         self._ready: tuple[Frame, FloatArray] | None = None
@@ -123,6 +129,7 @@ class CaffeVisApp:
         """Start the threads."""
         self._worker = Worker(self._network, "network", expected=ENGINE_ERRORS)
         self._images.start()
+        self._names.start()
 
     def rescale(self, settings: Settings) -> None:
         """Draw at another scale from now on."""
@@ -145,8 +152,10 @@ class CaffeVisApp:
 
     def point(self, pointer: Pointer) -> None:
         """Change the state as the mouse says, and ask for what that needs."""
-        if pointer.pane == INPUT:
+        if pointer.pane == whole.PANE:
             changed = self._causes.point(self._state, pointer, self.shown_frame())
+            if changed is self._state:
+                changed = whole.pick(changed, pointer, self.shown_frame())
             if changed is not self._state:
                 self._change(changed)
             return
@@ -221,6 +230,7 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
+        self._names.update()
         for outcome in self._worker.outcomes() if self._worker else ():
             self._answered = outcome.request
             self._message = outcome.error or ""
@@ -242,7 +252,7 @@ class CaffeVisApp:
 
     def settled(self) -> bool:
         """Whether the newest frame and the state are answered."""
-        if not self._images.settled(self._state):
+        if not (self._images.settled(self._state) and self._names.settled()):
             return False
         if self._frame is None or self._worker is None:
             return True
@@ -266,13 +276,13 @@ class CaffeVisApp:
 
     def status(self) -> str:
         """Return layer, unit, value, back mode and boost."""
-        return status.text(self._state, self.result)
+        return status.text(self._state, self.result, self._names.of(self._state))
 
     def message(self) -> str:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
-        messages = [self._message, self._images.message(self._state)]
-        messages.append(overlay.message(self._state, self.result))
-        messages.append(self._causes.message(self._state, self.result))
+        messages = [self._message, self._images.message(self._state), self._names.message]
+        parts = (whole, layers, self._causes)
+        messages += [part.message(self._state, self.result) for part in parts]
         messages.append(self.result.broken if self.result else "")
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
@@ -296,21 +306,17 @@ class CaffeVisApp:
         look = self._look
         drawings: list[Drawing] = [
             Drawing(control.PANE, control.view(self._state, look), control.draw),
-            self._images.drawing(self._state),
+            self._images.drawing(self._state, self._names.of(self._state)),
         ]
         if self._shown is None:
             return drawings
         state, result = self._shown.state, self._shown.result
         units, gone_back = layers.view(state, result, look), back.view(self._state, result, look)
-        marked = overlay.drawing(state, result, look)
+        marked = whole.drawing(state, result, look)
         side = self._aux_view(self._shown)
         behind = Drawing(back.PANE, gone_back, back.draw)
-        tiles = with_heading(
-            Drawing(layers.PANE, units, layers.draw),
-            layers.heading(units),
-            look.heading,
-            look.background,
-        )
+        own = Drawing(layers.PANE, units, layers.draw)
+        tiles = with_heading(own, layers.heading(units), look.heading, look.background)
         return [
             *drawings,
             self._images.layers_drawing(self._state) or tiles,
@@ -325,13 +331,14 @@ class CaffeVisApp:
     def close(self) -> bool:
         """End the threads."""
         own = [self._worker.close] if self._worker else []
-        return close_all([self._images.close, self._causes.close, *own])
+        return close_all([self._images.close, self._names.close, self._causes.close, *own])
 
     def _request(self, frame: Frame) -> NetRequest:
         """Say what the state needs computed of a frame."""
         state = self._state
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
-        request = NetRequest(frame, state.layer.name, wanted, state.wants_fields)
+        also = (state.cam_origin, state.wants_components, state.show_weights)
+        request = NetRequest(frame, state.layer.name, wanted, state.wants_fields, *also)
         return self._causes.added_to(request, state)
 
     def _ask(self) -> None:
@@ -350,7 +357,7 @@ class CaffeVisApp:
         if current is not None:
             request = self._request(current.frame)
             if request.layer != current.layer:
-                request = replace(request, back=None)
+                request = replace(request, back=None, cam=None)
             if request == self._submitted != current:
                 return  # it is the next to be begun
             if request != current and self._worker.submit_behind(current, request):

@@ -11,8 +11,18 @@ from caffevis.live.unit_keeping import UnitKeeping
 from caffevis.live.unit_patches import PhotoPatches
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts.look import Look
-from caffevis.units.image_paths import DECONV, KINDS, OPTIMISED, PATCHES, Kind, folder_from
+from caffevis.units.image_paths import (
+    CARD,
+    CARD_KINDS,
+    DECONV,
+    KINDS,
+    OPTIMISED,
+    PATCHES,
+    Kind,
+    folder_from,
+)
 from caffevis.units.loader import ImagesRequest, ImagesResult, Loader, Picture, SheetRequest
+from caffevis.units.words import Words
 from toolbox.drawing.headings import strip_height, with_heading
 from toolbox.drawing.panes import pane_size
 from toolbox.drawing.screen import Drawing
@@ -22,9 +32,9 @@ from toolbox.workers.worker import Worker, close_all
 
 
 @functools.lru_cache(maxsize=64)
-def _in_its_place(text: str) -> Picture:
+def _in_its_place(*text: str) -> Picture:
     """Say why there is no picture; the same text is the same picture, so it is drawn once."""
-    return Picture(note=(text,))
+    return Picture(note=text)
 
 
 class UnitImages:
@@ -137,7 +147,8 @@ class UnitImages:
         unit, result = self.request(state).unit, self._result
         if unit is None or result is None or result.request.unit != unit:
             return True
-        return result.pictures[KINDS.index(kind)].image is not None
+        kinds = CARD_KINDS if result.request.card else KINDS
+        return kind not in kinds or result.pictures[kinds.index(kind)].image is not None
 
     def has_image(self, state: State) -> bool:
         """Whether the selected unit has an optimised image on disk, or that is not known yet."""
@@ -173,7 +184,8 @@ class UnitImages:
         if not self._folder.shows(state.layer.name):
             return ImagesRequest()
         wanted = self._has_pane and state.show_unit_jpgs and state.in_units
-        return ImagesRequest(state.selected if wanted else None, self._sheet_request(state))
+        unit = state.selected if wanted else None
+        return ImagesRequest(unit, self._sheet_request(state), state.show_card and wanted)
 
     def _sheet_request(self, state: State) -> SheetRequest | None:
         if not state.pattern_mode or state.zoom > ZOOM_UNIT or self._room is None:
@@ -194,21 +206,26 @@ class UnitImages:
             problems += picture.note[:1] if picture is not None else ()
         return "; ".join(dict.fromkeys(filter(None, problems)))
 
-    def drawing(self, state: State) -> Drawing:
-        """Say what the pane of unit images shows."""
+    def drawing(self, state: State, words: Words | None = None) -> Drawing:
+        """Say what the pane of unit images shows; a card ends with what is known in words."""
         hint = ""
         if state.show_unit_jpgs:
             hint = self._left_out(state) or ("" if state.in_units else "choose a unit: down")
         unit, result = self.request(state).unit, self._result
         pictures: tuple[Picture, ...] | None = () if unit is None else None
-        if result is not None and result.request.unit == unit:
+        asked = self.request(state)
+        if result is not None and (result.request.unit, result.request.card) == (unit, asked.card):
             pictures = result.pictures
-        if pictures and state.ascends:
+        if pictures and state.ascends and not asked.card:
             pictures = (self._growth.picture(), *pictures[1:])
-        if pictures and self._patches.takes_over(self._there(state, PATCHES)):
+        if pictures and not asked.card and self._patches.takes_over(self._there(state, PATCHES)):
             pictures = (pictures[0], *self._patches.pictures())
         of = f"{self._folder.source(state.layer.name)}:{state.unit}"
         titles = (f"{KINDS[0].name} of {of}", f"{KINDS[1].name} of {of}", KINDS[2].name)
+        if asked.card and pictures is not None:
+            said = words.lines() if words is not None else ("nothing is known of it in words",)
+            pictures = (*pictures, _in_its_place(f"{of}:", *said))
+            titles = (f"{PATCHES.name} of {of}", CARD.name, "")
         view = jpgvis.JpgvisView(pictures, hint, self._stack, self._look, titles)
         return Drawing(jpgvis.PANE, view, jpgvis.draw)
 

@@ -19,6 +19,10 @@ from tqdm import tqdm
 
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
+from find_maxes.labels.lots import check_classes, class_names, draw_lots
+from find_maxes.labels.table import NAME as TABLE
+from find_maxes.labels.table import write_table
+from find_maxes.labels.words import label_words
 from find_maxes.options import held_from, make_recipe, read_settings
 from find_maxes.photos.decoders import Decoder
 from find_maxes.photos.photo_list import ImageList, read_images
@@ -128,7 +132,7 @@ class Stop:
         self.asked = True
 
 
-def open_job(options: argparse.Namespace) -> tuple[Job, Runner]:
+def open_job(options: argparse.Namespace, images: ImageList) -> tuple[Job, Runner]:
     """Open the net and work out what is to be done with it."""
     settings = read_settings(options.settings)
     net = NetFiles.named(
@@ -141,7 +145,13 @@ def open_job(options: argparse.Namespace) -> tuple[Job, Runner]:
     runner = Runner(net, options.layers)
     others = net.held.channels(runner.net, image_input(runner.net))
     recipe = make_recipe(options, settings, runner.input_shape, others)
-    wanted = Wanted(options.top, options.histograms, options.correlation)
+    wanted = Wanted(
+        options.top,
+        options.histograms,
+        options.correlation,
+        check_classes(images) if options.labels else 0,
+        options.quantiles,
+    )
     return Job(net, recipe, tuple(runner.shapes), wanted), runner
 
 
@@ -210,7 +220,7 @@ def run(options: argparse.Namespace) -> int:
     """Find the maxima that the command line asks for; return the exit status."""
     images = read_images(options.datadir, options.filelist)
     maxes_file.check_writable(options.outfile)
-    job, runner = open_job(options)
+    job, runner = open_job(options, images)
     settings = describe(job, images)
     progress = Progress(options.outfile, settings, images, options.checkpoint_every)
     if options.resume and not progress.path.exists():
@@ -219,7 +229,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"{options.outfile} is finished already")
             return _status(found.bad, images, options)
     cv2.setNumThreads(1)
-    scan, begun = Scan(job, runner), time.perf_counter()
+    lots = draw_lots(images) if job.wanted.needs_lots else None
+    scan, begun = Scan(job, runner, lots), time.perf_counter()
     base = _begin(options, progress, settings) or scan.empty()
     before = base.count
     try:
@@ -229,16 +240,33 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"stopped; {progress.path} is kept: go on with --resume", file=sys.stderr)
         return 130
-    maxes_file.write_maxes(options.outfile, totals, runner.shapes, images, settings)
-    folder = charts.write_charts(options.outfile, totals)
+    _write(options, scan, totals, images, settings)
     maxes_file.remove(progress.path)
     # on this machine, without the time that starting the decoders took
     seconds = scan.clock.wall or time.perf_counter() - begun
     print(summary.summary(totals, images, options.outfile, seconds, totals.count - before))
-    if folder is not None:
-        print(f"{summary.dead(totals)}; pictures and lists in {folder}")
     print(summary.shares(scan.clock), file=sys.stderr)
     return _status(len(totals.bad), images, options)
+
+
+def _write(
+    options: argparse.Namespace,
+    scan: Scan,
+    totals: Totals,
+    images: ImageList,
+    settings: dict[str, Any],
+) -> None:
+    """Write the result, and pictures and lists beside it; say what they hold."""
+    names = label_words(class_names(images), read_settings(options.settings).caffevis_labels)
+    cards = maxes_file.write_maxes(
+        options.outfile, totals, scan.runner.shapes, images, settings, names
+    )
+    folder = charts.folder_of(options.outfile)
+    if charts.write_charts(options.outfile, totals) is not None:
+        print(f"{summary.dead(totals)}; pictures and lists in {folder}")
+    if cards:
+        write_table(folder / TABLE, cards, names)
+        print("\n".join([*summary.labelled(cards), f"a line a unit in {folder / TABLE}"]))
 
 
 def _totals(

@@ -80,6 +80,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
                   "help": "exit with 1 where more of the files are bad (5)"},
     "--histograms": flag("also keep histograms of each unit's maxima"),
     "--correlation": flag("also keep the correlation between units"),
+    "--labels": flag("also find the class that each unit answers to"),
+    "--quantiles": flag("also keep quantiles of each unit's maxima, and images at them"),
     "--resume": flag("go on from the checkpoint beside OUTFILE.npz"),
     "--checkpoint-every": {"type": float, "default": 30.0, "metavar": "SECONDS",
                            "help": "write a checkpoint that often (30)"},

@@ -18,6 +18,7 @@ from caffevis.from_settings import model_name, namer, read_labels
 from caffevis.gallery.collect import collect
 from caffevis.gallery.errors import GalleryError
 from caffevis.gallery.site import Words, check_folder, write
+from caffevis.gallery.weights import weight_pictures
 from caffevis.keys.state import Layer
 from caffevis.model.classes import find_classes
 from caffevis.model.layer_list import LayerError, list_layers
@@ -94,7 +95,8 @@ def run(options: argparse.Namespace) -> str:
     words = Words(name, settings.caffevis_fast_move_dist)
     for note in found.notes:
         show_warning(note)
-    written = write(found, words, options.out, link=options.link)
+    weights = weight_pictures(settings, [entry.name for entry in found.layers])
+    written = write(found, words, options.out, link=options.link, weights=weights)
     units = sum(entry.units for entry in found.layers)
     return (
         f"{options.out / 'index.html'}: {len(found.layers)} layers, {units} units, "

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from caffevis.gallery.errors import GalleryError, reason
 from caffevis.keys.state import Layer
-from caffevis.units.image_paths import KINDS, OPTIMISED, Kind, UnitFolder
+from caffevis.units.image_paths import ALL_KINDS, CARD, KINDS, OPTIMISED, Kind, UnitFolder
 from caffevis.units.montage import Sheet, find_sheet, has_four_groups
+from caffevis.units.words import Words, read_words
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.stamp import StampError, foreign, read_stamp, stamp_of
 
@@ -58,13 +59,15 @@ class LayerEntry:
     units : int
         How many it has, with or without pictures.
     pictures : tuple of mapping of int to Path
-        For each of `KINDS`, the files by unit.
+        For each of the collection's kinds, the files by unit.
     sheet : SheetFile or None
         The overview, where there is one that fits the number of units.
     four_groups : bool
         Whether the optimised images are arranged as those of caffenet-yos.
     labels : tuple of str
         Names of the units; may be shorter than `units`.
+    words : mapping of int to Words
+        What units answer to, where that is known.
     borrowers : tuple of str
         Layers that show the same pictures (`caffevis_jpgvis_remap`).
     """
@@ -77,6 +80,7 @@ class LayerEntry:
     four_groups: bool = False
     labels: tuple[str, ...] = ()
     borrowers: tuple[str, ...] = ()
+    words: Mapping[int, Words] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ class Collection:
         At least one.
     about : tuple of Path
         Texts beside the images: licences, whom to credit.
+    kinds : tuple of Kind
+        Which pictures units have: with cards, where the folder has any.
     notes : tuple of str
         What the user should be told, a sentence each.
     """
@@ -98,6 +104,7 @@ class Collection:
     root: Path
     layers: tuple[LayerEntry, ...]
     about: tuple[Path, ...] = ()
+    kinds: tuple[Kind, ...] = KINDS
     notes: tuple[str, ...] = ()
 
 
@@ -131,8 +138,14 @@ def collect(
     notes: list[str] = []
     found = [_entry(folder, each, notes) for each in _sources(folder, layers, notes)]
     names = set(labelled)
+    known, problem = read_words(folder)
+    notes += [problem] if problem else []
     shown = tuple(
-        replace(entry, labels=tuple(labels)) if names & {entry.name, *entry.borrowers} else entry
+        replace(
+            entry,
+            labels=tuple(labels) if names & {entry.name, *entry.borrowers} else (),
+            words=known.get(entry.name, {}),
+        )
         for entry in found
         if any(entry.pictures)
     )
@@ -146,7 +159,12 @@ def collect(
     if without:
         notes.append(f"no images of {', '.join(without)}")
     about = [root / name for name in _names(root) if ABOUT.fullmatch(name)]
-    return Collection(root, shown, tuple(path for path in about if path.is_file()), tuple(notes))
+    texts = tuple(path for path in about if path.is_file())
+    return Collection(root, shown, texts, _kinds(folder), tuple(notes))
+
+
+def _kinds(folder: UnitFolder) -> tuple[Kind, ...]:
+    return ALL_KINDS if (Path(folder.root or "") / CARD.folder).is_dir() else KINDS
 
 
 def _sources(folder: UnitFolder, layers: Sequence[Layer], notes: list[str]) -> Iterator[LayerEntry]:
@@ -171,7 +189,7 @@ def _entry(folder: UnitFolder, entry: LayerEntry, notes: list[str]) -> LayerEntr
     """Find a layer's pictures."""
     _check_stamps(folder, entry.name)
     broken: list[Path] = []
-    pictures = tuple(_pictures(folder, kind, entry.name, broken) for kind in KINDS)
+    pictures = tuple(_pictures(folder, kind, entry.name, broken) for kind in _kinds(folder))
     if broken:
         more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
         notes.append(f"left out, as no JPEG pictures: {broken[0]}{more}")
@@ -199,7 +217,7 @@ def _check_stamps(folder: UnitFolder, layer: str) -> None:
     if root is None or model is None or not all(map(os.path.isfile, model)):
         return
     try:
-        places = [place for kind in KINDS if (place := folder.pictures(kind, layer))]
+        places = [place for kind in ALL_KINDS if (place := folder.pictures(kind, layer))]
         for place in places:
             if read_stamp(place, root) and (sentence := foreign(place, root, stamp_of(*model))):
                 raise GalleryError(
@@ -254,12 +272,14 @@ def _names(folder: Path, may_lack: bool = False) -> list[str]:
 def _on_disk(folder: UnitFolder) -> list[str]:
     """Name the layers that the folder has pictures of, in the order a person would count."""
     found: set[str] = set()
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         top = os.path.join(folder.root or "", kind.folder)
         for where, _, files in os.walk(top):
             if any(name.endswith(kind.ending) for name in files) and where != top:
                 found.add(Path(where).relative_to(top).as_posix())
-    return sorted((n for n in found if any(_pictures(folder, k, n, []) for k in KINDS)), key=_order)
+    return sorted(
+        (n for n in found if any(_pictures(folder, k, n, []) for k in ALL_KINDS)), key=_order
+    )
 
 
 def _order(name: str) -> list[tuple[str, int]]:

@@ -2,7 +2,7 @@
 //
 // A state is {layer, unit, inUnits, zoom, kind, pictures}: the layer's index, the unit's number,
 // whether the cursor is in the units or in the list of layers, whether only the unit is shown,
-// which of the three pictures the tiles show, and whether the unit's own pictures are shown.
+// which kind of pictures the tiles show, and whether the unit's own pictures are shown.
 "use strict";
 
 const Logic = (() => {
@@ -29,10 +29,12 @@ const Logic = (() => {
     return layer.pictures[kind].reduce((sum, run) => sum + run[3] - run[2] + 1, 0);
   }
 
+  const kindsOf = (layer) => layer.pictures.map((_, kind) => kind);
+
   // The kind that is wanted, or the first that the layer has.
   function kindShown(layer, wanted) {
     const has = (kind) => count(layer, kind) > 0;
-    return has(wanted) ? wanted : [0, 1, 2].find(has);
+    return has(wanted) ? wanted : kindsOf(layer).find(has);
   }
 
   // Where in a layer's sheet a unit is, as shares of the sheet for CSS.
@@ -51,6 +53,8 @@ const Logic = (() => {
   }
 
   const labelOf = (layer, unit) => layer.labels[unit] || "";
+  // What a unit answers to: its label or "", d', and what is known of it, line by line.
+  const wordsOf = (layer, unit) => layer.words[unit] || ["", 0, []];
   const nameOf = (layer, unit) => `${layer.name} ${unit}`;
 
   // ---- states ----
@@ -88,7 +92,7 @@ const Logic = (() => {
 
   function nextKind(data, state) {
     const layer = data.layers[state.layer];
-    const kinds = [0, 1, 2].filter((kind) => count(layer, kind) > 0);
+    const kinds = kindsOf(layer).filter((kind) => count(layer, kind) > 0);
     const at = kinds.indexOf(kindShown(layer, state.kind));
     return { ...state, kind: kinds[(at + 1) % kinds.length] };
   }
@@ -108,7 +112,7 @@ const Logic = (() => {
     ["sel_layer_right", "Next layer; the cursor stays", (d, s) => atLayer(d, s, s.layer + 1)],
     ["zoom_mode", "All units, or only the selected one, enlarged",
       (d, s) => ({ ...s, zoom: !s.zoom, pictures: true })],
-    ["pattern_mode", "Tiles: optimised images, top patches, deconv", nextKind],
+    ["pattern_mode", "Tiles: optimised images, top patches, deconv, other levels", nextKind],
     ["toggle_unit_jpgs", "Show or hide the pictures of the selected unit",
       (d, s) => ({ ...s, pictures: !s.pictures, zoom: false })],
     ["reset_state", "First layer, first unit; or leave the search", (d) => first(d)],
@@ -184,13 +188,14 @@ const Logic = (() => {
     });
   }
 
-  // How far a word is from a unit: 0 exactly, 1 or 2 in part, null not at all.
-  function distance(word, unit, label, names) {
+  // How far a word is from a unit: 0 exactly, 1 or 2 in part, 3 or 4 from what it answers to (the
+  // nearer the higher d'), null not at all.
+  function distance(word, unit, label, names, answers, dprime) {
     if (names.includes(word) || (/^\d+$/.test(word) && Number(word) === unit)) return 0;
     if (label === word) return 0;
     if (` ${label} `.includes(` ${word} `)) return 1;
     if (label.includes(word) || names.some((name) => name.startsWith(word))) return 2;
-    return null;
+    return answers.includes(word) ? 4 - Math.min(dprime, 99) / 100 : null;
   }
 
   // The units that every word of a query fits, the nearest first: {total, hits}.
@@ -202,9 +207,11 @@ const Logic = (() => {
       const names = [layer.name, layer.title, ...layer.borrowers].map(fold);
       for (let unit = 0; unit < layer.units; unit += 1) {
         const label = fold(labelOf(layer, unit));
+        const [answers, dprime] = wordsOf(layer, unit);
+        const folded = fold(answers);
         let sum = 0;
         for (const word of wanted) {
-          const far = distance(word, unit, label, names);
+          const far = distance(word, unit, label, names, folded, dprime);
           sum = far === null || sum === null ? null : sum + far;
         }
         if (sum !== null) hits.push({ layer: index, unit, sum });
@@ -216,6 +223,6 @@ const Logic = (() => {
 
   return {
     ROWS, PAGE_ROWS, keysOf, tagOf, act, first, hash, parse, search, address, count, kindShown,
-    sprite, labelOf, nameOf,
+    sprite, labelOf, nameOf, wordsOf, kindsOf,
   };
 })();

@@ -22,7 +22,7 @@
     return made;
   }
 
-  const capital = (text) => text[0].toUpperCase() + text.slice(1);
+  const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
   function say(layer, unit) {
     const label = Logic.labelOf(layer, unit);
@@ -136,6 +136,16 @@
     return byId("tiles").children[state.unit].firstChild;
   }
 
+  function drawWeights(layer) {
+    const box = byId("weights");
+    box.hidden = layer.weights === null;
+    box.querySelector("a")?.remove();
+    if (box.hidden) return;
+    const image = element("img", { loading: "lazy", decoding: "async", src: layer.weights,
+                                   alt: `Weights of ${layer.name}` });
+    box.append(element("a", { href: layer.weights }, image));
+  }
+
   function drawLayerHead(layer, kind) {
     byId("layer-title").textContent = layer.name;
     const shown = layer.borrowers.length ? `, also those of ${layer.borrowers.join(", ")}` : "";
@@ -144,6 +154,7 @@
     if (layer.sheet) {
       text.append("; ", element("a", { href: layer.sheet.address, textContent: "all in one picture" }));
     }
+    drawWeights(layer);
     const buttons = data.kinds.map((name, index) => {
       const has = Logic.count(layer, index);
       const button = element("button", { type: "button", disabled: has === 0,
@@ -158,6 +169,7 @@
   // ---- the selected unit ----
 
   function makePictures() {
+    byId("pictures").style.setProperty("--kinds", data.kinds.length);
     byId("pictures").append(...data.kinds.map(() => {
       const image = element("img", { loading: "lazy", decoding: "async" });
       const missing = element("p", { className: "missing" });
@@ -201,6 +213,9 @@
     const name = Logic.nameOf(layer, state.unit);
     byId("unit-title").textContent = label || name;
     byId("unit-name").textContent = label ? name : "";
+    const lines = Logic.wordsOf(layer, state.unit)[2];
+    byId("unit-words").textContent = capital(lines.join("; "));
+    byId("unit-words").hidden = lines.length === 0;
     [...byId("pictures").children].forEach((figure, kind) => drawPicture(figure, layer, kind));
     byId("previous").disabled = state.unit === 0;
     byId("next").disabled = state.unit === layer.units - 1;
@@ -286,14 +301,20 @@
       const layer = data.layers[index];
       const label = Logic.labelOf(layer, unit);
       const link = element("a", { href: Logic.hash(data, { layer: index, unit, inUnits: true }) },
-        face(layer, unit, Math.max(0, [0, 1, 2].findIndex((k) => Logic.address(layer, k, unit)))),
+        face(layer, unit,
+             Math.max(0, Logic.kindsOf(layer).findIndex((k) => Logic.address(layer, k, unit)))),
         element("strong", { textContent: label || Logic.nameOf(layer, unit) }),
-        element("span", { textContent: label ? Logic.nameOf(layer, unit) : "" }));
+        element("span", { textContent: label ? Logic.nameOf(layer, unit) : answers(layer, unit) }));
       link.addEventListener("click", (event) => {
         if (plain(event)) open({ ...state, layer: index, unit, inUnits: true }, event);
       });
       return element("li", {}, link);
     }));
+  }
+
+  function answers(layer, unit) {
+    const [label, dprime] = Logic.wordsOf(layer, unit);
+    return label ? `${label}, d' ${dprime.toFixed(1)}` : "";
   }
 
   function leaveSearch() {

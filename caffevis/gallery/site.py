@@ -16,14 +16,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from caffevis.gallery.collect import LARGEST_SHEET, Collection, LayerEntry, SheetFile
 from caffevis.gallery.errors import GalleryError, reason
+from caffevis.gallery.weights import place
 from caffevis.keys.keymap import BINDINGS
-from caffevis.units.image_paths import KINDS
+from caffevis.units.words import Words as UnitWords
 from toolbox.app.core import CORE_BINDINGS
+from toolbox.pictures.image_file import ImageError, write_image
+from toolbox.pictures.images import Image
 
 HERE = Path(__file__).resolve().parent
 PAGE, DATA, IMAGES = "index.html", "data.js", "images"
@@ -63,7 +67,14 @@ class Written:
     size: int
 
 
-def write(collection: Collection, words: Words, out: Path, *, link: bool = False) -> Written:
+def write(
+    collection: Collection,
+    words: Words,
+    out: Path,
+    *,
+    link: bool = False,
+    weights: Mapping[str, Image] = MappingProxyType({}),
+) -> Written:
     """Write a gallery beside its place and rename it.
 
     Parameters
@@ -76,6 +87,8 @@ def write(collection: Collection, words: Words, out: Path, *, link: bool = False
         Its folder: new, empty, or an older gallery, which is replaced.
     link : bool
         Show the pictures where they are, instead of copies.
+    weights : mapping of str to ndarray of uint8
+        Layer -> a picture of its weights, which is written too.
 
     Raises
     ------
@@ -91,12 +104,14 @@ def write(collection: Collection, words: Words, out: Path, *, link: bool = False
     try:
         _clear(beside)
         beside.mkdir(parents=True)
-        written = _fill(collection, words, places, beside)
+        written = _fill(collection, words, places, beside, weights)
         _put(beside, out)
     except OSError as error:
         # A copy that the disk has no room for names what is copied.
         where = out if error.errno == errno.ENOSPC else error.filename or out
         raise GalleryError(f"{where} cannot be read or written: {reason(error)}") from error
+    except ImageError as error:
+        raise GalleryError(str(error)) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return written
@@ -190,12 +205,23 @@ class Places:
         return quote(Path(relative).as_posix())
 
 
-def _fill(collection: Collection, words: Words, places: Places, folder: Path) -> Written:
+def _fill(
+    collection: Collection,
+    words: Words,
+    places: Places,
+    folder: Path,
+    weights: Mapping[str, Image],
+) -> Written:
     """Write all files of a gallery into an empty folder; the page first, which marks it."""
     _write(folder / PAGE, _page(words))
     for name in PARTS:
         shutil.copyfile(HERE / name, folder / name)
-    _write(folder / DATA, script(collection, words, places))
+    drawn = {name: place(name, number) for number, name in enumerate(weights)}
+    _write(folder / DATA, script(collection, words, places, drawn))
+    for name, below in drawn.items():
+        path = folder / IMAGES / below
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, weights[name])
     pictures = sum(len(files) for entry in collection.layers for files in entry.pictures)
     if places.linked_from is None:
         for path in _files(collection):
@@ -224,8 +250,13 @@ def _page(words: Words) -> str:
     return template.substitute(title=html.escape(words.title), mark=MARK)
 
 
-def script(collection: Collection, words: Words, places: Places) -> str:
-    """Return the data as a script.
+def script(
+    collection: Collection,
+    words: Words,
+    places: Places,
+    weights: Mapping[str, Path] = MappingProxyType({}),
+) -> str:
+    """Return the data as a script; `weights` says where pictures of layers' weights lie.
 
     Returns
     -------
@@ -237,8 +268,8 @@ def script(collection: Collection, words: Words, places: Places) -> str:
         "title": words.title,
         "fast": words.fast,
         "keys": {tag: rows[tag] for tag in ACTIONS},
-        "kinds": [kind.name for kind in KINDS],
-        "layers": [_layer(entry, places) for entry in collection.layers],
+        "kinds": [kind.name for kind in collection.kinds],
+        "layers": [_layer(entry, places, weights) for entry in collection.layers],
         "about": [
             {"name": path.name, "address": places.address(path)} for path in collection.about
         ],
@@ -249,13 +280,16 @@ def script(collection: Collection, words: Words, places: Places) -> str:
     return f"window.GALLERY = {text};\n"
 
 
-def _layer(entry: LayerEntry, places: Places) -> dict[str, Any]:
+def _layer(entry: LayerEntry, places: Places, weights: Mapping[str, Path]) -> dict[str, Any]:
+    own = weights.get(entry.name)
     return {
+        "weights": None if own is None else quote((Path(IMAGES) / own).as_posix()),
         "name": entry.name,
         "title": entry.title,
         "units": entry.units,
         "labels": [_printable(label) for label in entry.labels[: entry.units]],
         "borrowers": entry.borrowers,
+        "words": {unit: _words(words) for unit, words in entry.words.items()},
         "fourGroups": entry.four_groups,
         "pictures": [_runs(files, places) for files in entry.pictures],
         "sheet": None if entry.sheet is None else _sheet(entry.sheet, places),
@@ -264,6 +298,12 @@ def _layer(entry: LayerEntry, places: Places) -> dict[str, Any]:
 
 def _printable(label: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in label)
+
+
+def _words(words: UnitWords) -> list[Any]:
+    """Return a unit's label, its d' (0 without one), and the lines that the page shows."""
+    dprime = round(words.dprime, 2) if words.label else 0
+    return [_printable(words.label), dprime, [_printable(line) for line in words.lines()]]
 
 
 def _sheet(sheet: SheetFile, places: Places) -> dict[str, Any]:

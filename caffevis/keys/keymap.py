@@ -66,8 +66,13 @@ BINDINGS: tuple[Binding[State], ...] = (
         ("8",), "toggle_label_predictions", "Show or hide class probabilities", go.toggle_labels
     ),
     Binding(("9",), "toggle_unit_jpgs", "Show or hide the unit's images", go.toggle_unit_jpgs),
+    Binding(("f3",), "unit_card", "The unit's card: its levels, and in words", go.toggle_card),
     Binding(("1",), "colour_map", "Activations: gray, viridis, plasma, jet", go.next_colour_map),
-    Binding(("v",), "input_overlay", "Unit over input: off, active, inactive", go.next_overlay),
+    Binding(("v",), "input_overlay", "Over input: off, active, inactive, CAM", go.next_overlay),
+    Binding(
+        ("f6",), "whole_layer", "Layer over input: components, likeness to a click", go.next_whole
+    ),
+    Binding(("f5",), "weights", "The layer's filters, and its weights' spread", go.toggle_weights),
     Binding(("r",), "receptive_field", "Frame what the unit's best place sees", go.toggle_field),
     Binding(("x",), "top_activations", "Mark the strongest units and places", go.toggle_top),
     Binding(("g",), "histogram", "Histogram of the unit's values over frames", go.toggle_histogram),

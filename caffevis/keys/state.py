@@ -20,7 +20,14 @@ RAW, GRAY, NORM, NORMBLUR = "raw", "gray", "norm", "normblur"
 BACK_FILTERS = (RAW, GRAY, NORM, NORMBLUR)
 
 OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE = "off", "over active", "over inactive"
-OVERLAYS = (OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE)
+OVER_CAM = "Grad-CAM"
+OVERLAYS = (OVERLAY_OFF, OVER_ACTIVE, OVER_INACTIVE, OVER_CAM)
+
+# What of the whole layer lies over the input.
+WHOLE_OFF, COMPONENTS, SIMILARITY = "off", "principal components", "similarity"
+WHOLES = (WHOLE_OFF, COMPONENTS, SIMILARITY)
+
+STRONGEST = -1  # in place of an origin's unit: the one of highest value
 
 ZOOM_ALL, ZOOM_UNIT, ZOOM_BACK, ZOOM_IMAGE = range(4)
 
@@ -88,6 +95,7 @@ class Options:
     back_modes: tuple[str, ...] = BACK_MODES
     make: str = MAKE_NONE
     fills: bool = False
+    class_layer: str | None = None  # whose strongest unit Grad-CAM speaks of, where none is kept
 
 
 @dataclass(frozen=True)
@@ -122,10 +130,18 @@ class State:
         Units show their optimised images instead of activations.
     show_unit_jpgs : bool
         Whether the images of the selected unit are shown.
+    show_card : bool
+        Of these, the unit's card is shown: patches at several levels, and what is known of it.
     colour_map : str
         Of `palettes.PALETTES`, for activations.
     overlay : str
-        Of `OVERLAYS`: how the selected unit's activation lies over the input.
+        Of `OVERLAYS`: how the selected unit's activation, or Grad-CAM, lies over the input.
+    whole : str
+        Of `WHOLES`: what of the whole layer lies over the input, in place of the overlay.
+    place : (float, float) or None
+        Where the input was clicked on: down and across, from 0 to 1.
+    show_weights : bool
+        The layer's weights are shown in place of its units.
     show_field : bool
         The receptive field of the unit's strongest place is framed in the input.
     show_top : bool
@@ -170,8 +186,12 @@ class State:
     show_labels: bool = True
     pattern_mode: bool = False
     show_unit_jpgs: bool = True
+    show_card: bool = False
     colour_map: str = GRAY_MAP
     overlay: str = OVERLAY_OFF
+    whole: str = WHOLE_OFF
+    place: tuple[float, float] | None = None
+    show_weights: bool = False
     show_field: bool = False
     show_top: bool = False
     histogram: bool = False
@@ -232,7 +252,21 @@ class State:
     def wants_fields(self) -> bool:
         """Whether something is drawn over the input, for which receptive fields are needed."""
         marked = self.overlay != OVERLAY_OFF or self.show_field or self.show_top
-        return marked and self.in_units
+        over_all = self.overlay == OVER_CAM or self.whole != WHOLE_OFF
+        return (marked and self.in_units) or over_all
+
+    @property
+    def wants_components(self) -> bool:
+        """Whether the layer's principal components are to be computed."""
+        return self.whole == COMPONENTS
+
+    @property
+    def cam_origin(self) -> Origin | None:
+        """The unit of which Grad-CAM is wanted: the kept one, or the strongest class."""
+        if self.overlay != OVER_CAM:
+            return None
+        layer = self.options.class_layer
+        return self.frozen or (None if layer is None else Origin(layer, STRONGEST))
 
     @property
     def wants_histogram(self) -> bool:

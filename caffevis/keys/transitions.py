@@ -14,6 +14,8 @@ from caffevis.keys.state import (
     NORM,
     OVERLAYS,
     RAW,
+    SIMILARITY,
+    WHOLES,
     ZOOM_ALL,
     ZOOM_BACK,
     ZOOM_IMAGE,
@@ -323,6 +325,12 @@ def toggle_unit_jpgs(state: State) -> State:
     return replace(state, show_unit_jpgs=not state.show_unit_jpgs)
 
 
+def toggle_card(state: State) -> State:
+    """Show the selected unit's card in place of its images, or these again."""
+    show = not (state.show_card and state.show_unit_jpgs)
+    return replace(state, show_card=show, show_unit_jpgs=True)
+
+
 def next_colour_map(state: State) -> State:
     """Go round the colour maps for activations."""
     names = list(PALETTES)
@@ -331,9 +339,25 @@ def next_colour_map(state: State) -> State:
 
 
 def next_overlay(state: State) -> State:
-    """Go round no overlay, over active, over inactive."""
+    """Go round no overlay, over active, over inactive, Grad-CAM."""
     step = (OVERLAYS.index(state.overlay) + 1) % len(OVERLAYS)
     return replace(state, overlay=OVERLAYS[step])
+
+
+def next_whole(state: State) -> State:
+    """Go round nothing of the whole layer, its components, and likeness to a place."""
+    step = (WHOLES.index(state.whole) + 1) % len(WHOLES)
+    return replace(state, whole=WHOLES[step])
+
+
+def toggle_weights(state: State) -> State:
+    """Show the layer's weights in place of its units, or the units again."""
+    return replace(state, show_weights=not state.show_weights, pattern_mode=False)
+
+
+def pick_place(state: State, place: tuple[float, float] | None) -> State:
+    """Show how alike every place of the layer is to one of the input; None changes nothing."""
+    return state if place is None else replace(state, whole=SIMILARITY, place=place)
 
 
 def toggle_field(state: State) -> State:

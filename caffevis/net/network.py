@@ -15,14 +15,17 @@ import numpy as np
 import torchcaffe as caffe
 from caffevis.causes.asked import Question
 from caffevis.causes.worker import CausesWorker
-from caffevis.keys.state import DECONV, GRAD, GUIDED
+from caffevis.keys.state import DECONV, GRAD, GUIDED, Origin
 from caffevis.model.layer_list import NetLike, image_of, start_layer
 from caffevis.model.opening import EngineError, image_input
 from caffevis.model.preprocess import Preprocess
+from caffevis.net.cam import Cam, grad_cam, seed
 from caffevis.net.finite import all_finite, first_broken
 from caffevis.net.measures import layer_stats
+from caffevis.net.principal import Principal
 from caffevis.net.receptive_fields import Fields
 from caffevis.net.request import Back, NetRequest, NetResult
+from caffevis.net.weights import Weights, find_weights
 from toolbox.app.protocol import Timing
 from toolbox.drawing.tiles import as_maps
 from toolbox.input.frame import Frame
@@ -146,6 +149,9 @@ class Network:
         self._clock = clock
         self._frame: Frame | None = None
         self._back: Back | None = None
+        self._cam: tuple[str, Origin, Cam] | None = None
+        self._principal = Principal()
+        self._weights: dict[str, Weights] = {}
         self._fields: dict[str, Fields] = {}
         self._field: dict[str, tuple[int, ...]] = {}  # of a unit in the middle
         self._broken: str | None = None
@@ -172,6 +178,9 @@ class Network:
             timings.append(self._timed("forward", lambda: self._forward(request)))
         if request.trial != self._causes.trial:
             timings.append(self._timed("trial", lambda: self._try(request)))
+        if request.cam is not None and (self._cam or ())[:2] != (request.layer, request.cam):
+            wanted = (request.layer, request.cam)
+            timings.append(self._timed("grad-cam", lambda: self._find_cam(*wanted)))
         if request.back is not None and request.back != self._back:
             back = request.back
             timings.append(self._timed(back.mode, lambda: self._go_back(back)))
@@ -188,7 +197,7 @@ class Network:
 
     def _forward(self, request: NetRequest) -> None:
         # Forgotten first: after an error neither belongs to any frame.
-        self._frame = self._back = self._broken = None
+        self._frame = self._back = self._broken = self._cam = None
         self._causes.forget()
         values = self.prepare(request.frame) if request.values is None else request.values
         self._input.data[...] = values
@@ -210,6 +219,43 @@ class Network:
         layer = start_layer(self._net, back.origin.layer)
         self._passes[back.mode](layer, diff, zero_higher=True)
         self._back = back
+
+    def _find_cam(self, layer: str, wanted: Origin) -> None:
+        """Compute Grad-CAM of a unit in a layer; the diffs of a back pass are lost."""
+        self._back = self._cam = None
+        values = self._units(wanted.layer, self._net.blobs[wanted.layer].data)
+        unit, begin = seed(values, wanted.unit)
+        none = Cam(Origin(wanted.layer, unit), value=float(np.max(values[unit])))
+        self._cam = (layer, wanted, replace(none, **self._cam_of(none.origin, begin, layer)))
+
+    def _cam_of(self, origin: Origin, begin: FloatArray, layer: str) -> dict[str, Any]:
+        """Return a layer's Grad-CAM as `values`, or `why` there is none."""
+        name = f"{origin.layer}:{origin.unit}"
+        try:
+            maps = self._maps(layer, self._gradient(origin, begin, layer))
+        except EngineError as error:
+            return {"why": f"Grad-CAM of {name} in {layer}: {error}"}
+        if maps.ndim < 3 or maps[0].size < 2:
+            return {"why": f"Grad-CAM is of a layer with maps, and {layer} has none"}
+        if not maps.any():
+            return {"why": f"{name} does not depend on {layer} here"}
+        shown = self._maps(layer, self._net.blobs[layer].data)
+        return {"values": grad_cam(as_maps(shown), as_maps(maps))}
+
+    def _gradient(self, origin: Origin, begin: FloatArray, layer: str) -> FloatArray:
+        """Return the derivative of a unit's value by a layer's values, batch first.
+
+        Raises
+        ------
+        EngineError
+            The layer is not below the unit's, or the engine cannot stop there.
+        """
+        gradient = getattr(self._net, "gradient_at", None)
+        if gradient is None:
+            raise EngineError("this Caffe goes back to the picture only")
+        diff = np.zeros_like(self._net.blobs[origin.layer].data)
+        self._units(origin.layer, diff)[...] = begin
+        return np.asarray(gradient(start_layer(self._net, origin.layer), diff, layer))
 
     def _result(self, request: NetRequest, timings: tuple[Timing, ...]) -> NetResult:
         blob = self._net.blobs[request.layer]
@@ -234,6 +280,11 @@ class Network:
             fields=self._fields_of(request.layer) if request.fields else None,
             field=self._field_of(request.layer),
             broken=self._find_broken(np.array((stats.low, stats.high), np.float32), probs),
+            components=self._principal(request.layer, as_maps(values))
+            if request.components
+            else None,
+            weights=self._weights_of(request.layer) if request.weights else None,
+            cam=self._cam[2] if self._cam and request.cam else None,
             note=self._note(request),
             effect=effect,
         )
@@ -252,6 +303,13 @@ class Network:
             broken = not all(all_finite(values) for values in seen if values is not None)
             self._broken = first_broken(self._net) if broken else None
         return self._broken or ""
+
+    def _weights_of(self, layer: str) -> Weights:
+        """Look at a layer's weights, once: they stay the same."""
+        if layer not in self._weights:
+            swap, picture = self._preprocess.swap, image_input(self._net)
+            self._weights[layer] = find_weights(self._net, layer, picture, swap)
+        return self._weights[layer]
 
     def _field_of(self, layer: str) -> tuple[int, ...]:
         """Look up how much a unit in the middle of a layer sees."""
@@ -276,6 +334,9 @@ class Network:
         if request.back is not None and request.back.mode in (DECONV, GUIDED) and self._unruled:
             parts.append(f"{self._unruled} by derivative")
             self._unruled = ""
+        if request.cam is not None and self._cam and self._cam[2].values is not None:
+            origin = self._cam[2].origin
+            parts.append(f"Grad-CAM of {origin.layer}:{origin.unit}")
         return ", ".join(filter(None, parts))
 
     def _fields_of(self, layer: str) -> Fields:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 
 from caffevis.causes.asked import Account, Effect, Question, Ranking, Trial
 from caffevis.keys.state import Origin
+from caffevis.net.cam import Cam
 from caffevis.net.measures import LayerStats
 from caffevis.net.receptive_fields import Fields
+from caffevis.net.weights import Weights
 from toolbox.app.protocol import Timing
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray
@@ -39,6 +41,12 @@ class NetRequest:
         The back pass wanted, None while it is off.
     fields : bool
         Whether the layer's receptive fields are wanted, too.
+    cam : Origin or None
+        The unit of which Grad-CAM is wanted in the layer; its number may be `STRONGEST`.
+    components : bool
+        Whether the layer's principal components are wanted.
+    weights : bool
+        Whether the layer's weights are wanted.
     values : ndarray of float32, shape (1, channels, height, width), or None
         The frame as the network's input, where it has been prepared already.
     trial : Trial or None
@@ -51,6 +59,9 @@ class NetRequest:
     layer: str
     back: Back | None = None
     fields: bool = False
+    cam: Origin | None = None
+    components: bool = False
+    weights: bool = False
     values: FloatArray | None = field(default=None, compare=False, repr=False)
     trial: Trial | None = None
     question: Question | None = None
@@ -83,6 +94,12 @@ class NetResult:
         the input; empty where that is not known.
     broken : str
         Which layer first has no numbers, where one was met.
+    cam : Cam or None
+        Grad-CAM, where it was asked for.
+    components : ndarray of float32, shape (h, w, 3), or None
+        The layer's principal components as colours, 0 to 1, where they were asked for.
+    weights : Weights or None
+        The layer's, where they were asked for.
     note : str
         What the viewer should know of the layer or the back pass, for the status line.
     effect : Effect or None
@@ -101,6 +118,9 @@ class NetResult:
     fields: Fields | None = None
     field: tuple[int, ...] = ()
     broken: str = ""
+    cam: Cam | None = None
+    components: FloatArray | None = None
+    weights: Weights | None = None
     note: str = ""
     effect: Effect | None = None
     answer: Ranking | Account | None = None

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from caffevis.keys.state import ZOOM_ALL, ZOOM_BACK, ZOOM_UNIT, Layer, State
 from caffevis.net.measures import top_positions, top_units
 from caffevis.net.request import NetResult
+from caffevis.net.weights import Weights
 from caffevis.panes import back
+from caffevis.panes import weights as weights_pane
 from caffevis.panes.causes.tile_marks import Marks, draw_marks, marks_of
 from caffevis.panes.parts.look import Look
 from caffevis.panes.parts.marks import draw_corner, draw_crosses
@@ -60,6 +62,8 @@ class LayersView:
         Mark the strongest units, or the places of the one enlarged.
     marks : Marks
         Units with lesions, and those that matter.
+    weights : Weights or None
+        The layer's weights, in place of all else, where these are shown.
     """
 
     result: NetResult
@@ -76,6 +80,7 @@ class LayersView:
     colour_map: str = GRAY_MAP
     show_top: bool = False
     marks: Marks = Marks()
+    weights: Weights | None = None
 
 
 def view(state: State, result: NetResult, look: Look) -> LayersView:
@@ -96,7 +101,14 @@ def view(state: State, result: NetResult, look: Look) -> LayersView:
         colour_map=state.colour_map,
         show_top=state.show_top,
         marks=marks_of(state, result),
+        weights=result.weights if state.show_weights else None,
     )
+
+
+def message(state: State, result: NetResult | None) -> str:
+    """Say that a layer has no weights to show, where they are asked for."""
+    there = state.show_weights and result is not None and result.weights is not None
+    return result.weights.why if there and result and result.weights else ""
 
 
 def shown_maps(view: LayersView) -> FloatArray | None:
@@ -141,6 +153,8 @@ def silence(view: LayersView) -> str:
 
 def heading(view: LayersView) -> str:
     """Say what the units are: the layer, how many, their size, and how much one sees."""
+    if view.weights is not None:
+        return view.weights.why or f"weights of {view.weights.layer}"
     layer, shape = view.layer, as_maps(view.result.activations).shape[1:]
     units = f"{layer.units} unit" + ("s" if layer.units > 1 else "")
     size = f" of {shape[0]} x {shape[1]}" if shape != (1, 1) else ""
@@ -173,7 +187,10 @@ def draw_unit(canvas: Image, view: LayersView) -> None:
 def draw(canvas: Image, view: LayersView) -> None:
     """Draw all units, the selected one, or the back result, by zoom."""
     fill(canvas, view.look.background)
-    if view.zoom == ZOOM_BACK and view.back is not None:
+    if view.weights is not None:
+        selected = view.unit if view.framed else None
+        weights_pane.draw(canvas, view.weights, view.look, selected, view.layer.columns)
+    elif view.zoom == ZOOM_BACK and view.back is not None:
         back.draw(canvas, view.back)
     elif view.zoom == ZOOM_UNIT:
         draw_unit(canvas, view)
@@ -191,6 +208,8 @@ def tile_grid(view: LayersView, room: tuple[int, int]) -> Grid | None:
     room : (int, int)
         Height and width of the pane.
     """
+    if view.weights is not None:
+        return weights_pane.filter_grid(view.weights, room, view.layer.columns)
     maps = shown_maps(view)
     if maps is None or view.zoom != ZOOM_ALL:
         return None

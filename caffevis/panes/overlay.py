@@ -8,13 +8,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from caffevis.keys.state import OVER_ACTIVE, OVERLAY_OFF, State
+from caffevis.keys.state import OVER_ACTIVE, OVER_CAM, OVERLAY_OFF, State
 from caffevis.net.measures import strongest, top_positions
 from caffevis.net.receptive_fields import Box, Fields, Span
 from caffevis.net.request import NetResult
 from caffevis.panes.parts.look import Look
 from caffevis.panes.parts.marks import draw_box, draw_crosses
-from toolbox.drawing.palettes import PALETTES, colour
+from toolbox.drawing.palettes import GRAY_MAP, PALETTES, colour
 from toolbox.drawing.screen import Drawing
 from toolbox.drawing.tiles import as_maps
 from toolbox.input.frame import Frame
@@ -22,6 +22,8 @@ from toolbox.pictures.images import FloatArray, Image, draw_fitted, fill, side_b
 
 PANE = "input"  # the window's own; what is drawn here replaces it
 DARK = 0.15  # how much of the picture is left where it is darkened
+HEAT_MAP = "jet"
+HEAT = 0.6  # how much of a colour lies over the picture where Grad-CAM is highest
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def drawing(state: State, result: NetResult, look: Look) -> Drawing | None:
         result=result,
         unit=state.unit,
         mode=state.overlay,
-        show_field=state.show_field,
-        show_top=state.show_top,
+        show_field=state.show_field and state.in_units,
+        show_top=state.show_top and state.in_units,
         colour_map=state.colour_map,
         look=look,
     )
@@ -71,9 +73,14 @@ def drawing(state: State, result: NetResult, look: Look) -> Drawing | None:
 
 def message(state: State, result: NetResult | None) -> str:
     """Say why something that was asked for is not drawn."""
-    wanted = state.overlay != OVERLAY_OFF or state.show_field or state.histogram
+    wanted = state.overlay not in (OVERLAY_OFF, OVER_CAM) or state.show_field or state.histogram
     if wanted and not state.in_units:
         return "choose a unit: down"
+    if state.overlay == OVER_CAM:
+        if state.cam_origin is None:
+            return "Grad-CAM: choose a unit and keep it (d)"
+        if result is not None and result.cam is not None and result.cam.why:
+            return result.cam.why
     if not state.show_field or result is None or result.fields is None:
         return ""
     if result.fields.known:
@@ -151,6 +158,7 @@ def blend(picture: Image, active: FloatArray, mode: str, colour_map: str) -> Ima
     mode : str
         `OVER_ACTIVE`: the picture where the unit is active, darkened elsewhere.
         `OVER_INACTIVE`: the picture where it is not, elsewhere the activity in colour.
+        `OVER_CAM`: the picture with the activity as a veil of colour.
     colour_map : str
         Of `PALETTES`.
 
@@ -164,6 +172,9 @@ def blend(picture: Image, active: FloatArray, mode: str, colour_map: str) -> Ima
         dark = cv2.convertScaleAbs(picture, alpha=DARK)
         return np.asarray(cv2.blendLinear(picture, dark, active, idle), dtype=np.uint8)
     levels = cv2.convertScaleAbs(active, alpha=255)
+    if mode == OVER_CAM:  # gray would be a fog
+        colour_map = HEAT_MAP if colour_map == GRAY_MAP else colour_map
+        active, idle = HEAT * active, 1 - HEAT * active
     colours = colour(np.asarray(levels, dtype=np.uint8), PALETTES[colour_map])
     return np.asarray(cv2.blendLinear(picture, colours, idle, active), dtype=np.uint8)
 
@@ -185,12 +196,16 @@ def _draw_over(picture: Image, view: OverlayView, fields: Fields, columns: Span)
     """Draw over one picture, which is the given columns of the net's input."""
     unit_map = as_maps(view.result.activations)[view.unit]
     height, width = picture.shape[:2]
+    if view.mode == OVER_CAM:
+        cam = view.result.cam
+        unit_map = np.zeros((1, 1), np.float32) if cam is None or cam.values is None else cam.values
     if view.mode != OVERLAY_OFF:
         active = spread(activity(unit_map), fields, columns, (height, width))
         picture[:] = blend(picture, active, view.mode, view.colour_map)
     scale = (height / fields.height, width / (columns[1] - columns[0]))
     if view.show_field:
-        _draw_field(picture, view, fields.box(*strongest(unit_map)), columns[0], scale)
+        place = strongest(as_maps(view.result.activations)[view.unit])
+        _draw_field(picture, view, fields.box(*place), columns[0], scale)
     if view.show_top:
         _draw_places(picture, view, fields, columns[0], scale)
 

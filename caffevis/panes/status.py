@@ -7,6 +7,7 @@ import numpy as np
 from caffevis.keys.state import GRAD, State
 from caffevis.net.request import NetResult
 from caffevis.panes.causes import said
+from caffevis.units.words import Words
 from toolbox.drawing.tiles import as_maps
 
 MODE_NAMES = {GRAD: "bprop"}
@@ -44,14 +45,19 @@ def stats(state: State, result: NetResult | None) -> str:
     return result.stats.text() if result.request.layer == state.layer.name else ""
 
 
-def text(state: State, result: NetResult | None) -> str:
-    """Say what is shown: `fwd conv5:26 1.23 | dead 12/256, 0 to 5.2 | Back: off | Boost: 0/1`."""
+def text(state: State, result: NetResult | None, words: Words | None = None) -> str:
+    """Say what is shown: `fwd conv5:26 1.23 | dead 12/256, 0 to 5.2 | Back: off | Boost: 0/1`.
+
+    Where the unit has a name, it stands behind its value: `Leopards (d' 2.3)`.
+    """
     value = unit_value(state, result)
     shown = "" if value is None else f" {value:.2f}" if abs(value) < 1e5 else f" {value:.3g}"
     before = None if state.show_back else said.unit_before(state, result)
     shown += "" if before is None or value is None else f" (was {before:.2f})"
     direction = "opt" if state.pattern_mode else "back" if state.show_back else "fwd"
     parts = [f"{direction} {state.layer.name}:{state.unit}{shown}"]
+    if words is not None and (known := words.parts()):
+        parts.append(", ".join(known))
     if measured := stats(state, result):
         parts.append(measured)
     if result is not None and result.note and result.request.layer == state.layer.name:

@@ -4,6 +4,7 @@
     regularized_opt/<layer>/whole_layer.jpg                  one a unit, tiled
     max_im/<layer>/<layer>_<unit:04d>.jpg                    top-9 patches, 3 x 3
     max_deconv/<layer>/<layer>_<unit:04d>.jpg                deconv of those, 3 x 3
+    card/<layer>/<layer>_<unit:04d>.jpg                      patches at other levels, 4 x 3
 
 A `/` in a layer's name becomes a folder, of the file's name too; files that lie
 directly in the layer's folder are found as well.
@@ -50,6 +51,9 @@ OPTIMISED = Kind("regularized_opt", "_montage.jpg", "optimised images", "press 2
 PATCHES = Kind("max_im", ".jpg", "top patches", _PHOTOS)
 DECONV = Kind("max_deconv", ".jpg", "deconv of top patches", _PHOTOS)
 KINDS = (OPTIMISED, PATCHES, DECONV)
+CARD = Kind("card", ".jpg", "patches at 99, 90, 50 %, lowest", "the terminal has the command")
+CARD_KINDS = (PATCHES, CARD)
+ALL_KINDS = (*KINDS, CARD)
 SHEET = "whole_layer.jpg"
 
 
@@ -163,7 +167,22 @@ class UnitFolder:
             out = [] if self.root else ["--out", folder]
             words = ["-m", "visualizations", *layers, *out, "--photos", "PHOTOS"]
         here = [] if Path.cwd() == ROOT else ["cd", shlex.quote(str(ROOT)), "&&"]
-        return " ".join([*here, _typed(sys.executable or "python"), *words])
+        python = _typed(sys.executable or "python")
+        if kind is CARD:
+            words = self._card_words(python, layer, folder)
+        return " ".join([*here, python, *words])
+
+    def _card_words(self, python: str, layer: str, folder: str) -> list[str]:
+        """Spell the scan and the crops that make cards, behind a first `python`."""
+        settings = [] if self.settings is None else ["--settings", _typed(self.settings)]
+        net = [_typed(name) for name in self.model or ("NET", "WEIGHTS")]
+        name = shlex.quote(self.source(layer))
+        return [
+            "-m", "find_maxes.find_max_acts", "--labels", "--quantiles", *settings, "--layers",
+            name, "--", *net, "PHOTOS", "-", "max.npz", "&&", python, "-m",
+            "find_maxes.crop_max_patches", "--unit-jpg-dir", folder, "max.npz", *net, "PHOTOS",
+            "-", "patches", name,
+        ]  # fmt: skip
 
 
 def _typed(path: str | Path) -> str:

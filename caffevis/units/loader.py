@@ -10,7 +10,15 @@ from functools import partial
 from pathlib import Path
 
 from caffevis.keys.state import Origin
-from caffevis.units.image_paths import KINDS, OPTIMISED, SHEET, Kind, UnitFolder, layer_path
+from caffevis.units.image_paths import (
+    CARD_KINDS,
+    KINDS,
+    OPTIMISED,
+    SHEET,
+    Kind,
+    UnitFolder,
+    layer_path,
+)
 from caffevis.units.montage import find_sheet, first_image, nine_images, overview
 from toolbox.drawing.tiles import Grid, plan_grid
 from toolbox.pictures.image_file import ImageError, read_image
@@ -51,10 +59,11 @@ class SheetRequest:
 
 @dataclass(frozen=True)
 class ImagesRequest:
-    """What the panes need: pictures of a unit, a layer's sheet, or either."""
+    """What the panes need: pictures of a unit (of its card), a layer's sheet, or either."""
 
     unit: Origin | None = None
     sheet: SheetRequest | None = None
+    card: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +164,8 @@ class Loader:
         self._problems, self._commands, self._missing = [], {}, ()
         self._look_for_folder()
         unit = request.unit
-        pictures = () if unit is None else tuple(self._picture(kind, unit) for kind in KINDS)
+        kinds = CARD_KINDS if request.card else KINDS
+        pictures = () if unit is None else tuple(self._picture(kind, unit) for kind in kinds)
         sheet = None if request.sheet is None else self._sheet(request.sheet)
         problems = tuple(dict.fromkeys(self._problems))
         commands = tuple((*what, command) for command, what in self._commands.items())

@@ -12,9 +12,11 @@ import cv2
 from tqdm import tqdm
 
 import torchcaffe as caffe
+from find_maxes.crops import cards
 from find_maxes.crops.patch_pictures import KINDS, PICTURE, Kind, as_tile, layer_path, tiled
 from find_maxes.crops.patches import Entry, Patch, Patcher, entries_of
 from find_maxes.errors import FindMaxesError, reason_of
+from find_maxes.labels import table
 from find_maxes.photos.decoders import Decoder
 from find_maxes.photos.net_input import Recipe
 from find_maxes.photos.photo_list import ImageList, read_images
@@ -287,6 +289,30 @@ def _write_all(
     return outcome
 
 
+def _write_cards(
+    options: argparse.Namespace,
+    maxes: Maxes,
+    patcher: Patcher,
+    images: ImageList,
+    layers: Sequence[str],
+) -> None:
+    """Write the app's cards of units and the table of labels."""
+    folder, recipe = options.unit_jpg_dir, maxes.recipe
+    weights = caffe.opening.weights_file(options.net_prototxt, options.net_weights)
+    stamp = stamp_of(options.net_prototxt, weights)
+    shown = [layer for layer in layers if maxes.cards[layer].at_locs is not None]
+    if shown:
+        with Decoder(recipe, patcher.size, options.workers) as decoder:
+            sample = cards.look_at_sample(patcher.net, patcher.size, shown, images, recipe, decoder)
+        for layer in tqdm(shown, unit=" layers of cards", mininterval=0.5, dynamic_ncols=True):
+            units = range(len(maxes.values[layer]))[options.idx_begin : options.idx_end]
+            cards.write_cards(
+                folder, layer, maxes.cards[layer], units, sample, patcher.net,
+                recipe.fill_colour(), stamp,
+            )  # fmt: skip
+    table.add_table(folder / table.FOLDER / table.NAME, maxes.cards, maxes.label_names, stamp)
+
+
 def run(options: argparse.Namespace) -> int:
     """Write what the command line asks for; return the exit status."""
     maxes = maxes_file.read_maxes(Path(options.maxes))
@@ -298,5 +324,7 @@ def run(options: argparse.Namespace) -> int:
     blocks = _blocks(options, maxes, layers)
     cv2.setNumThreads(1)
     outcome = _write_all(options, patcher, images, maxes.recipe, blocks)
+    if options.unit_jpg_dir is not None and maxes.cards:
+        _write_cards(options, maxes, patcher, images, layers)
     outcome.report(images, len(layers))
     return 1 if outcome.bad or outcome.changed else 0

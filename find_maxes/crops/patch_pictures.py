@@ -97,14 +97,14 @@ def as_tile(image: Image) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def tiled(tiles: Sequence[Image | None], background: Sequence[int]) -> Image:
-    """Lay nine tiles (None: nothing there) out 3 x 3, one pixel around each."""
+def tiled(tiles: Sequence[Image | None], background: Sequence[int], rows: int = COLUMNS) -> Image:
+    """Lay tiles (None: nothing there) out in rows of three, one pixel around each."""
     known = [tile for tile in tiles if tile is not None]
     height = max((tile.shape[0] for tile in known), default=TILE)
     width = max((tile.shape[1] for tile in known), default=TILE)
-    out = np.empty((COLUMNS * (height + 1) + 1, COLUMNS * (width + 1) + 1, 3), np.uint8)
+    out = np.empty((rows * (height + 1) + 1, COLUMNS * (width + 1) + 1, 3), np.uint8)
     out[:] = np.asarray(background, np.uint8)
-    for i, tile in enumerate(tiles[: COLUMNS**2]):
+    for i, tile in enumerate(tiles[: COLUMNS * rows]):
         if tile is not None:
             y, x = 1 + (i // COLUMNS) * (height + 1), 1 + (i % COLUMNS) * (width + 1)
             out[y : y + tile.shape[0], x : x + tile.shape[1]] = tile

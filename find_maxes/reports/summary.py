@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from find_maxes.labels.card import Card
 from find_maxes.photos.photo_list import ImageList
 from find_maxes.scan.running_totals import Totals
 from find_maxes.scan.scan import Clock
@@ -33,6 +35,19 @@ def dead(totals: Totals) -> str:
         if layer.histogram is not None:
             count, kept = count + int(layer.histogram.dead().sum()), True
     return f"{count} dead unit(s)" if kept else "dead units are found with --histograms"
+
+
+def labelled(cards: Mapping[str, Card]) -> list[str]:
+    """Say how many units of each layer got a label, and how many get one from shuffled classes."""
+    lines = []
+    for name, card in cards.items():
+        if card.label is not None and card.label_shuffled is not None:
+            count, units = int((card.label >= 0).sum()), len(card.label)
+            lines.append(
+                f"{name}: {count} of {units} units have a label, {100 * count / units:.0f} %; "
+                f"with shuffled classes {100 * float(card.label_shuffled):.0f} %"
+            )
+    return lines
 
 
 def shares(clock: Clock) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError
+from find_maxes.labels.lots import Lots, draw_lots
 from find_maxes.photos.decoders import Decoder
 from find_maxes.photos.photo_list import ImageList
 from find_maxes.scan.lanes import Lanes
@@ -38,7 +39,14 @@ _open: dict[tuple[NetFiles, tuple[str, ...], str], Runner] = {}
 # ---------------------------------------------------------------- on a worker
 
 
-def scan_shard(job: Job, digest: str, folder: str, names: tuple[str, ...], start: int) -> Arrays:
+def scan_shard(
+    job: Job,
+    digest: str,
+    folder: str,
+    names: tuple[str, ...],
+    start: int,
+    lots: Lots | None = None,
+) -> Arrays:
     """Scan the images `start` and following of a list; return the totals as arrays.
 
     Parameters
@@ -51,9 +59,11 @@ def scan_shard(job: Job, digest: str, folder: str, names: tuple[str, ...], start
         Of these images.
     start : int
         Number of the first.
+    lots : Lots, optional
+        Of these images, where labels or quantiles are wanted.
     """
     with _lock:
-        scan = Scan(job, _runner(job, digest))
+        scan = Scan(job, _runner(job, digest), lots)
         images = ImageList(folder, names, np.full(len(names), -1, np.int64))
         totals = scan.empty()
         lanes = Lanes(scan.runner)
@@ -118,10 +128,12 @@ def scan_there(
     )
     there = replace(job, net=here)
     digest, folder = weights_digest(job.net.weights), os.path.abspath(images.folder)
+    lots = draw_lots(images) if job.wanted.needs_lots else None
 
     def submit(where: Range) -> Any:
         names = images.names[slice(*where)]
-        return client.submit(scan_shard, there, digest, folder, names, where[0], pure=False)
+        part = lots and lots.part(*where)
+        return client.submit(scan_shard, there, digest, folder, names, where[0], part, pure=False)
 
     try:
         threads = dask_cluster.count_threads(client, CONNECT_SECONDS)

@@ -10,17 +10,20 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from find_maxes.errors import FindMaxesError, UnwritableError, reason_of
+from find_maxes.labels.card import Card
+from find_maxes.labels.sample import PERCENTILES
 from find_maxes.photos.net_input import Recipe
 from find_maxes.photos.photo_list import ImageList
 from find_maxes.scan.running_totals import Arrays, Totals
 from find_maxes.scan.top_n import locations
+from find_maxes.scan.unit_cards import unit_cards
 from toolbox.pictures.array_file import DAMAGED
 from toolbox.pictures.held import Held
 from torchcaffe.blobs.blob import Shape
@@ -229,6 +232,10 @@ class Maxes:
         From pictures to inputs.
     bad : int
         How many files could not be read.
+    cards : dict of str to Card
+        Layer -> labels, quantiles and silence, as far as they were asked for.
+    label_names : tuple of str
+        What the labels' numbers stand for.
     """
 
     values: dict[str, np.ndarray]
@@ -237,6 +244,8 @@ class Maxes:
     settings: dict[str, Any]
     recipe: Recipe
     bad: int
+    cards: dict[str, Card] = field(default_factory=dict)
+    label_names: tuple[str, ...] = ()
 
     @property
     def held(self) -> Held:
@@ -250,8 +259,10 @@ def write_maxes(
     shapes: Mapping[str, Shape],
     images: ImageList,
     settings: Mapping[str, Any],
-) -> None:
-    """Write the result of a scan."""
+    label_names: Sequence[str] = (),
+) -> dict[str, Card]:
+    """Write the result of a scan; return what it says of units beside their top images."""
+    cards = unit_cards(totals, shapes, images)
     arrays: Arrays = {
         "settings": _text(settings),
         "filenames": np.array(images.names, np.str_),
@@ -261,7 +272,8 @@ def write_maxes(
         "bad_reason": np.array(list(totals.bad.values()), np.str_),
     }
     for name, tracker in totals.trackers().items():
-        top, layer = tracker.arrays(), totals.statistics[name]
+        layer = totals.statistics[name]
+        top = {key: value[:, : settings["N"]] for key, value in tracker.arrays().items()}
         arrays[f"{name}/max_vals"] = top["values"]
         arrays[f"{name}/max_locs"] = locations(
             top["images"], top["places"], shapes[name][1:], images.classes
@@ -275,7 +287,12 @@ def write_maxes(
             arrays[f"{name}/dead"] = layer.histogram.dead()
         if layer.correlation is not None:
             arrays[f"{name}/correlation"] = layer.correlation.matrix()
+        arrays |= cards[name].arrays(name) if cards else {}
+    if cards:
+        arrays["label_names"] = np.array(tuple(label_names), np.str_)
+        arrays["percentiles"] = np.array(PERCENTILES, np.int64)
     write(path, arrays, compress=True)
+    return cards
 
 
 def read_maxes(path: Path) -> Maxes:
@@ -298,9 +315,23 @@ def read_maxes(path: Path) -> Maxes:
         recipe = Recipe.from_json(settings["preprocess"])
         str(settings["weights_sha256"] + settings["weights"])
         bad = len(arrays["bad_index"])
+        labels = tuple(arrays["label_names"].tolist()) if "label_names" in arrays else ()
+        cards = {} if "label_names" not in arrays else {
+            name: _card(name, arrays, len(values[name]), len(labels), len(names)) for name in values
+        }  # fmt: skip
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise FindMaxesError(f"{path} is not {what} ({error})") from error
-    return Maxes(values, places, names, settings, recipe, bad)
+    return Maxes(values, places, names, settings, recipe, bad, cards, labels)
+
+
+def _card(name: str, arrays: Arrays, units: int, labels: int, images: int) -> Card:
+    """Read a layer's card; refuse what no scan of so many images writes."""
+    card = Card.from_arrays(name, arrays, units)
+    if card.label is not None and card.label.size and not -1 <= card.label.max() < labels:
+        raise ValueError(f"layer {name} has labels without a name")
+    if card.at_vals is not None and card.at_locs is not None:
+        _check_layer(name, card.at_vals, card.at_locs, images)
+    return card
 
 
 def _check_layer(name: str, values: np.ndarray, places: np.ndarray, images: int) -> None:

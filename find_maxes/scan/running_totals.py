@@ -10,6 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_maxes.labels.class_sums import ClassSums
+from find_maxes.labels.lots import Lots
+from find_maxes.labels.naming import TOP
+from find_maxes.labels.sample import Sample
 from find_maxes.scan.statistics import Correlation, Histogram
 from find_maxes.scan.top_n import Maxima, Tracker
 from torchcaffe.blobs.blob import Shape
@@ -20,11 +24,26 @@ Range = tuple[int, int]  # first image, and the one after the last
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to keep: how many images a unit, and which statistics."""
+    """What to keep: how many images a unit, and which statistics.
+
+    `labels` is the number of classes of which sums are kept, 0 for none.
+    """
 
     top: int = 9
     histograms: bool = False
     correlation: bool = False
+    labels: int = 0
+    quantiles: bool = False
+
+    @property
+    def tracked(self) -> int:
+        """How many images a unit are kept while the scan goes on."""
+        return max(self.top, TOP) if self.labels else self.top
+
+    @property
+    def needs_lots(self) -> bool:
+        """Whether it must be known what each image is used for."""
+        return bool(self.labels) or self.quantiles
 
 
 @dataclass
@@ -62,6 +81,10 @@ class Totals:
         Of the units of all layers, in their order: one step a batch for all of them.
     statistics : dict of str to Statistics
         By layer.
+    classes : ClassSums or None
+        Of the units of all layers, for labels.
+    sample : Sample or None
+        Of the units of all layers, for quantiles.
     bad : dict of int to str
         Image -> why it could not be read.
     done : list of (int, int)
@@ -71,6 +94,8 @@ class Totals:
     units: dict[str, int]
     tracker: Tracker
     statistics: dict[str, Statistics]
+    classes: ClassSums | None = None
+    sample: Sample | None = None
     bad: dict[int, str] = field(default_factory=dict)
     done: list[Range] = field(default_factory=list)
 
@@ -87,16 +112,31 @@ class Totals:
             )
             for name, count in units.items()
         }
-        return cls(units, Tracker.empty(sum(units.values()), wanted.top, device), statistics)
+        every = sum(units.values())
+        return cls(
+            units,
+            Tracker.empty(every, wanted.tracked, device),
+            statistics,
+            ClassSums.empty(wanted.labels, every, device) if wanted.labels else None,
+            Sample.empty(every, device) if wanted.quantiles else None,
+        )
+
+    def rows(self) -> dict[str, Range]:
+        """Return which of all units are a layer's: the first, and the one after the last."""
+        ends = list(itertools.accumulate(self.units.values()))
+        return dict(zip(self.units, zip([0, *ends[:-1]], ends, strict=True), strict=True))
 
     def trackers(self) -> dict[str, Tracker]:
         """Return each layer's part of the tracker."""
-        ends = list(itertools.accumulate(self.units.values()))
-        starts = [0, *ends[:-1]]
-        rows = zip(self.units, starts, ends, strict=True)
-        return {name: self.tracker.part(start, end) for name, start, end in rows}
+        return {name: self.tracker.part(*rows) for name, rows in self.rows().items()}
 
-    def update(self, maxima: Sequence[Maxima], first: int, reasons: Sequence[str | None]) -> None:
+    def update(
+        self,
+        maxima: Sequence[Maxima],
+        first: int,
+        reasons: Sequence[str | None],
+        lots: Lots | None = None,
+    ) -> None:
         """Take in a group of images, numbered from `first`.
 
         Parameters
@@ -107,14 +147,35 @@ class Totals:
             Number of the first.
         reasons : sequence of str or None
             For each image: why it is bad, or None.
+        lots : Lots, optional
+            Of these images, where labels or quantiles are kept.
         """
-        together = torch.cat([part.values for part in maxima], 1)
-        self.tracker.update(together, first, _Places(maxima))
+        together, places = torch.cat([part.values for part in maxima], 1), _Places(maxima)
+        self.tracker.update(together, first, places)
+        if lots is not None:
+            self._update_labels(together, first, reasons, lots, places)
         good = _good(reasons, together.device)
         for statistics, part in zip(self.statistics.values(), maxima, strict=True):
             statistics.update(part.values if good is None else part.values[good])
         self.bad.update({first + i: why for i, why in enumerate(reasons) if why is not None})
         self.done = joined([*self.done, (first, first + len(reasons))])
+
+    def _update_labels(
+        self,
+        maxima: Tensor,
+        first: int,
+        reasons: Sequence[str | None],
+        lots: Lots,
+        places: _Places,
+    ) -> None:
+        """Take a group into account for labels and quantiles."""
+        good = np.array([reason is None for reason in reasons])
+        if self.sample is not None:
+            self.sample.update(maxima, good, lots, first, places)
+        if self.classes is not None:
+            rows = np.flatnonzero(good)
+            chosen = maxima if good.all() else maxima[torch.from_numpy(rows).to(maxima.device)]
+            self.classes.update(chosen, lots.of(rows))
 
     def merged(self, other: Totals) -> Totals:
         """Return the totals of both sets of images, which must be disjoint."""
@@ -122,6 +183,8 @@ class Totals:
             self.units,
             self.tracker.merged(other.tracker),
             {name: mine.merged(other.statistics[name]) for name, mine in self.statistics.items()},
+            self.classes.merged(other.classes) if self.classes and other.classes else None,
+            self.sample.merged(other.sample) if self.sample and other.sample else None,
             dict(sorted({**self.bad, **other.bad}.items())),
             joined([*self.done, *other.done]),
         )
@@ -141,6 +204,9 @@ class Totals:
             "units": np.array(list(self.units.values()), np.int64),
         }
         out.update({f"top/{name}": array for name, array in self.tracker.arrays().items()})
+        for kind, whole in (("classes", self.classes), ("sample", self.sample)):
+            arrays = whole.arrays() if whole is not None else {}
+            out.update({f"{kind}/{name}": array for name, array in arrays.items()})
         for layer, statistics in self.statistics.items():
             for kind, part in vars(statistics).items():
                 arrays = part.arrays() if part is not None else {}
@@ -164,7 +230,16 @@ class Totals:
         bad = zip(arrays["bad_index"].tolist(), arrays["bad_reason"].tolist(), strict=True)
         done = [(start, stop) for start, stop in arrays["done"].tolist()]
         tracker = Tracker.from_arrays(_below(arrays, "top/"), device)
-        return cls(units, tracker, statistics, dict(bad), done)
+        classes, sample = _below(arrays, "classes/"), _below(arrays, "sample/")
+        return cls(
+            units,
+            tracker,
+            statistics,
+            ClassSums.from_arrays(classes, device) if classes else None,
+            Sample.from_arrays(sample, device) if sample else None,
+            dict(bad),
+            done,
+        )
 
     def to(self, device: torch.device) -> Totals:
         """Return a copy on another device."""

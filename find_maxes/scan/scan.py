@@ -13,6 +13,7 @@ from torch import cuda
 
 import torchcaffe as caffe
 from find_maxes.errors import FindMaxesError, reason_of
+from find_maxes.labels.lots import Lots
 from find_maxes.photos.decoders import Decoder, Group, Reasons
 from find_maxes.photos.net_input import Recipe
 from find_maxes.photos.photo_list import ImageList
@@ -76,6 +77,8 @@ class Scan:
         What to find.
     runner : Runner, optional
         The job's net, where it is open already.
+    lots : Lots, optional
+        Of the images that `run` gets, where labels or quantiles are wanted.
 
     Attributes
     ----------
@@ -83,8 +86,8 @@ class Scan:
         Where the time went.
     """
 
-    def __init__(self, job: Job, runner: Runner | None = None) -> None:
-        self.job = job
+    def __init__(self, job: Job, runner: Runner | None = None, lots: Lots | None = None) -> None:
+        self.job, self._lots = job, lots
         self.runner = runner or Runner(job.net, job.layers)
         self.clock = Clock()
 
@@ -129,7 +132,8 @@ class Scan:
             for part, seconds in seen.seconds.items():
                 self.clock.seconds[part] += seconds
             begun = time.perf_counter()
-            totals.update(seen.maxima, at + start, seen.reasons)
+            lots = self._lots and self._lots.part(start, start + len(seen.reasons))
+            totals.update(seen.maxima, at + start, seen.reasons, lots)
             _wait()
             self.clock.wall += self.clock.add("top", begun) - now
             yield totals
@@ -196,4 +200,7 @@ def describe(job: Job, images: ImageList) -> dict[str, Any]:
         "gpu": job.net.gpu,
         "preprocess": job.recipe.to_json(),
         **({"inputs": held} if held else {}),
+        # what is not asked for is left out, as results were written before
+        **({"labels": job.wanted.labels} if job.wanted.labels else {}),
+        **({"quantiles": True} if job.wanted.quantiles else {}),
     }

@@ -36,6 +36,9 @@ def test_the_command_reports_what_the_benchmark_reads(tmp_path):
     command = bench.Command(tmp_path, bench.OWN_PHOTOS)
     names = sorted(path.name for path in bench.OWN_PHOTOS.glob("*.jpg"))[:3]
     seconds, maxes = command.run(names)
+    assert not maxes.cards
+    named = bench.Command(tmp_path, bench.OWN_PHOTOS, ["--labels", "--quantiles"])
+    assert named.run(names)[1].cards["conv5"].silent is not None
     assert 0 < seconds < 60 and maxes.names == tuple(names)
     assert "top N" in command.shares
     assert command.peak > 0.05

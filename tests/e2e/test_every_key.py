@@ -23,9 +23,9 @@ KEYSYMS = {
     "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pgup": "Prior",
     "pgdn": "Next", "esc": "Escape", ",": "comma", ".": "period", "/": "slash",
     ";": "semicolon", "[": "bracketleft", "]": "bracketright", "-": "minus", "enter": "Return",
-    "backspace": "BackSpace", "=": "equal", "f4": "F4",
+    "backspace": "BackSpace", "=": "equal",
     "'": "apostrophe", "home": "Home", "\\": "backslash", "end": "End", "insert": "Insert",
-    "f2": "F2", "f8": "F8",
+    **{f"f{n}": f"F{n}" for n in range(1, 13)},
 }  # fmt: skip
 
 UNIT = "o down right "  # the cursor on a unit of the second layer
@@ -85,6 +85,9 @@ CASES = {
     "keep_images": Case(UNIT, set()),  # what it writes: tests/caffevis/live
     "pattern_mode": Case(UNIT, {"layers"}),
     "toggle_unit_jpgs": Case(UNIT, {"jpgvis"}),
+    "whole_layer": Case(UNIT, {"input"}),
+    "weights": Case(UNIT, {"layers"}),
+    "unit_card": Case(UNIT, {"jpgvis"}),
     "colour_map": Case(UNIT, {"aux", "layers"}),
     "input_overlay": Case(UNIT, {"input"}),
     "receptive_field": Case(UNIT, {"input"}),

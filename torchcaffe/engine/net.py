@@ -190,17 +190,17 @@ class Net(Building, Passes, PycaffeNames):
             )
 
     @NO_GRAD
-    def _backward_alone(self, blob: Blob, start: int, rule: Rule) -> None:
+    def _backward_alone(self, blob: Blob, start: int, rule: Rule, end: int = 0) -> None:
         """Go down from one blob's diff with every other diff zero, on its ancestors only."""
         for other in self.blobs.values():
             if other is not blob:
                 other.clear_diff()
         reached, pairs = {id(blob)}, self._pairs_now()
-        for i in range(start, -1, -1):
+        for i in range(start, end - 1, -1):
             node = self.nodes[i]
             if not any(id(top) in reached for top in node.tops):
                 continue
-            if i - 1 in pairs:
+            if i - 1 in pairs and i > end:
                 pairs[i - 1].backward()
                 reached.update(map(id, pairs[i - 1].norm.bottoms))
             elif i not in pairs or i == start:

@@ -40,7 +40,7 @@ class Passes:
     def _backward(self, start: int, end: int, rule: Rule = BACKPROP, params: bool = True) -> None:
         raise NotImplementedError
 
-    def _backward_alone(self, blob: Blob, start: int, rule: Rule) -> None:
+    def _backward_alone(self, blob: Blob, start: int, rule: Rule, end: int = 0) -> None:
         raise NotImplementedError
 
     def _blob(self, name: str) -> Blob:
@@ -218,6 +218,39 @@ class Passes:
             Diffs of the inputs and of `diffs`.
         """
         return self._from_layer(BACKPROP, layer, diff, diffs, zero_higher)
+
+    def gradient_at(self, layer: str, diff: np.ndarray, blob: str) -> np.ndarray:
+        """Backpropagate from a layer's top to a blob, behind all layers that write it.
+
+        The diffs that `backward_from_layer` leaves in a blob with an in-place ReLU are those
+        before the ReLU; these are of the values that the blob holds.
+
+        Parameters
+        ----------
+        layer, diff
+            As of `backward_from_layer`; every other diff counts as zero.
+        blob : str
+            Name of a blob that the layer is computed from.
+
+        Returns
+        -------
+        numpy.ndarray
+            The derivative, in the blob's shape. Diffs of earlier passes are lost.
+
+        Raises
+        ------
+        ArgumentError
+            The blob is not written before the layer.
+        """
+        index, found = self._index(layer), self._blob(blob)
+        last = max((i for i, tops in enumerate(self.top_names.values()) if blob in tops), default=0)
+        if last >= index:
+            raise ArgumentError(f"blob {blob!r} is not below layer {layer!r}")
+        tops = self.top_names[layer]
+        start = self.blobs[layer if layer in tops else tops[0]]
+        start.diff[...] = diff
+        self._backward_alone(start, index, BACKPROP, last + 1)
+        return found.diff
 
     def deconv_from_layer(
         self,

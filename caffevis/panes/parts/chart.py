@@ -13,7 +13,7 @@ from toolbox.pictures.images import Image, fill
 FEWEST = 9  # bins that the axis has room for, at least
 
 
-def draw_chart(canvas: Image, histogram: Histogram, look: Look) -> None:
+def draw_chart(canvas: Image, histogram: Histogram, look: Look, title: str = "") -> None:
     """Draw a histogram; the bars' heights are logarithms, for zeros are by far the most.
 
     Parameters
@@ -24,6 +24,8 @@ def draw_chart(canvas: Image, histogram: Histogram, look: Look) -> None:
         What was counted.
     look : Look
         Fonts and colours.
+    title : str
+        What stands above it; without one, how many frames and values were counted.
     """
     fill(canvas, look.background)
     style, (height, width) = look.note, canvas.shape[:2]
@@ -41,7 +43,7 @@ def draw_chart(canvas: Image, histogram: Histogram, look: Look) -> None:
             corner = (max(int(left), int(right) - 2), base - 1)
             cv2.rectangle(canvas, (int(left), base - int(tall)), corner, look.class_high, -1)
     cv2.line(canvas, (margin, base), (width - margin, base), style.colour)
-    title = f"{_counted(histogram.frames, 'frame')}, {_counted(values, 'value')}, log"
+    title = title or f"{_counted(histogram.frames, 'frame')}, {_counted(values, 'value')}, log"
     title = shorten(title, style, width - 2 * margin)
     draw_text(canvas, title, style, margin, line)
     below = height - style.depth() - margin // 2

@@ -491,3 +491,81 @@ def test_light_and_dark(page):
     dark = page.value(ground)
     level = [int(colour.strip("rgb()").split(",")[0]) for colour in (light, dark)]
     assert level[0] > 200 and level[1] < 60
+
+
+# ---- what units answer to ----
+
+
+@pytest.fixture(scope="module")
+def worded(made, tmp_path_factory) -> str:
+    """The address of a gallery whose units have names and cards."""
+    folder = tmp_path_factory.mktemp("worded")
+    collection(folder / "units")
+    (folder / "units/labels").mkdir()
+    (folder / "units/card/conv1").mkdir(parents=True)
+    tile = (folder / "units/max_im/conv1/conv1_0007.jpg").read_bytes()
+    (folder / "units/card/conv1/conv1_0007.jpg").write_bytes(tile)
+    head = "layer,unit,label,d',share of top 100,silent,p1,p5,p10,p25,p50,p75,p90,p95,p99"
+    levels = ",0,1,1,2,3,4,5,6,7"
+    lines = [
+        head,
+        "conv1,7,Leopards,2.51,0.3,0.71" + levels,
+        "conv1,9,Leopards,3.5,0.4,0" + levels,
+        f'conv1,11,"{HOSTILE.replace(chr(34), chr(34) * 2)}",1,0.1,0' + levels,
+        "fc8,1,wild_cat,4,0.4,0" + levels,
+    ]
+    (folder / "units/labels/labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    layers = [Layer("conv1", "conv1", CONV, 1, CONV), Layer("fc8", "fc8", FC, 1, FC)]
+    found = collect(UnitFolder(str(folder / "units")), layers, LABELS, ("fc8",))
+    drawn = {"conv1": np.full((20, 30, 3), 90, np.uint8)}
+    write(found, Words("Worded"), folder / "site", weights=drawn)
+    return (folder / "site" / "index.html").as_uri()
+
+
+@pytest.fixture
+def named(chromium, worded):
+    chromium.look()
+    chromium.open(worded)
+    yield chromium
+    assert chromium.errors == []
+
+
+def test_units_are_found_by_what_they_answer_to(named):
+    # the highest d' first; a class's own unit comes before units that answer to a class
+    assert find(named, "leopard") == [
+        "conv1 9 / Leopards, d' 3.5", "conv1 7 / Leopards, d' 2.5",
+    ]  # fmt: skip
+    named.press("esc")
+    assert find(named, "cat") == ["Cat / fc8 0", "wild_dog / fc8 1"]
+    named.press("esc")
+    assert find(named, "conv1 leopard 7") == ["conv1 7 / Leopards, d' 2.5"]
+
+
+def test_the_page_says_what_is_known_of_a_unit_and_shows_its_card(named):
+    named.press("down", *["right"] * 7)
+    said = text(named, "#unit-words")
+    assert said.startswith("Answers to Leopards: d' 2.5; 30 of its 100 strongest photos; silent on")
+    assert "50 % of photos are below 3" in said
+    assert len(images(named)) == 4 and images(named)[3].endswith("card/conv1/conv1_0007.jpg")
+    named.press("right")
+    assert named.value("document.querySelector('#unit-words').hidden")
+    assert images(named)[3] is None
+    named.press("right", "right", "right")
+    assert HOSTILE in text(named, "#unit-words")
+    assert named.value("document.title") != "hacked"
+
+
+def test_a_gallery_without_cards_has_three_pictures_a_unit(page):
+    page.press("down")
+    assert len(images(page)) == 3
+    assert page.value("document.querySelector('#unit-words').hidden")
+
+
+def test_weights_are_shown_where_a_layer_has_any(named):
+    named.press("right")  # fc8
+    assert named.value("document.querySelector('#weights').hidden")
+    named.press("left")
+    assert not named.value("document.querySelector('#weights').hidden")
+    named.value("document.querySelector('#weights').open = true")
+    named.until("document.querySelector('#weights img').naturalWidth === 30")
+    assert named.value("document.querySelector('#weights a').href").endswith("000_conv1.png")

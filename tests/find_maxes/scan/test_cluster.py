@@ -72,7 +72,7 @@ def long(tmp_path_factory):
 
 def test_with_a_worker_killed_the_result_is_that_of_one_machine(dask, long, tmp_path):
     here, there = tmp_path / "here.npz", tmp_path / "there.npz"
-    options = ["--histograms", "--layers", "conv1", "part/conv2", "fc"]
+    options = ["--histograms", "--labels", "--quantiles", "--layers", "conv1", "part/conv2", "fc"]
     assert find_max_acts.main(long.arguments(here, "--workers", "0", *options)) == 0
     workers = [dask.worker(), dask.worker()]
     options += ["--scheduler", dask.address, "--checkpoint-every", "0"]

@@ -16,7 +16,7 @@ from find_maxes.scan import maxes_file
 from tests.find_maxes.conftest import ROOT, TINY, build_model
 
 KILLS = 20
-STATISTICS = ["--histograms", "--correlation"]
+STATISTICS = ["--histograms", "--correlation", "--labels", "--quantiles"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What units answer to, in words: in come maxima and classes, out labels, quantiles and a table."""

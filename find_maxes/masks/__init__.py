@@ -1,0 +1,1 @@
+"""Network Dissection: in come masks of concepts, out the concept that each unit covers best."""
