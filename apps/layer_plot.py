@@ -112,7 +112,7 @@ class LayerPlotApp(BaseApp):
 
     heading: ClassVar[str] = "Plot of the layer"
     bindings: ClassVar[Sequence[Binding[Any]]] = (
-        Binding(("2",), "layer_plot_forget", "Begin the layer's curves anew", forget),
+        Binding(("delete",), "layer_plot_forget", "Begin the layer's curves anew", forget),
     )
     pane_names: ClassVar[Sequence[str]] = (PANE,)
 

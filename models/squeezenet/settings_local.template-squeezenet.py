@@ -13,8 +13,7 @@ caffevis_labels = "%DVT_ROOT%/models/caffenet-yos/ilsvrc_2012_labels.txt"
 caffevis_label_layers = ("conv10", "pool10", "prob")
 caffevis_prob_layer = "prob"
 
-# Images of the units. Nobody has published any: press s in the window for the command that
-# makes a layer's.
+# Images of the units. Nobody has published any: they are made while you look, and key 6 keeps them.
 caffevis_unit_jpg_dir = "%DVT_ROOT%/models/squeezenet/unit_jpg_vis"
 
 # Words of the layers' names, and what the control pane shows of them: there are many layers.
@@ -41,7 +40,7 @@ def caffevis_filter_layers(name):
     return "_split_" in name
 
 
-# No pane for a unit's images, and a control pane with room for the many layers.
+# A control pane with room for the many layers.
 _CONTROL_HEIGHT = 45
 window_panes = (
     # row, column, height, width
@@ -49,10 +48,11 @@ window_panes = (
     ("caffevis_aux", (300, 0, 300, 300)),
     ("caffevis_back", (600, 0, 300, 300)),
     ("caffevis_status", (900, 0, 30, 1500)),
-    ("caffevis_control", (0, 300, _CONTROL_HEIGHT, 1200)),
-    ("caffevis_layers", (_CONTROL_HEIGHT, 300, 900 - _CONTROL_HEIGHT, 1200)),
+    ("caffevis_control", (0, 300, _CONTROL_HEIGHT, 900)),
+    ("caffevis_layers", (_CONTROL_HEIGHT, 300, 900 - _CONTROL_HEIGHT, 900)),
+    ("caffevis_jpgvis", (0, 1200, 900, 300)),
 )
-caffevis_layers_aspect_ratio = 1200 / (900 - _CONTROL_HEIGHT)
+caffevis_layers_aspect_ratio = 900 / (900 - _CONTROL_HEIGHT)
 caffevis_control_line_spacing = 10
 
 # Window and fonts: 1.0 is their designed size; left out, the window fits itself to the screen.

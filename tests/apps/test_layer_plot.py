@@ -105,7 +105,7 @@ def test_beside_the_main_app_each_frame_adds_one_point(tmp_path):
     try:
         run_script(loop, ["e", "e", "t", "down", "right"])
         assert means() == [10.0, 20.0, 30.0]
-        picture = run_script(loop, ["2"]).copy()
+        picture = run_script(loop, ["delete"]).copy()
         assert means() == []
         assert not np.array_equal(run_script(loop, ["w"])[50:], picture[50:])
         assert means() == [20.0]
