@@ -65,8 +65,7 @@ KEYS = {
     "diffs": "o o o o o o o o down right n n d u u a",
     "lesions": "o o down space right space space o o down space space space",
     "who matters": "o o f2 = space = space",
-    "noise and a lesion": "o o down space ' \\",
-    "a step against the class": "o o down ' ' ' ' ' ' '",
+    "a lesion, a step against the class": "o o down space ' ' ' ' ' ' ' \\",
 }
 
 
