@@ -14,6 +14,7 @@ from bench.rows import (
     backward,
     browser,
     busy,
+    causes,
     drawing,
     find_maxes,
     forward,
@@ -28,8 +29,8 @@ from bench.rows import (
 
 # Importing a benchmark's module registers it.
 MODULES = (
-    forward, backward, imported, busy, loading, drawing, live, live_images, browser, optimize,
-    find_maxes, tricks, gpu,
+    forward, backward, imported, busy, loading, drawing, live, live_images, browser, causes,
+    optimize, find_maxes, tricks, gpu,
 )  # fmt: skip
 
 

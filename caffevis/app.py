@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from caffevis.from_settings import options_from
+from caffevis.causes.occlusion import Occluder
+from caffevis.causes_app import INPUT, CausesApp
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
@@ -16,7 +17,7 @@ from caffevis.live.unit_growth import UnitGrowth
 from caffevis.live.unit_patches import PhotoPatches
 from caffevis.model.classes import class_unit
 from caffevis.model.layer_list import NetLike
-from caffevis.model.opening import ENGINE_ERRORS, engine_net
+from caffevis.model.opening import ENGINE_ERRORS, engine_net, image_input
 from caffevis.model.start import start_state
 from caffevis.model.threads import compute_threads
 from caffevis.net.histogram import Record, follow
@@ -24,21 +25,10 @@ from caffevis.net.measures import top_units
 from caffevis.net.network import Network
 from caffevis.net.request import Back, NetRequest, NetResult
 from caffevis.opened import open_all
-from caffevis.panes import (
-    aux_pane,
-    back,
-    control,
-    jpgvis,
-    layers,
-    mouse,
-    overlay,
-    patterns,
-    status,
-    whole,
-)  # fmt: skip
+from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, patterns, status
 from caffevis.panes.parts.look import look_from
-from caffevis.unit_names import UnitNames
 from caffevis.unit_worker import UnitImages
+from caffevis.views_app import ViewsApp, options_for
 from toolbox.app.bindings import Binding
 from toolbox.app.protocol import Activations, Timing
 from toolbox.drawing.headings import strip_height, with_heading
@@ -85,7 +75,7 @@ class CaffeVisApp:
     pane_names: ClassVar[Sequence[str]] = (
         control.PANE, layers.PANE, aux_pane.PANE, back.PANE, jpgvis.PANE,
     )  # fmt: skip
-    pointed_panes: ClassVar[Sequence[str]] = (overlay.PANE,)
+    pointed_panes: ClassVar[Sequence[str]] = (INPUT,)
 
     def __init__(
         self,
@@ -100,16 +90,14 @@ class CaffeVisApp:
         self._takes_pairs, self._aspect = bool(prepare.pair), prepare.aspect
         threads = compute_threads(settings.caffevis_compute_threads)
         self._network = Network(net, prepare, self._classes.listed, threads, clock)
+        occluder = Occluder(net, prepare, image_input(net), self._classes.listed)
+        self._causes = CausesApp(occluder, self._classes, self._look, ENGINE_ERRORS)
         self._worker: Worker[NetRequest, NetResult] | None = None
         growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches)
-        self._names = UnitNames(settings)
-        options = replace(
-            options_from(settings),
-            back_modes=self._network.back_modes,
-            class_layer=next(iter(self._classes.layers), None),
-        )
+        self._views = ViewsApp(settings)
+        options = options_for(settings, self._network.back_modes, self._classes)
         self._state = start_state(first_state(opened.layers, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
         self._ready: tuple[Frame, FloatArray] | None = None
@@ -136,7 +124,7 @@ class CaffeVisApp:
         """Start the threads."""
         self._worker = Worker(self._network, "network", expected=ENGINE_ERRORS)
         self._images.start()
-        self._names.start()
+        self._views.start()
 
     def rescale(self, settings: Settings) -> None:
         """Draw at another scale from now on."""
@@ -159,8 +147,11 @@ class CaffeVisApp:
 
     def point(self, pointer: Pointer) -> None:
         """Change the state as the mouse says, and ask for what that needs."""
-        if pointer.pane == overlay.PANE:
-            self._change(go.pick_place(self._state, whole.place_at(pointer, self.shown_frame())))
+        if pointer.pane == INPUT:
+            changed = self._causes.point(self._state, pointer, self.shown_frame())
+            changed = self._views.point(changed, pointer, self.shown_frame())
+            if changed is not self._state:
+                self._change(changed)
             return
         if pointer.pane == aux_pane.PANE:
             self._point_at_class(pointer)
@@ -176,7 +167,7 @@ class CaffeVisApp:
         """Go to the unit of the class that is clicked on in the list."""
         if self._shown is None or self._state.in_units or pointer.kind != CLICK:
             return
-        number = aux_pane.class_at(self._aux_view(self._shown), pointer.row)
+        number = aux_pane.class_at(self._aux_view(self._shown), pointer.row, pointer.room[0])
         found = None if number is None else class_unit(self._classes, self._state.layers, number)
         if found is not None:
             self._change(go.select_unit(go.select_layer(self._state, found[0]), found[1]))
@@ -215,11 +206,16 @@ class CaffeVisApp:
             self._worker.let_pass(FRAME_SECONDS)
 
     def _seek(self) -> None:
-        """Go to the layer's strongest unit where that is asked for and known."""
+        """Go to the layer's strongest unit, or where causes lead, if that is asked and known."""
         shown = self._shown
-        if self._state.seeks_strongest and shown and shown.state.layer == self._state.layer:
+        if shown is None or shown.state.layer != self._state.layer:
+            return
+        state = self._causes.resolve(self._state, shown.result)
+        if state is self._state and state.seeks_strongest:
             found = top_units(as_maps(shown.result.activations), 1)
-            self._state = go.found_strongest(self._state, found[0] if found else None)
+            state = go.found_strongest(state, found[0] if found else None)
+        if state is not self._state:
+            self._state = state
             self._fit_shown()
 
     def set_frame(self, frame: Frame) -> None:
@@ -228,7 +224,7 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
-        self._names.update()
+        self._views.update()
         for outcome in self._worker.outcomes() if self._worker else ():
             self._answered = outcome.request
             self._message = outcome.error or ""
@@ -237,13 +233,12 @@ class CaffeVisApp:
         self._seek()
         self._ask()
         self._look_at_images()
+        self._causes.update(self._state, self._frame)
 
     def wait(self, seconds: float) -> None:
         """Wait for the network or the images, at most this long."""
-        if self._worker is not None and self._worker.busy:
-            self._worker.wait(seconds)
-        else:
-            self._images.wait(seconds)
+        busy = [each for each in (self._worker, self._causes) if each is not None and each.busy]
+        (busy[0] if busy else self._images).wait(seconds)
 
     def aspect(self) -> float | None:
         """Return width over height of one picture of the network's input."""
@@ -255,12 +250,13 @@ class CaffeVisApp:
             return False
         if self._frame is None or self._worker is None:
             return True
-        busy = self._worker.busy or not self._names.settled()
-        return not busy and self._answered == self._request(self._frame)
+        answered = not self._worker.busy and self._answered == self._request(self._frame)
+        answered = answered and self._views.settled()
+        return answered and self._causes.settled(self._state, self._frame)
 
     def shown_frame(self) -> Frame | None:
-        """Return the frame that the activations on the screen are of."""
-        return self._shown.result.request.frame if self._shown else None
+        """Return the frame that the activations on the screen are of, as the network saw it."""
+        return self._shown.result.seen if self._shown else None
 
     def published(self) -> Activations | None:
         """Let other apps see the layer on the screen."""
@@ -275,12 +271,13 @@ class CaffeVisApp:
 
     def status(self) -> str:
         """Return layer, unit, value, back mode and boost."""
-        return status.text(self._state, self.result, self._names.of(self._state))
+        return status.text(self._state, self.result, self._views.words(self._state))
 
     def message(self) -> str:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
-        messages = [self._message, self._images.message(self._state), self._names.message]
-        messages += [pane.message(self._state, self.result) for pane in (overlay, whole, layers)]
+        messages = [self._message, self._images.message(self._state)]
+        messages.append(self._views.message(self._state, self.result))
+        messages.append(self._causes.message(self._state, self.result))
         messages.append(self.result.broken if self.result else "")
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
@@ -304,17 +301,21 @@ class CaffeVisApp:
         look = self._look
         drawings: list[Drawing] = [
             Drawing(control.PANE, control.view(self._state, look), control.draw),
-            self._images.drawing(self._state, self._names.of(self._state)),
+            self._images.drawing(self._state, self._views.words(self._state)),
         ]
         if self._shown is None:
             return drawings
         state, result = self._shown.state, self._shown.result
         units, gone_back = layers.view(state, result, look), back.view(self._state, result, look)
-        marked = whole.drawing(state, result, look) or overlay.drawing(state, result, look)
+        marked = self._views.drawing(state, result, look)
         side = self._aux_view(self._shown)
         behind = Drawing(back.PANE, gone_back, back.draw)
-        own = Drawing(layers.PANE, units, layers.draw)
-        tiles = with_heading(own, layers.heading(units), look.heading, look.background)
+        tiles = with_heading(
+            Drawing(layers.PANE, units, layers.draw),
+            layers.heading(units),
+            look.heading,
+            look.background,
+        )
         return [
             *drawings,
             self._images.layers_drawing(self._state) or tiles,
@@ -323,22 +324,20 @@ class CaffeVisApp:
             ),
             with_heading(behind, back.heading(gone_back), look.heading),
             *([marked] if marked else []),
+            *self._causes.drawings(self._state, result),
         ]
 
     def close(self) -> bool:
         """End the threads."""
-        return close_all(
-            [self._images.close, self._names.close, *([self._worker.close] if self._worker else [])]
-        )
+        own = [self._worker.close] if self._worker else []
+        return close_all([self._images.close, self._causes.close, self._views.close, *own])
 
     def _request(self, frame: Frame) -> NetRequest:
         """Say what the state needs computed of a frame."""
         state = self._state
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
-        return NetRequest(
-            frame, state.layer.name, wanted, state.wants_fields, state.cam_origin,
-            state.wants_components, state.show_weights,
-        )  # fmt: skip
+        request = NetRequest(frame, state.layer.name, wanted, state.wants_fields)
+        return self._causes.added_to(self._views.added_to(request, state), state)
 
     def _ask(self) -> None:
         """Submit what is wanted now.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from caffevis.keys.state import ZOOM_IMAGE, ZOOM_UNIT, Origin, State
+from caffevis.keys.state import MAKE_MISSING, ZOOM_IMAGE, ZOOM_UNIT, Origin, State
 from caffevis.live.request import Fill, Keep, Wanted
 from caffevis.live.unit_growth import UnitGrowth
 from caffevis.live.unit_keeping import UnitKeeping
@@ -114,6 +114,8 @@ class UnitImages:
         if begins != self._begun or self._photo is None:
             self._begun = begins
             self._photo = frame if begins[0] else None
+        if state.make == MAKE_MISSING and frame is not None:
+            self._growth.warm()
         self._keeping.update(self._source(state))
         self._growth.update(self._wanted(state))
         unit = self.request(state).unit

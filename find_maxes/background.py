@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -243,6 +244,7 @@ def end_with(stream: IO[str]) -> None:
 def main() -> int:
     """Scan what the first line of standard input says; return the exit status."""
     os.nice(NICE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the window's, which ends this
     caffe.set_threads(1)
     cv2.setNumThreads(1)
     order = Order.from_line(sys.stdin.readline())

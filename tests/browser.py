@@ -16,10 +16,11 @@ import sys
 import time
 from pathlib import Path
 
+from toolbox.window.key_codes import BROWSER_KEYS
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIMEOUT = 60  # seconds for anything at all
-SPECIAL = {"left": "ArrowLeft", "right": "ArrowRight", "up": "ArrowUp", "down": "ArrowDown",
-           "esc": "Escape", "enter": "Enter", "pgup": "PageUp", "pgdn": "PageDown"}  # fmt: skip
+SPECIAL = {label: name for name, label in BROWSER_KEYS.items()}
 CODES = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27,
          "Enter": 13, "PageUp": 33, "PageDown": 34}  # fmt: skip
 # Puts the two ends of pipes to 3 and 4, by way of copies that are out of the way.

@@ -20,6 +20,7 @@ from torchcaffe.errors import (
     UnknownNameError,
 )
 from torchcaffe.importing import from_exported, from_onnx, from_torch
+from torchcaffe.interventions import lesions, recompute, scale
 from torchcaffe.layers import LAYERS, layer
 from torchcaffe.layers.base import Layer as BaseLayer
 from torchcaffe.layers.python_layer import PythonLayer as Layer
@@ -36,6 +37,7 @@ from torchcaffe.process.device import (
 )
 from torchcaffe.process.forking import survive_forks
 from torchcaffe.proto.caffe_pb2 import TEST, TRAIN
+from torchcaffe.sums import contributions
 
 # Paths from before the rooms, for programs that name them.
 for _module in (blob, fillers, packed, graph, net, node, passes, weights, device):
@@ -79,6 +81,7 @@ __all__ = [
     "NetSpec",
     "ShapeError",
     "UnknownNameError",
+    "contributions",
     "coord_map",
     "device",
     "draw",
@@ -89,13 +92,16 @@ __all__ = [
     "layer",
     "layer_type_list",
     "layers",
+    "lesions",
     "net_spec",
     "open_net",
     "opening",
     "params",
     "proto",
     "python_layers_allowed",
+    "recompute",
     "regions",
+    "scale",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",

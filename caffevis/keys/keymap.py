@@ -8,6 +8,7 @@ moves, `[` `]` for the jumps from block to block and `y`, beside `t`, for the ot
 from __future__ import annotations
 
 from caffevis.keys import transitions as go
+from caffevis.keys.causes_rows import ROWS as CAUSES
 from caffevis.keys.state import State
 from toolbox.app.bindings import Binding
 
@@ -69,12 +70,13 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(("1",), "colour_map", "Activations: gray, viridis, plasma, jet", go.next_colour_map),
     Binding(("v",), "input_overlay", "Over input: off, active, inactive, CAM", go.next_overlay),
     Binding(
-        ("f4",), "whole_layer", "Layer over input: components, likeness to a click", go.next_whole
+        ("f6",), "whole_layer", "Layer over input: components, likeness to a click", go.next_whole
     ),
-    Binding(("f5",), "weights", "The layer's filters, and its weights' spread", go.toggle_weights),
+    Binding(("f7",), "weights", "The layer's filters, and its weights' spread", go.toggle_weights),
     Binding(("r",), "receptive_field", "Frame what the unit's best place sees", go.toggle_field),
     Binding(("x",), "top_activations", "Mark the strongest units and places", go.toggle_top),
     Binding(("g",), "histogram", "Histogram of the unit's values over frames", go.toggle_histogram),
+    *CAUSES,
     Binding(
         ("esc",), "reset_state", "End the ascent; else back off, first layer, first unit", go.reset
     ),

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+from caffevis.keys.causes import Causes
 from toolbox.drawing.palettes import GRAY_MAP
 
 GRAD, DECONV, GUIDED = "grad", "deconv", "guided"
@@ -165,6 +166,8 @@ class State:
         How many times the selected unit's pictures were to be kept.
     has_image : bool
         Whether the selected unit has images already, or that is not known yet.
+    causes : Causes
+        Lesions, a disturbance, and what is asked about causes.
     """
 
     layers: tuple[Layer, ...]
@@ -201,6 +204,7 @@ class State:
     from_picture: bool = False
     keeps: int = 0
     has_image: bool = True
+    causes: Causes = Causes()
 
     @property
     def listed(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -71,6 +72,11 @@ class Ascents:
         self._optimizer: GradientOptimizer | None = None
         self._made: OrderedDict[Key, Growth] = OrderedDict()
         self._tiles: dict[tuple[str, int, tuple[int, int]], dict[int, Image]] = {}
+
+    def open(self) -> None:
+        """Open the optimiser before it is needed; what is wrong is said when it is."""
+        with contextlib.suppress(OptimizeError, *ENGINE_ERRORS):
+            self._opened()
 
     def __call__(self, wanted: Wanted) -> Iterator[News | None]:
         """Make what is wanted; tell how far it is, or None after an iteration not looked at."""

@@ -149,10 +149,12 @@ class PhotoScan:
         with self._changed:
             if self._closing:
                 return None
+            # In this session: Linux shares the cores out among sessions first, and its low
+            # priority would not count beside the window (sched_autogroup).
             self._process = process = subprocess.Popen(
                 [sys.executable, "-m", "find_maxes.background"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                text=True, encoding="utf-8", cwd=ROOT, start_new_session=True,
+                text=True, encoding="utf-8", cwd=ROOT,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
         with contextlib.suppress(OSError):

@@ -58,9 +58,24 @@ class UnitGrowth:
             self._picture = Picture(note=(f"{unit.layer}:{unit.unit}: begins",) if unit else ())
         if wanted is None or before is None or _layer(wanted) != _layer(before):
             self._filled = None
+        self._started().submit(wanted)
+
+    def warm(self) -> None:
+        """Have ready in the thread what the first image needs, so that it comes at once."""
+        self._started(self._open)
+
+    def _started(self, first: Callable[[], object] = lambda: None) -> Stream[Wanted, News]:
         if self._stream is None:
-            self._stream = Stream(self._grow, "ascents", between=self._between)
-        self._stream.submit(wanted)
+            self._stream = Stream(self._grow, "ascents", between=self._between, first=first)
+        return self._stream
+
+    def _open(self) -> Callable[[Wanted], Iterator[News | None]]:
+        # Imported in this thread: the window does not wait for the batch tool.
+        from caffevis.live.ascents import Ascents
+
+        self._work = work = Ascents(self._settings, self._net, self._prepare)
+        work.open()
+        return work
 
     def _take(self, news: News) -> None:
         if news.growth is not None and news.growth is not self._growth:
@@ -70,12 +85,7 @@ class UnitGrowth:
         self._filled = news.filled or self._filled
 
     def _grow(self, wanted: Wanted) -> Iterator[News | None]:
-        if self._work is None:
-            # Imported in this thread: the window does not wait for the batch tool.
-            from caffevis.live.ascents import Ascents
-
-            self._work = Ascents(self._settings, self._net, self._prepare)
-        return self._work(wanted)
+        return (self._work or self._open())(wanted)
 
     def picture(self) -> Picture:
         """Return what the unit's images look like so far, or why there are none."""

@@ -11,7 +11,7 @@ import re
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,7 @@ class PycaffeNet:
         self.top_names = {name: list(net.top_names[name]) for name in self._layer_names}
         self.bottom_names = {name: list(net.bottom_names[name]) for name in self._layer_names}
         self._touched = set(self.blobs)  # whose diffs may be other than zero
+        self._held: dict[tuple[str, int], Any] = {}
 
     def _choose_mode(self) -> None:
         """Choose CPU or GPU, which Caffe remembers for each thread."""
@@ -179,7 +180,10 @@ class PycaffeNet:
         """Compute every blob from the inputs."""
         self._choose_mode()
         with _explained("go forward"):
-            self._net.forward()
+            if self._held:
+                self._forward_in_parts()
+            else:
+                self._net.forward()
 
     def reshape(self) -> None:
         """Pass changed input shapes on."""
@@ -206,18 +210,58 @@ class PycaffeNet:
         """Do the same by guided backprop's rule."""
         self._walk(layer, diff, self._guided)
 
+    @contextmanager
+    def lesions(self, held: Mapping[tuple[str, int], Any]) -> Iterator[Callable[[], None]]:
+        """Hold units at numbers, or multiply them by a `factor`, in each pass forward.
+
+        It hands out such a pass. All layers run, in parts that end where a blob with such units
+        is complete. A back pass knows nothing of it, but that a ReLU lets no diff through where
+        it is zero.
+        """
+        before = self._held
+        self._held = {**before, **held}
+        try:
+            yield self.forward
+        finally:
+            self._held = before
+
+    def _forward_in_parts(self) -> None:
+        names = self._once()
+        stops: dict[int, list[tuple[str, int]]] = {}
+        for blob, unit in self._held:
+            last = max(i for i, name in enumerate(names) if blob in self.top_names[name])
+            stops.setdefault(last, []).append((blob, unit))
+        begun = 0
+        for stop in sorted(stops):
+            self._net.forward(start=names[begun], end=names[stop])
+            for blob, unit in stops[stop]:
+                self._hold(blob, unit, self._held[blob, unit])
+            begun = stop + 1
+        if begun < len(names):
+            self._net.forward(start=names[begun])
+
+    def _hold(self, blob: str, unit: int, value: Any) -> None:
+        data = self.blobs[blob].data
+        part = data[:, unit] if data.ndim > 1 else data[unit : unit + 1]
+        factor = getattr(value, "factor", None)
+        part[...] = value if factor is None else part * factor
+
+    def _once(self) -> list[str]:
+        """Return the layers' names, where each has its own."""
+        if len(set(self._layer_names)) < len(self._layer_names):
+            raise PycaffeError(
+                "Two layers of the network have one name, and pycaffe cannot tell them apart: "
+                "nothing can go backward, and no unit be held."
+            )
+        return self._layer_names
+
     def _way_down(self, layer: str, blob: str) -> tuple[list[int], set[str]]:
         """List the layers between a blob and the inputs, from the top, and their blobs.
 
         Only these are run: other branches would add what earlier passes left in them.
         """
-        if len(set(self._layer_names)) < len(self._layer_names):
-            raise PycaffeError(
-                "Two layers of the network have one name, and pycaffe cannot tell them apart: "
-                "nothing can go backward."
-            )
         steps, reached = [], {blob}
-        for index in range(self._layer_names.index(layer), -1, -1):
+        for index in range(self._once().index(layer), -1, -1):
             name = self._layer_names[index]
             if self.bottom_names[name] and not reached.isdisjoint(self.top_names[name]):
                 steps.append(index)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 import torchcaffe as caffe
+from caffevis.causes.asked import Question
+from caffevis.causes.worker import CausesWorker
 from caffevis.keys.state import DECONV, GRAD, GUIDED, Origin
 from caffevis.model.layer_list import NetLike, image_of, start_layer
 from caffevis.model.opening import EngineError, image_input
@@ -155,6 +157,7 @@ class Network:
         self._broken: str | None = None
         self._layouts = dict(getattr(net, "layouts", {}))
         self._unruled = unruled(net)
+        self._causes = CausesWorker(net, preprocess, image_input(net), prob_layer)
         self._passes = back_passes(net)
         self.back_modes = tuple(self._passes)
 
@@ -173,6 +176,8 @@ class Network:
         timings = []
         if request.frame is not self._frame:
             timings.append(self._timed("forward", lambda: self._forward(request)))
+        if request.trial != self._causes.trial:
+            timings.append(self._timed("trial", lambda: self._try(request)))
         if request.cam is not None and (self._cam or ())[:2] != (request.layer, request.cam):
             wanted = (request.layer, request.cam)
             timings.append(self._timed("grad-cam", lambda: self._find_cam(*wanted)))
@@ -193,9 +198,15 @@ class Network:
     def _forward(self, request: NetRequest) -> None:
         # Forgotten first: after an error neither belongs to any frame.
         self._frame = self._back = self._broken = self._cam = None
+        self._causes.forget()
         values = self.prepare(request.frame) if request.values is None else request.values
         self._input.data[...] = values
         self._net.forward()
+        self._frame = request.frame
+
+    def _try(self, request: NetRequest) -> None:
+        self._frame = self._back = self._broken = self._cam = None  # as before a forward pass
+        self._causes.take(request.frame, request.trial)
         self._frame = request.frame
 
     def _go_back(self, back: Back) -> None:
@@ -257,7 +268,8 @@ class Network:
             back_image = self._preprocess.back_image(image_of(self._input.diff))
         values = self._maps(request.layer, blob.data).copy()
         stats = layer_stats(as_maps(values))
-        return NetResult(
+        effect = self._causes.effect(request.layer, request.frame)
+        result = NetResult(
             request=request,
             activations=values,
             probs=probs,
@@ -274,7 +286,16 @@ class Network:
             weights=self._weights_of(request.layer) if request.weights else None,
             cam=self._cam[2] if self._cam and request.cam else None,
             note=self._note(request),
+            effect=effect,
         )
+        return result if request.question is None else self._answered(result, request.question)
+
+    def _answered(self, result: NetResult, question: Question) -> NetResult:
+        """Add the answer, which is worked out with the net when all else has been copied."""
+        answer, diffs_are_lost = self._causes.answer(question)
+        if diffs_are_lost:
+            self._back = None
+        return replace(result, answer=answer)
 
     def _find_broken(self, *seen: FloatArray | None) -> str:
         """Look through the network, once a picture, where what is shown has no numbers."""

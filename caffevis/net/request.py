@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from caffevis.causes.asked import Account, Effect, Question, Ranking, Trial
 from caffevis.keys.state import Origin
 from caffevis.net.cam import Cam
 from caffevis.net.measures import LayerStats
@@ -48,6 +49,10 @@ class NetRequest:
         Whether the layer's weights are wanted.
     values : ndarray of float32, shape (1, channels, height, width), or None
         The frame as the network's input, where it has been prepared already.
+    trial : Trial or None
+        What is done to network and frame.
+    question : Question or None
+        What is to be found out about causes.
     """
 
     frame: Frame
@@ -58,6 +63,8 @@ class NetRequest:
     components: bool = False
     weights: bool = False
     values: FloatArray | None = field(default=None, compare=False, repr=False)
+    trial: Trial | None = None
+    question: Question | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +102,10 @@ class NetResult:
         The layer's, where they were asked for.
     note : str
         What the viewer should know of the layer or the back pass, for the status line.
+    effect : Effect or None
+        What the request's trial changed.
+    answer : Ranking, Account or None
+        To the request's question.
     """
 
     request: NetRequest
@@ -111,3 +122,11 @@ class NetResult:
     components: FloatArray | None = None
     weights: Weights | None = None
     note: str = ""
+    effect: Effect | None = None
+    answer: Ranking | Account | None = None
+
+    @property
+    def seen(self) -> Frame:
+        """The frame as the network sees it: disturbed, where it is."""
+        disturbed = self.effect.frame if self.effect else None
+        return disturbed or self.request.frame

@@ -10,6 +10,7 @@ from caffevis.keys.state import State
 from caffevis.model.classes import Classes
 from caffevis.net.histogram import Histogram
 from caffevis.panes import layers
+from caffevis.panes.causes.class_list import Pair, draw_pairs, pairs_of, row_of
 from caffevis.panes.parts.chart import draw_chart
 from caffevis.panes.parts.look import Look
 from toolbox.drawing.text import Style, draw_text, shorten
@@ -56,6 +57,9 @@ class AuxView:
         Colours and fonts.
     histogram : Histogram or None
         Of the unit, below it.
+    pairs : tuple of Pair
+        Classes before and after, where something is changed: instead of the lines, or below the
+        unit where there is no histogram.
     """
 
     units: layers.LayersView | None
@@ -63,6 +67,7 @@ class AuxView:
     lines: tuple[Line, ...]
     look: Look
     histogram: Histogram | None = None
+    pairs: tuple[Pair, ...] = ()
 
 
 def top_classes(probs: np.ndarray | None, labels: tuple[str, ...]) -> tuple[Line, ...]:
@@ -105,11 +110,15 @@ def view(
 ) -> AuxView:
     """Take from state and result what the pane shows."""
     labels = classes.labels
+    probs = units.result.probs if state.show_labels else None
+    effect = units.result.effect
+    before = effect.probs if effect is not None else None
+    pairs = () if probs is None or before is None else pairs_of(before, probs, labels)
     if state.in_units:
         labelled = state.layer.name in classes.layers and bool(labels)
-        return AuxView(units, label_of(state.unit, labels) if labelled else "", (), look, histogram)
-    probs = units.result.probs if state.show_labels else None
-    return AuxView(None, "", top_classes(probs, labels), look)
+        label = label_of(state.unit, labels) if labelled else ""
+        return AuxView(units, label, (), look, histogram, () if histogram else pairs)
+    return AuxView(None, "", () if pairs else top_classes(probs, labels), look, None, pairs)
 
 
 def _blend(low: Colour, high: Colour, share: float) -> Colour:
@@ -117,8 +126,14 @@ def _blend(low: Colour, high: Colour, share: float) -> Colour:
     return r, g, b
 
 
-def class_at(view: AuxView, row: int) -> int | None:
-    """Return the class whose line is in a row of pixels of the pane; None beside the lines."""
+def class_at(view: AuxView, row: int, height: int = 0) -> int | None:
+    """Return the class whose line is in a row of pixels of the pane; None beside the lines.
+
+    The lines of classes before and after depend on the pane's `height`.
+    """
+    if view.pairs and view.units is None and height:
+        place = row // max(1, row_of(height, len(view.pairs)))
+        return view.pairs[place].number if place < len(view.pairs) else None
     style, (_, y) = view.look.class_style, view.look.class_place
     step = style.height() + view.look.class_spacing
     number = (row - (y - style.above() - view.look.class_spacing // 2)) // step
@@ -127,7 +142,7 @@ def class_at(view: AuxView, row: int) -> int | None:
 
 def heading(view: AuxView) -> str:
     """Name the enlarged unit; a histogram has a title of its own."""
-    if view.units is None or view.histogram is not None:
+    if view.units is None or view.histogram is not None or view.pairs:
         return ""
     return f"{view.units.layer.name}:{view.units.unit}"
 
@@ -139,6 +154,11 @@ def draw(canvas: Image, view: AuxView) -> None:
     if view.histogram is not None:
         split = round((1 - CHART) * canvas.shape[0])
         draw_chart(canvas[split:], view.histogram, view.look)
+        above = canvas[:split]
+    elif view.pairs:
+        split = round((1 - CHART) * canvas.shape[0]) if view.units is not None else 0
+        shown = view.pairs if view.units is None else view.pairs[:TOP]
+        draw_pairs(canvas[split:], shown, view.look)
         above = canvas[:split]
     if view.units is not None:
         layers.draw_unit(above, view.units)

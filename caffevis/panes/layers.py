@@ -10,6 +10,7 @@ from caffevis.net.request import NetResult
 from caffevis.net.weights import Weights
 from caffevis.panes import back
 from caffevis.panes import weights as weights_pane
+from caffevis.panes.causes.tile_marks import Marks, draw_marks, marks_of
 from caffevis.panes.parts.look import Look
 from caffevis.panes.parts.marks import draw_corner, draw_crosses
 from caffevis.panes.parts.note import draw_note
@@ -61,6 +62,8 @@ class LayersView:
         Mark the strongest units, or the places of the one enlarged.
     weights : Weights or None
         The layer's weights, in place of all else, where these are shown.
+    marks : Marks
+        Units with lesions, and those that matter.
     """
 
     result: NetResult
@@ -77,6 +80,7 @@ class LayersView:
     colour_map: str = GRAY_MAP
     show_top: bool = False
     weights: Weights | None = None
+    marks: Marks = Marks()
 
 
 def view(state: State, result: NetResult, look: Look) -> LayersView:
@@ -97,6 +101,7 @@ def view(state: State, result: NetResult, look: Look) -> LayersView:
         colour_map=state.colour_map,
         show_top=state.show_top,
         weights=result.weights if state.show_weights else None,
+        marks=marks_of(state, result),
     )
 
 
@@ -159,7 +164,7 @@ def heading(view: LayersView) -> str:
     if view.zoom == ZOOM_BACK:
         return back.heading(view.back) if view.back is not None else ""
     diffs = " (back diffs)" if view.show_back else ""
-    return f"{what}{layer.name}{diffs}: {units}{size}{sees}"
+    return f"{what}{layer.name}{diffs}: {units}{size}{sees}{view.marks.text()}"
 
 
 def draw_unit(canvas: Image, view: LayersView) -> None:
@@ -228,6 +233,7 @@ def _draw_all(canvas: Image, view: LayersView) -> None:
             # The cursor's frame may cover this one; the corner stays.
             tile = canvas[top : top + grid.height, left : left + grid.width]
             draw_corner(tile, view.look.mark)
+    draw_marks(canvas, grid, view.marks)
     if view.frozen_unit is not None:
         frame_tile(canvas, grid, view.frozen_unit, view.look.back_unit)
     if view.framed:

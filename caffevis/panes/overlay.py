@@ -182,7 +182,7 @@ def blend(picture: Image, active: FloatArray, mode: str, colour_map: str) -> Ima
 def draw(canvas: Image, view: OverlayView) -> None:
     """Draw the frame as the window does, and the unit's marks over each picture of it."""
     fill(canvas, view.look.background)
-    frame: Frame = view.result.request.frame
+    frame: Frame = view.result.seen
     height, width = draw_fitted(canvas, side_by_side(frame.images))
     if view.result.fields is None:
         return

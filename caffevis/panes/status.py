@@ -6,6 +6,7 @@ import numpy as np
 
 from caffevis.keys.state import GRAD, State
 from caffevis.net.request import NetResult
+from caffevis.panes.causes import said
 from caffevis.units.words import Words
 from toolbox.drawing.tiles import as_maps
 
@@ -51,6 +52,8 @@ def text(state: State, result: NetResult | None, words: Words | None = None) -> 
     """
     value = unit_value(state, result)
     shown = "" if value is None else f" {value:.2f}" if abs(value) < 1e5 else f" {value:.3g}"
+    before = None if state.show_back else said.unit_before(state, result)
+    shown += "" if before is None or value is None else f" (was {before:.2f})"
     direction = "opt" if state.pattern_mode else "back" if state.show_back else "fwd"
     parts = [f"{direction} {state.layer.name}:{state.unit}{shown}"]
     if words is not None and (known := words.parts()):
@@ -66,5 +69,6 @@ def text(state: State, result: NetResult | None, words: Words | None = None) -> 
         parts.append(f"Back: {mode} ({where})")
     else:
         parts.append("Back: off" + (" (unit frozen)" if state.frozen else ""))
+    parts += said.status(state, result)
     parts.append(f"Boost: {state.boost_indiv:g}/{state.boost_gamma:g}")
     return " | ".join(parts)

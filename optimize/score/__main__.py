@@ -53,10 +53,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def score(options: argparse.Namespace) -> tuple[Card, tuple[float, float]]:
     """Score all folders; return the scores, and contrast and slope of the photos."""
     defaults = settings_defaults.read(options.settings).model
-    viewer = Viewer(open_optimizer(model_from(options, defaults)))
+    model = model_from(options, defaults)
+    viewer = Viewer(open_optimizer(model))
     other = None
     if options.other_settings:
-        other = Viewer(open_optimizer(settings_defaults.read(options.other_settings).model))
+        second = settings_defaults.read(options.other_settings).model
+        # On the same device: a net computes where the last one opened does.
+        other = Viewer(open_optimizer(dataclasses.replace(second, gpu=model.gpu)))
     sets = {str(folder): read_sets(viewer.optimizer, folder) for folder in options.folders}
     files = photo_files(options.photos, PHOTOS) if options.photos else []
     photos = read_images(viewer.optimizer, [str(path) for path in files])

@@ -15,7 +15,7 @@ from bench.lab import plain_pytorch
 from bench.lab.nets import CALTECH, MEAN, Model, opencv_net, photo, torch_weights
 from bench.lab.timing import MIN_ROUNDS, WARM_UP, interleaved
 from bench.registry import BENCHMARKS, Table, benchmark
-from bench.rows import busy
+from bench.rows import busy, causes
 from bench.rows.optimize import RECIPE, original_loop
 from optimize import GradientOptimizer
 
@@ -140,3 +140,15 @@ def test_each_way_to_wait_has_its_own_environment(monkeypatch):
     assert len(tables) == 3
     assert seen[:2] == list(busy.POLICIES.values())
     assert "90th percentile" in tables[0].text()
+
+
+def test_causes_contenders_do_what_their_names_say():
+    found = {name: run() for name, run in causes.contenders().items()}
+    assert list(found) == [causes.BARE, *causes.ASKED]
+    for name, result in found.items():
+        asked = causes.ASKED.get(name, {})
+        assert (result.effect is not None) == ("trial" in asked), name
+        assert (result.answer is not None) == ("question" in asked), name
+    assert found["a unit of conv2 off"].effect.held and found["noise"].effect.frame
+    bare, plain = found[causes.BARE], found[causes.PLAIN]
+    np.testing.assert_array_equal(bare.activations, plain.activations)

@@ -27,7 +27,7 @@ def video(tmp_path_factory) -> Path:
 def test_a_measurement_has_every_number(video, monkeypatch):
     monkeypatch.setattr(browser, "ROUNDS", 1)
     monkeypatch.setattr(browser, "CHROMIUMS", ())
-    found = browser.measure(RANDOM, video, 3.0, None)
+    found = browser.measure(RANDOM, video, 1.2, None)
     assert set(found["rates"]) == {browser.BARE, browser.VIEWER}
     assert all(rate > 0 for each in found["rates"].values() for rate in each)
     assert found["bytes"] > 1000

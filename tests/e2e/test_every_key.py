@@ -23,7 +23,9 @@ KEYSYMS = {
     "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pgup": "Prior",
     "pgdn": "Next", "esc": "Escape", ",": "comma", ".": "period", "/": "slash",
     ";": "semicolon", "[": "bracketleft", "]": "bracketright", "-": "minus", "enter": "Return",
-    "f3": "F3", "f4": "F4", "f5": "F5",
+    "backspace": "BackSpace", "=": "equal", "f4": "F4",
+    "'": "apostrophe", "home": "Home", "\\": "backslash", "end": "End", "insert": "Insert",
+    "f2": "F2", "f8": "F8", "f3": "F3", "f6": "F6", "f7": "F7",
 }  # fmt: skip
 
 UNIT = "o down right "  # the cursor on a unit of the second layer
@@ -91,6 +93,15 @@ CASES = {
     "receptive_field": Case(UNIT, {"input"}),
     "top_activations": Case(UNIT, {"input", "aux", "layers"}),
     "histogram": Case(UNIT, {"aux"}),
+    "lesion": Case(UNIT, {"aux", "back", "layers"}),
+    "undo_all": Case(UNIT + "space", {"aux", "back", "layers"}),
+    "who_matters": Case(UNIT, {"back", "layers"}),
+    "next_ranked": Case("o f2", {"control", "aux", "layers", "jpgvis"} | {"back"}),
+    "where_from": Case(UNIT, {"back"}),
+    "follow_down": Case("o o down right f4", {"aux", "back", "layers", "control", "jpgvis"}),
+    "disturb": Case(UNIT, {"input", "aux", "back", "layers"}),
+    "disturb_more": Case(UNIT + "'", {"input", "aux", "back", "layers"}),
+    "occlusion_map": Case(UNIT, {"input"}),
     "reset_state": Case(UNIT + "n z t", {"aux", "back", "layers", "control", "jpgvis"}),
 }
 
@@ -165,6 +176,6 @@ def undo(session, tag: str) -> None:
     presses = {
         "static_file_increment": ["w"], "static_file_decrement": ["e"], "stretch_mode": ["0"],
         "help_mode": ["h"], "debug_level": ["5", "5"], "freeze_cam": ["f"],
-        "filter_layers": ["Return"],
+        "filter_layers": ["Return"], "live_ascent": ["Escape"], "from_picture": ["Escape"],
     }  # fmt: skip
     session.press(*presses.get(tag, []), "Escape")

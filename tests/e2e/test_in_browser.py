@@ -14,7 +14,7 @@ import pytest
 
 import settings as settings_file
 from caffevis.app import CaffeVisApp
-from live_vis import make_inputs, make_loop
+from live_vis import for_script, make_inputs, make_loop
 from tests.browser import Browser, find_chromium
 from tests.e2e.conftest import PANES, wait_for
 from toolbox.app.core import CORE_BINDINGS
@@ -34,8 +34,9 @@ from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, Mou
 TOKEN = "a-token-for-tests"
 CANVAS = "document.querySelector('#window')"
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-# What a script of every key leaves out: q ends the loop, c has tests of its own, p writes a file.
-LEFT_OUT = {"quit", "toggle_input_mode", "save_picture"}
+# What a script of every key leaves out: q ends the loop, c has tests of its own, p and 6 write
+# files, and the second of two loops would find the first one's.
+LEFT_OUT = {"quit", "toggle_input_mode", "save_picture", "keep_images"}
 # What would hide what the keys behind it do.
 UNDONE = {"help_mode": ["h"], "debug_level": ["5", "5"], "freeze_cam": ["f"], "stretch_mode": ["0"]}
 
@@ -44,7 +45,7 @@ class Stage:
     """A loop that browsers show, driven in a thread, and one of the same driven by a script."""
 
     def __init__(self, world: Path, scale: float | None = None) -> None:
-        self.settings = settings_file.load(world / "settings.py")
+        self.settings = for_script(settings_file.load(world / "settings.py"))
         self.from_viewers = FromViewers()
         self.log: list[str] = []
         hall = Hall(self.from_viewers, Log(self.log.append))
@@ -73,7 +74,8 @@ class Stage:
 
     def rest(self, presses: int) -> None:
         """Wait until so many presses have arrived and are answered."""
-        wait_for(lambda: self.pressed >= presses, f"{presses} presses, {self.pressed} came")
+        said = f"{presses} presses, {self.pressed} came; {self.log}"
+        wait_for(lambda: self.pressed >= presses, said)
         wait_for(self.loop.settled, "the answer")
 
     def close(self) -> None:
@@ -223,6 +225,42 @@ def test_fingers_tap_and_pinch(page, stage):
         both(WHEEL_DOWN, 500, 300, ("touchStart", far), ("touchMove", near), ("touchEnd", []))
     finally:
         page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
+def test_the_mouse_and_a_finger_paint(page, stage):
+    way = [(40, 40), (60, 90), (120, 140)]
+
+    def strokes() -> tuple:
+        return stage.app.state.causes.disturbance.strokes
+
+    def paints(down, move, up) -> None:
+        for step, place in enumerate(way):
+            (down if step == 0 else move)(*spot(page, *place))
+            time.sleep(0.1)  # oftener than that, moves are left out
+        up(*spot(page, *way[-1]))
+
+    for _ in range(10):  # the last kind: black to draw on
+        press(page, stage, "'")
+    left = {"button": "left", "clickCount": 1}
+    paints(
+        lambda x, y: page.mouse("mousePressed", x, y, **left),
+        lambda x, y: page.mouse("mouseMoved", x, y, button="left", buttons=1),
+        lambda x, y: page.mouse("mouseReleased", x, y, **left),
+    )
+    wait_for(lambda: len(strokes()) == 1 and len(strokes()[0]) == 3, "a line of three points")
+    for (down, across), (x, y) in zip(strokes()[0], way, strict=True):
+        assert (across, down) == pytest.approx((x / 200, y / 200), abs=0.02)
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+    try:
+        paints(
+            lambda x, y: page.touch("touchStart", (x, y)),
+            lambda x, y: page.touch("touchMove", (x, y)),
+            lambda x, y: page.touch("touchEnd"),
+        )
+        wait_for(lambda: len(strokes()) == 2 and len(strokes()[1]) == 3, "the finger's line")
+    finally:
+        page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    press(page, stage, "esc")
 
 
 def test_keys_of_the_browser_are_left_to_it(page, stage):

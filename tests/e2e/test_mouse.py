@@ -169,3 +169,21 @@ def test_clicks_and_keys_keep_their_order(session, label):
 
     # Again where the machine held the window up: of keys that come at once, one is kept.
     assert any(is_in_order() for _ in range(5))
+
+
+def test_a_line_is_painted_with_the_left_button_and_the_right_one_wipes_it(session):
+    session.press(*["apostrophe"] * 10)  # the last kind: black to draw on
+    black = session.press("Down")
+    assert not black["input"][20:160].any()
+    place, display = session.PANES["input"], session.display
+    for row, column, button in ((60, 40, "mousedown"), (60, 100, None), (120, 140, "mouseup")):
+        x, y = place[1].start + column, place[0].start + row
+        display.xdotool("mousemove", "--window", session.window, str(x), str(y))
+        session.quiet()
+        if button:
+            display.xdotool(button, "1")
+    session.pointer_away()
+    painted = session.quiet()
+    assert painted["input"][55:65, 60:90].any() and painted["input"][80:100, 115:125].any()
+    assert "layers" in changed(black, painted)
+    assert not changed(black, session.click("input", 20, 20, RIGHT)) - {"status"}

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+import torchcaffe
+from caffevis.causes import disturb
 from findings import layers, units
 from findings.__main__ import main
 from findings.lab import Lab, Photo, maximum, strongest
@@ -186,3 +188,27 @@ def test_without_faces_the_face_unit_says_what_it_needs(
     (folder / "split.txt").write_text("\n".join(x for x in lines if "Faces" not in x))
     assert run(folder, "face-unit") == 2
     assert "no photo of Faces or Faces_easy" in capsys.readouterr().err
+
+
+def test_ablation_is_the_engines_lesion(lab: Lab) -> None:
+    photos, layer = lab.photos[:4], lab.top_map
+    taken = range(lab.net.blobs[layer].shape[1])
+    whole, without = units._without_each(lab, photos, taken)
+    labels = [i for i, name in enumerate(lab.optimizer.labels) if name in units.FACES]
+    own = [units._truth(lab, photo, labels) for photo in photos]
+    lab.forward(lab.inputs(photos))
+    assert units._mass(lab, own).mean() == pytest.approx(whole, rel=1e-6)
+    for unit, wanted in zip(taken, without, strict=True):
+        with torchcaffe.lesions(lab.net, {(layer, unit): 0.0}) as recompute:
+            recompute()
+            assert units._mass(lab, own).mean() == pytest.approx(wanted, rel=1e-5)
+    assert len(set(without)) > 1
+
+
+def test_noise_and_shift_are_the_windows_own(lab: Lab) -> None:
+    inputs = lab.inputs(lab.photos[:3])
+    moved = layers._changed(lab, inputs, 4, None)
+    np.testing.assert_array_equal(moved, disturb.shift(inputs, 4))
+    noisy = layers._changed(lab, inputs, 8, np.random.default_rng(0))
+    own = disturb.noise(inputs, 8 * lab.optimizer.grey, np.random.default_rng(0))
+    np.testing.assert_array_equal(noisy, own)

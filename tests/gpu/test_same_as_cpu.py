@@ -83,7 +83,10 @@ def test_unit_images(both, layer, preset):
 
     for here, there in zip(*both(ascend), strict=True):
         assert here.last.shape == there.last.shape
-        assert np.abs(there.last - here.last).mean() < 0.2  # grey levels
+        # Adam's first steps have one size, whatever the gradient's: where that is nearly zero,
+        # rounding decides the sign.
+        assert np.abs(there.last - here.last).mean() < (2 if preset > 4 else 0.2)  # grey levels
+        assert np.allclose(there.obj, here.obj, rtol=0.02)
 
 
 def test_top_patches(tmp_path):

@@ -63,6 +63,10 @@ KEYS = {
     "deconv, normed": "sel_layer_right o o o o o o o down n n m m e",
     "guided": "o o o o o o down right n n n",
     "diffs": "o o o o o o o o down right n n d u u a",
+    "lesions": "o o down space right space space o o down space space space",
+    "who matters": "o o f2 = space = space",
+    "noise and a lesion": "o o down space ' \\",
+    "a step against the class": "o o down ' ' ' ' ' ' '",
 }
 
 

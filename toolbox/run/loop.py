@@ -33,7 +33,7 @@ from toolbox.pictures.images import Image, to_colour
 from toolbox.record.film import Film
 from toolbox.record.snapshots import PictureSaver
 from toolbox.settings.config import Settings
-from toolbox.window.pointer import MouseEvent, Pointer
+from toolbox.window.pointer import DRAG, MOVE, MouseEvent, Pointer
 from toolbox.workers.worker import close_all
 
 TITLE = "Deep Visualization Toolbox"
@@ -150,7 +150,8 @@ class Loop:
     def point(self, event: MouseEvent) -> None:
         """Hand a mouse event to the app whose pane it is in, or that watches the pane.
 
-        What lies behind the help overlay cannot be pointed at.
+        Moves are told only to apps that watch a pane of the window's own. What lies behind the
+        help overlay cannot be pointed at.
 
         Parameters
         ----------
@@ -164,7 +165,8 @@ class Loop:
         pointer = Pointer(event.kind, pane.name, row, column, (pane.height, pane.width))
         for app in self.apps:
             pointed = getattr(app, "pointed_panes", ())  # apps written before there were such
-            if pane.name in (*app.pane_names, *pointed):
+            known = pointed if event.kind in (MOVE, DRAG) else (*app.pane_names, *pointed)
+            if pane.name in known:
                 app.point(pointer)
 
     def step(self, between: Callable[[], None] = lambda: None) -> bool:

@@ -87,4 +87,4 @@ class Log:
 
 
 def _again(times: int) -> str:
-    return f" ({times} times more)" if times else ""
+    return f" ({times} more like it)" if times else ""

@@ -16,13 +16,21 @@ from toolbox.app.bindings import TEXT_ENDS, Bindings
 from toolbox.drawing.panes import MAX_WINDOW
 from toolbox.serve.picture import Frame
 from toolbox.window.key_codes import BROWSER_KEYS, browser_code
-from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
+from toolbox.window.pointer import (
+    CLICK,
+    DRAG,
+    MOVE,
+    RIGHT_CLICK,
+    WHEEL_DOWN,
+    WHEEL_UP,
+    MouseEvent,
+)
 
 MAX_MESSAGE = 16 * 2**20  # bytes: a photo
 MAX_TEXT = 4096
 MAX_CAMERA = 2 * 2**20
 MAX_NAME = 80
-MOUSE = (CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
+MOUSE = (CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN, MOVE, DRAG)
 HELP = "help_mode"
 _TYPED = (*TEXT_ENDS, "backspace", "space")
 _LENGTH = struct.Struct(">I")

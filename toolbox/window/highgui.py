@@ -16,7 +16,15 @@ from types import TracebackType
 import cv2
 
 from toolbox.pictures.images import Image
-from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
+from toolbox.window.pointer import (
+    CLICK,
+    DRAG,
+    MOVE,
+    RIGHT_CLICK,
+    WHEEL_DOWN,
+    WHEEL_UP,
+    MouseEvent,
+)
 from toolbox.window.wheel import WheelUndo
 
 _PROBE = """
@@ -154,6 +162,10 @@ class Window:
     def _on_mouse(self, event: int, x: int, y: int, flags: int, _: object) -> None:
         """Keep what a button or the wheel did; HighGUI calls it while it waits for keys."""
         kind = _BUTTONS.get(event)
+        if event == cv2.EVENT_MOUSEMOVE:
+            kind = DRAG if flags & cv2.EVENT_FLAG_LBUTTON else MOVE
+            if kind == MOVE and self._mouse and self._mouse[-1].kind == MOVE:
+                self._mouse.pop()  # only where it is now counts
         if event == cv2.EVENT_MOUSEWHEEL and flags >> 16:
             kind = WHEEL_UP if flags > 0 else WHEEL_DOWN  # the upper half has the signed way
             if kind == WHEEL_UP:

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 CLICK, RIGHT_CLICK = "click", "right click"
 WHEEL_UP, WHEEL_DOWN = "wheel up", "wheel down"
+MOVE, DRAG = "move", "drag"  # without and with the left button held down
 
 
 @dataclass(frozen=True)
 class MouseEvent:
-    """A button pressed or the wheel turned.
+    """A button pressed, the wheel turned, or the mouse moved.
 
     Parameters
     ----------
     kind : str
-        `CLICK`, `RIGHT_CLICK`, `WHEEL_UP` or `WHEEL_DOWN`.
+        `CLICK`, `RIGHT_CLICK`, `WHEEL_UP`, `WHEEL_DOWN`, `MOVE` or `DRAG`.
     x, y : int
         Where, in pixels of the window's picture.
     """

@@ -20,7 +20,7 @@ from toolbox.workers.worker import Outcome, sentence_of
 Request = TypeVar("Request")
 News = TypeVar("News")
 
-LOW = 10  # of `nice`: others come first, and it still comes before what is at 19
+LOW = 5  # of `nice`: others come first; much lower, others would wait for who holds Python's lock
 
 
 def lower_priority(by: int) -> None:
@@ -46,6 +46,8 @@ class Stream(Generic[Request, News]):
         Errors whose message is a sentence for the user; see `Worker`.
     between : callable
         Called between two pieces, to let others go first.
+    first : callable
+        Called in the thread before the first request, to have ready what all will need.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Stream(Generic[Request, News]):
         name: str,
         expected: tuple[type[Exception], ...] = (),
         between: Callable[[], None] = lambda: None,
+        first: Callable[[], object] = lambda: None,
     ) -> None:
         self._work, self._expected, self._between = work, expected, between
+        self._first = first
         self._changed = threading.Condition()
         self._wanted: Request | None = None
         self._ended: Request | None = None
@@ -100,6 +104,10 @@ class Stream(Generic[Request, News]):
 
     def _run(self) -> None:
         lower_priority(LOW)
+        try:
+            self._first()
+        except Exception as problem:  # noqa: BLE001 - said by the first request, which meets it too
+            sentence_of(problem, self._expected, self._thread.name)
         while True:
             with self._changed:
                 self._changed.wait_for(

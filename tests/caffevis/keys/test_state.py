@@ -180,8 +180,10 @@ def test_keys_and_tags_are_those_of_the_specification():
         "toggle_label_predictions": "8", "toggle_unit_jpgs": "9", "pattern_mode": "s",
         "colour_map": "1", "input_overlay": "v", "receptive_field": "r", "top_activations": "x",
         "histogram": "g", "live_ascent": "2", "keep_images": "6", "from_picture": "7",
-        "unit_card": "f3", "whole_layer": "f4",
-        "weights": "f5",
+        "lesion": "space", "undo_all": "backspace", "who_matters": "f2", "next_ranked": "=",
+        "where_from": "f4", "follow_down": "enter", "disturb": "' home",
+        "disturb_more": "\\ end", "occlusion_map": "insert f8",
+        "unit_card": "f3", "whole_layer": "f6", "weights": "f7",
     }  # fmt: skip
     bound = {row.tag: row.keys for row in BINDINGS}
     assert set(bound) == set(table)

@@ -152,7 +152,7 @@ def test_key_and_click_in_the_app(net, make_frame):
     app.set_frame(make_frame(5))
     settle(app)
     assert app.result.components is None
-    app.handle(BY_KEY["f4"])
+    app.handle(BY_KEY["f6"])
     settle(app)
     assert app.state.whole == COMPONENTS and app.result.components.shape == (4, 4, 3)
     assert overlay.PANE in [drawing.pane for drawing in app.drawings()]
@@ -161,7 +161,7 @@ def test_key_and_click_in_the_app(net, make_frame):
     settle(app)
     assert app.state.whole == SIMILARITY and app.state.place == (10.5 / 80, 30.5 / 80)
     assert net.calls == [("forward",)]
-    app.handle(BY_KEY["f4"])
+    app.handle(BY_KEY["f6"])
     settle(app)
     assert app.state.whole == WHOLE_OFF
     assert overlay.PANE not in [drawing.pane for drawing in app.drawings()]

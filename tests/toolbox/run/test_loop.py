@@ -20,7 +20,7 @@ from toolbox.run.loop import Loop, still_clock
 from toolbox.run.tour import Stop, run_tour
 from toolbox.settings import config
 from toolbox.window import highgui
-from toolbox.window.pointer import CLICK, WHEEL_UP, MouseEvent, Pointer
+from toolbox.window.pointer import CLICK, DRAG, MOVE, WHEEL_UP, MouseEvent, Pointer
 from toolbox.workers.worker import Worker
 
 
@@ -342,6 +342,25 @@ def test_the_mouse_reaches_the_app_whose_pane_it_is_in(make_loop):
     for x, y in ((19, 19), (40, 19), (39, 20), (99, 61), (-1, 5), (5000, 5000)):
         loop.point(MouseEvent(CLICK, x, y))
     assert small.pointed is other.pointed is None
+
+
+def test_the_windows_own_panes_and_moves_are_for_apps_that_watch_them(make_loop):
+    class Watching(SmallApp):
+        pointed_panes = ("input",)
+
+    class Plain(SmallApp):
+        heading, bindings, pane_names = "Plain", (), ("other",)
+
+    watching, plain = Watching(), Plain()
+    panes = (*PANES, ("other", (60, 100, 30, 50)))
+    loop = make_loop(SETTINGS.replaced(window_panes=panes), apps=[watching, plain])
+    for kind in (MOVE, DRAG, CLICK):
+        loop.point(MouseEvent(kind, 5, 7))
+        assert watching.pointed == Pointer(kind, "input", 7, 5, (20, 20))
+        watching.pointed = None
+    for x, y in ((39, 19), (100, 61)):
+        loop.point(MouseEvent(MOVE, x, y))
+    assert watching.pointed is plain.pointed is None
 
 
 def test_behind_the_help_nothing_is_clicked_and_it_stays(make_loop):

@@ -88,7 +88,7 @@ WRONG = [
     ({"type": "key", "key": 3}, "key without key"),
     ({"type": "key", "key": "x" * 65}, "key without key"),
     ({"type": "key", "key": "Nothing"}, "an unknown key"),
-    ({"type": "mouse", "kind": "drag", "x": 1, "y": 1}, "an unknown turn of the mouse"),
+    ({"type": "mouse", "kind": "throw", "x": 1, "y": 1}, "an unknown turn of the mouse"),
     ({"type": "mouse", "kind": "click", "x": 1}, "mouse without y"),
     ({"type": "mouse", "kind": "click", "x": -1, "y": 0}, "mouse without x"),
     ({"type": "mouse", "kind": "click", "x": MAX_WINDOW, "y": 0}, "mouse without x"),
@@ -132,6 +132,6 @@ def test_the_log_says_the_same_once_and_counts_the_rest():
     now[0] += 6
     log.flush()
     log.flush()
-    assert lines[2:] == ["serve: refused: a wrong token (4 times more)"]
+    assert lines[2:] == ["serve: refused: a wrong token (4 more like it)"]
     log.say("refused: a wrong token", "10.0.0.1")
     assert lines[3:] == ["serve: 10.0.0.1: refused: a wrong token"]

@@ -444,3 +444,41 @@ def test_memory_stays_flat_over_many_frames_with_two_viewers(serve, rounds):
         if number == 100:
             before = memory_mb()
     assert memory_mb() - before < 20
+
+
+def test_whatever_viewers_send_the_others_go_on(serve, rounds):
+    """Messages made of pieces of right ones: each ends its viewer or none, and never the server."""
+    served = serve(viewers=4)
+    window = served.open()
+    window.show(noise(1))
+    stays = served.viewer()
+    stays.until_shows(noise(1))
+    random = np.random.default_rng(19)
+    values = [0, -1, 1e308, "", "o", "click", None, True, [], {}, "x" * 65, 2**70, [[1]], "\x00"]
+    kinds = ["key", "mouse", "picture", "camera", "allowed", "refused", "browser", "shown", "ask",
+             "give", "keep", "hello", ""]  # fmt: skip
+    names = ["key", "kind", "x", "y", "name", "number", "scale", "camera"]
+    for _ in range(rounds(20)):
+        with contextlib.suppress(TimeoutError):
+            while True:
+                stays.take(0)  # who comes and goes
+        # Those let go may take a second to hang up, and there are only so many connections.
+        wait_for(lambda: len(served.server._wire.connections) < 20, "room")
+        bad = served.viewer()
+        with contextlib.suppress(Exception):  # it was let go
+            for _ in range(5):
+                fields = {name: values[random.integers(len(values))] for name in names}
+                sent = json.dumps({"type": kinds[random.integers(len(kinds))], **fields}).encode()
+                head = len(sent).to_bytes(4, "big")
+                which = random.integers(4)
+                if which == 0:
+                    sent = head + sent + random.bytes(40)
+                if which == 1:
+                    sent = sent[: random.integers(len(sent))]
+                bad.connection.send(sent if which == 0 else sent.decode())
+        bad.connection.close()
+        served.clients.remove(bad)
+    window.show(noise(2))
+    stays.until_shows(noise(2))
+    served.server.close()
+    assert not any("failed" in line or "Error" in line for line in served.lines), served.lines

@@ -1,6 +1,6 @@
 // Keys, mouse and touch of the one who steers, as messages.
 
-const TAP_MS = 500, TAP_PIXELS = 12, PINCH = 1.3, WHEEL_STEP = 60;
+const TAP_MS = 500, TAP_PIXELS = 12, PINCH = 1.3, WHEEL_STEP = 60, MOVE_MS = 25;
 
 export function listen(page) {
   listenToKeys(page);
@@ -40,7 +40,21 @@ function listenToMouse(page) {
     if (event.button === 0) point(page, "click", event);
     if (event.button === 2) point(page, "right click", event);
   });
+  const move = moves(page);
+  page.room.addEventListener("pointermove", (event) => {
+    if (event.pointerType !== "touch") move(event.buttons & 1 ? "drag" : "move", event);
+  });
   page.room.addEventListener("contextmenu", (event) => event.preventDefault());
+}
+
+// Moves come oftener than pictures: some are left out.
+function moves(page) {
+  let last = 0;
+  return (kind, event) => {
+    if (event.timeStamp - last < MOVE_MS) return;
+    last = event.timeStamp;
+    point(page, kind, event);
+  };
 }
 
 function listenToWheel(page) {
@@ -58,9 +72,11 @@ function listenToWheel(page) {
   }, { passive: false });
 }
 
-// A tap is a click, a long one the right button; two fingers that part zoom nearer.
+// A tap is a click, a long one the right button; a finger that moves drags from where it began;
+// two fingers that part zoom nearer.
 function listenToTouch(page) {
   const down = new Map();
+  const move = moves(page);
   let pinch = 0, pinched = false;
   const fingers = () => [...down.values()];
   const apart = () => {
@@ -78,6 +94,7 @@ function listenToTouch(page) {
     if (!finger) return;
     finger.clientX = event.clientX;
     finger.clientY = event.clientY;
+    if (down.size === 1 && !pinched) drag(finger, event);
     if (down.size !== 2 || !pinch) return;
     const ratio = apart() / pinch;
     if (ratio < PINCH && ratio > 1 / PINCH) return;
@@ -86,10 +103,18 @@ function listenToTouch(page) {
     point(page, ratio > 1 ? "wheel up" : "wheel down", middle);
     pinch = apart();
   });
+  const drag = (finger, event) => {
+    const { first } = finger;
+    const moved = Math.hypot(event.clientX - first.clientX, event.clientY - first.clientY);
+    if (!finger.drags && moved <= TAP_PIXELS) return;
+    if (!finger.drags) point(page, "click", first);
+    finger.drags = true;
+    move("drag", event);
+  };
   page.room.addEventListener("pointerup", (event) => {
     const finger = down.get(event.pointerId);
     down.delete(event.pointerId);
-    if (!finger || pinched) return;
+    if (!finger || pinched || finger.drags) return;
     const { first } = finger;
     const moved = Math.hypot(event.clientX - first.clientX, event.clientY - first.clientY);
     if (moved > TAP_PIXELS) return;

@@ -106,7 +106,7 @@ function meet({ you, steering, viewers, asking, seconds }) {
 async function closed({ code, reason }) {
   state.steering = false;
   camera.stop();
-  if (code === 1001 && reason) { note(`${reason}. Start it again and reload this page.`); return; }
+  if (code === 1001 && reason) { note(`${reason}. Start it again, and open the address that it prints.`); return; }
   if (code >= 4003) { note(`The toolbox hung up: ${reason}. Reload to connect again.`); return; }
   const why = code === FULL ? reason.replace("refused: ", "") : await refusal();
   note(`${why || "The connection is gone"}; trying again …`);

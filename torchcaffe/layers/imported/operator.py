@@ -27,6 +27,7 @@ from torchcaffe.process import device
 from torchcaffe.proto.caffe_pb2 import TEST, FillerParameter, LayerParameter
 
 Operator = torch._ops.OpOverload
+_RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 _PRODUCTS = {"conv1d", "conv2d", "conv3d", "conv_transpose2d", "convolution"}
 
 
@@ -179,6 +180,10 @@ class ATen(Layer):
         if self._zeros_around:  # its derivative cuts them off, without computing the top anew
             less = [-n for n in self._zeros_around]
             return [torch.constant_pad_nd(top_diffs[0], less)]
+        if self.operator_name.split(".")[1] in _RECURRENT:
+            # cuDNN goes back through these in training mode only.
+            with torch.backends.cudnn.flags(enabled=False):
+                return super().backward(top_diffs, bottoms, tops)
         return super().backward(top_diffs, bottoms, tops)
 
     # ------------------------------------------------------------ receptive fields

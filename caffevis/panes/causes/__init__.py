@@ -1,0 +1,1 @@
+"""What causes look like: in come results with effects and answers, out pictures in the panes."""
