@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from caffevis.causes.occlusion import Occluder
-from caffevis.causes_app import CausesApp
-from caffevis.from_settings import options_from
+from caffevis.causes_app import INPUT, CausesApp
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
@@ -26,10 +25,10 @@ from caffevis.net.measures import top_units
 from caffevis.net.network import Network
 from caffevis.net.request import Back, NetRequest, NetResult
 from caffevis.opened import open_all
-from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, patterns, status, whole
+from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, patterns, status
 from caffevis.panes.parts.look import look_from
-from caffevis.unit_names import UnitNames
 from caffevis.unit_worker import UnitImages
+from caffevis.views_app import ViewsApp, options_for
 from toolbox.app.bindings import Binding
 from toolbox.app.protocol import Activations, Timing
 from toolbox.drawing.headings import strip_height, with_heading
@@ -76,7 +75,7 @@ class CaffeVisApp:
     pane_names: ClassVar[Sequence[str]] = (
         control.PANE, layers.PANE, aux_pane.PANE, back.PANE, jpgvis.PANE,
     )  # fmt: skip
-    pointed_panes: ClassVar[Sequence[str]] = (whole.PANE,)
+    pointed_panes: ClassVar[Sequence[str]] = (INPUT,)
 
     def __init__(
         self,
@@ -97,12 +96,8 @@ class CaffeVisApp:
         growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches)
-        self._names = UnitNames(settings)
-        options = replace(
-            options_from(settings),
-            back_modes=self._network.back_modes,
-            class_layer=next(iter(self._classes.layers), None),
-        )
+        self._views = ViewsApp(settings)
+        options = options_for(settings, self._network.back_modes, self._classes)
         self._state = start_state(first_state(opened.layers, options), settings.caffevis_start, net)
         self._frame: Frame | None = None
         self._ready: tuple[Frame, FloatArray] | None = None
@@ -129,7 +124,7 @@ class CaffeVisApp:
         """Start the threads."""
         self._worker = Worker(self._network, "network", expected=ENGINE_ERRORS)
         self._images.start()
-        self._names.start()
+        self._views.start()
 
     def rescale(self, settings: Settings) -> None:
         """Draw at another scale from now on."""
@@ -152,10 +147,9 @@ class CaffeVisApp:
 
     def point(self, pointer: Pointer) -> None:
         """Change the state as the mouse says, and ask for what that needs."""
-        if pointer.pane == whole.PANE:
+        if pointer.pane == INPUT:
             changed = self._causes.point(self._state, pointer, self.shown_frame())
-            if changed is self._state:
-                changed = whole.pick(changed, pointer, self.shown_frame())
+            changed = self._views.point(changed, pointer, self.shown_frame())
             if changed is not self._state:
                 self._change(changed)
             return
@@ -230,7 +224,7 @@ class CaffeVisApp:
 
     def update(self) -> None:
         """Take finished work and ask for the next."""
-        self._names.update()
+        self._views.update()
         for outcome in self._worker.outcomes() if self._worker else ():
             self._answered = outcome.request
             self._message = outcome.error or ""
@@ -257,6 +251,7 @@ class CaffeVisApp:
         if self._frame is None or self._worker is None:
             return True
         answered = not self._worker.busy and self._answered == self._request(self._frame)
+        answered = answered and self._views.settled()
         return answered and self._causes.settled(self._state, self._frame)
 
     def shown_frame(self) -> Frame | None:
@@ -276,13 +271,13 @@ class CaffeVisApp:
 
     def status(self) -> str:
         """Return layer, unit, value, back mode and boost."""
-        return status.text(self._state, self.result, self._names.of(self._state))
+        return status.text(self._state, self.result, self._views.words(self._state))
 
     def message(self) -> str:
         """Return what is wrong: the engine's last error, half of a pair not used, unit images."""
-        messages = [self._message, self._images.message(self._state), self._names.message]
-        parts = (whole, layers, self._causes)
-        messages += [part.message(self._state, self.result) for part in parts]
+        messages = [self._message, self._images.message(self._state)]
+        messages.append(self._views.message(self._state, self.result))
+        messages.append(self._causes.message(self._state, self.result))
         messages.append(self.result.broken if self.result else "")
         frame = self.shown_frame()
         if frame is not None and frame.second is not None and not self._takes_pairs:
@@ -306,17 +301,21 @@ class CaffeVisApp:
         look = self._look
         drawings: list[Drawing] = [
             Drawing(control.PANE, control.view(self._state, look), control.draw),
-            self._images.drawing(self._state, self._names.of(self._state)),
+            self._images.drawing(self._state, self._views.words(self._state)),
         ]
         if self._shown is None:
             return drawings
         state, result = self._shown.state, self._shown.result
         units, gone_back = layers.view(state, result, look), back.view(self._state, result, look)
-        marked = whole.drawing(state, result, look)
+        marked = self._views.drawing(state, result, look)
         side = self._aux_view(self._shown)
         behind = Drawing(back.PANE, gone_back, back.draw)
-        own = Drawing(layers.PANE, units, layers.draw)
-        tiles = with_heading(own, layers.heading(units), look.heading, look.background)
+        tiles = with_heading(
+            Drawing(layers.PANE, units, layers.draw),
+            layers.heading(units),
+            look.heading,
+            look.background,
+        )
         return [
             *drawings,
             self._images.layers_drawing(self._state) or tiles,
@@ -331,15 +330,14 @@ class CaffeVisApp:
     def close(self) -> bool:
         """End the threads."""
         own = [self._worker.close] if self._worker else []
-        return close_all([self._images.close, self._names.close, self._causes.close, *own])
+        return close_all([self._images.close, self._causes.close, self._views.close, *own])
 
     def _request(self, frame: Frame) -> NetRequest:
         """Say what the state needs computed of a frame."""
         state = self._state
         wanted = Back(state.back_mode, state.origin) if state.wants_back else None
-        also = (state.cam_origin, state.wants_components, state.show_weights)
-        request = NetRequest(frame, state.layer.name, wanted, state.wants_fields, *also)
-        return self._causes.added_to(request, state)
+        request = NetRequest(frame, state.layer.name, wanted, state.wants_fields)
+        return self._causes.added_to(self._views.added_to(request, state), state)
 
     def _ask(self) -> None:
         """Submit what is wanted now.

@@ -72,7 +72,7 @@ BINDINGS: tuple[Binding[State], ...] = (
     Binding(
         ("f6",), "whole_layer", "Layer over input: components, likeness to a click", go.next_whole
     ),
-    Binding(("f5",), "weights", "The layer's filters, and its weights' spread", go.toggle_weights),
+    Binding(("f7",), "weights", "The layer's filters, and its weights' spread", go.toggle_weights),
     Binding(("r",), "receptive_field", "Frame what the unit's best place sees", go.toggle_field),
     Binding(("x",), "top_activations", "Mark the strongest units and places", go.toggle_top),
     Binding(("g",), "histogram", "Histogram of the unit's values over frames", go.toggle_histogram),

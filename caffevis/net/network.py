@@ -205,7 +205,7 @@ class Network:
         self._frame = request.frame
 
     def _try(self, request: NetRequest) -> None:
-        self._frame = self._back = self._broken = None  # as before a forward pass
+        self._frame = self._back = self._broken = self._cam = None  # as before a forward pass
         self._causes.take(request.frame, request.trial)
         self._frame = request.frame
 

@@ -60,10 +60,10 @@ class LayersView:
         Of `PALETTES`, for activations.
     show_top : bool
         Mark the strongest units, or the places of the one enlarged.
-    marks : Marks
-        Units with lesions, and those that matter.
     weights : Weights or None
         The layer's weights, in place of all else, where these are shown.
+    marks : Marks
+        Units with lesions, and those that matter.
     """
 
     result: NetResult
@@ -79,8 +79,8 @@ class LayersView:
     look: Look
     colour_map: str = GRAY_MAP
     show_top: bool = False
-    marks: Marks = Marks()
     weights: Weights | None = None
+    marks: Marks = Marks()
 
 
 def view(state: State, result: NetResult, look: Look) -> LayersView:
@@ -100,8 +100,8 @@ def view(state: State, result: NetResult, look: Look) -> LayersView:
         look=look,
         colour_map=state.colour_map,
         show_top=state.show_top,
-        marks=marks_of(state, result),
         weights=result.weights if state.show_weights else None,
+        marks=marks_of(state, result),
     )
 
 

@@ -109,7 +109,7 @@ def cell(fields: Fields, shape: tuple[int, int], down: float, column: float) -> 
 def draw(canvas: Image, view: WholeView) -> None:
     """Draw the frame as the window does, with the layer over each picture of it."""
     fill(canvas, view.look.background)
-    frame, fields = view.result.request.frame, view.result.fields
+    frame, fields = view.result.seen, view.result.fields
     height, width = draw_fitted(canvas, side_by_side(frame.images))
     if fields is None:
         return

@@ -23,9 +23,9 @@ KEYSYMS = {
     "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pgup": "Prior",
     "pgdn": "Next", "esc": "Escape", ",": "comma", ".": "period", "/": "slash",
     ";": "semicolon", "[": "bracketleft", "]": "bracketright", "-": "minus", "enter": "Return",
-    "backspace": "BackSpace", "=": "equal",
+    "backspace": "BackSpace", "=": "equal", "f4": "F4",
     "'": "apostrophe", "home": "Home", "\\": "backslash", "end": "End", "insert": "Insert",
-    **{f"f{n}": f"F{n}" for n in range(1, 13)},
+    "f2": "F2", "f8": "F8", "f3": "F3", "f6": "F6", "f7": "F7",
 }  # fmt: skip
 
 UNIT = "o down right "  # the cursor on a unit of the second layer

@@ -183,7 +183,7 @@ def test_keys_and_tags_are_those_of_the_specification():
         "lesion": "space", "undo_all": "backspace", "who_matters": "f2", "next_ranked": "=",
         "where_from": "f4", "follow_down": "enter", "disturb": "' home",
         "disturb_more": "\\ end", "occlusion_map": "insert f8",
-        "unit_card": "f3", "whole_layer": "f6", "weights": "f5",
+        "unit_card": "f3", "whole_layer": "f6", "weights": "f7",
     }  # fmt: skip
     bound = {row.tag: row.keys for row in BINDINGS}
     assert set(bound) == set(table)

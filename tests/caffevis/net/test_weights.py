@@ -97,7 +97,7 @@ def test_the_key_shows_them_in_the_places_of_the_units(real_net, make_frame):
     app = CaffeVisApp(DEFAULTS, lambda: 0.0, real_net)
     app.start()
     app.set_frame(make_frame(1, side=20))
-    app.handle(BY_KEY["f5"])
+    app.handle(BY_KEY["f7"])
     settle(app)
     drawing = next(d for d in app.drawings() if d.pane == layers.PANE)
     canvas = np.zeros((200, 150, 3), np.uint8)
@@ -119,7 +119,7 @@ def test_the_key_shows_them_in_the_places_of_the_units(real_net, make_frame):
         app.handle(BY_KEY["o"])
     settle(app)
     assert "prob has no weights" in app.message()
-    app.handle(BY_KEY["f5"])
+    app.handle(BY_KEY["f7"])
     settle(app)
     assert app.result.weights is None
     assert app.close()
