@@ -246,7 +246,7 @@ class CaffeVisApp:
 
     def settled(self) -> bool:
         """Whether the newest frame and the state are answered."""
-        if not (self._images.settled(self._state) and self._names.settled()):
+        if not self._images.settled(self._state):
             return False
         if self._frame is None or self._worker is None:
             return True

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from caffevis.keys.state import COMPONENTS, SIMILARITY, WHOLE_OFF, State
-from caffevis.keys.transitions import pick_place
 from caffevis.net.principal import similarity
 from caffevis.net.receptive_fields import Fields, Span
 from caffevis.net.request import NetResult
-from caffevis.panes import overlay
-from caffevis.panes.overlay import spread
+from caffevis.panes.overlay import PANE, spread
 from caffevis.panes.parts.look import Look
 from caffevis.panes.parts.marks import draw_crosses
 from toolbox.drawing.palettes import GRAY_MAP, PALETTES, colour
@@ -22,7 +20,6 @@ from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray, Image, draw_fitted, fill, fit, side_by_side
 from toolbox.window.pointer import CLICK, Pointer
 
-PANE = overlay.PANE
 COVER = 0.7  # how much of the colours lies over the picture
 HEAT_MAP = "jet"  # for likeness, where the map of `1` is gray
 
@@ -53,28 +50,23 @@ class WholeView:
 
 
 def drawing(state: State, result: NetResult, look: Look) -> Drawing | None:
-    """Say what to draw instead of the input: else what `overlay` adds; None for nothing."""
+    """Say what to draw instead of the input; None where nothing is to be added."""
     if state.whole == WHOLE_OFF or result.fields is None:
-        return overlay.drawing(state, result, look)
+        return None
     view = WholeView(result, state.whole, state.place, state.colour_map, look)
     return Drawing(PANE, view, draw)
 
 
 def message(state: State, result: NetResult | None) -> str:
-    """Say why what was asked for is not drawn, here or by `overlay`."""
+    """Say why what was asked for is not drawn."""
     if state.whole == WHOLE_OFF or result is None or result.request.layer != state.layer.name:
-        return overlay.message(state, result)
+        return ""
     shape = as_maps(result.activations).shape
     if shape[1] * shape[2] < 2:
         return f"{state.layer.name} has no places: its units have one value each"
     if state.whole == SIMILARITY and state.place is None:
         return "click on a place of the input"
     return ""
-
-
-def pick(state: State, pointer: Pointer, frame: Frame | None) -> State:
-    """Show how alike every place of the layer is to the one clicked on."""
-    return pick_place(state, place_at(pointer, frame))
 
 
 def place_at(pointer: Pointer, frame: Frame | None) -> tuple[float, float] | None:
