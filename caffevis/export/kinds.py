@@ -97,7 +97,9 @@ def _draw_back(result: NetResult, unit: Origin) -> Exported:
     diff = result.back_image
     if diff is None:
         return Exported(None, None, "nothing went back")
-    note = "" if diff.any() else "all zero: the unit is silent in this photo"
+    silent = not as_maps(result.activations)[unit.unit].any()
+    why = "the unit is silent in this photo" if silent else "nothing gets down to the input"
+    note = "" if diff.any() else f"all zero: {why}"
     return Exported(np.array(diff), filtered(diff, RAW, 1.0), note)
 
 

@@ -187,6 +187,19 @@ def test_folders_of_others_are_left_alone(place, capsys):
     assert (place / "out" / NAME).read_text(encoding="utf-8") == "mine\n"
 
 
+def test_why_a_picture_is_all_zero_is_said(place):
+    from types import SimpleNamespace
+
+    from caffevis.keys.state import Origin
+
+    for value, sentence in ((0, "the unit is silent in this photo"), (2, "nothing gets down")):
+        result = SimpleNamespace(
+            back_image=np.zeros((4, 4, 3), np.float32),
+            activations=np.full((3, 2, 2), value, np.float32),
+        )
+        assert sentence in KINDS["deconv"].draw(result, Origin("x", 1)).note
+
+
 def test_the_help_names_all_kinds(capsys):
     with pytest.raises(SystemExit):
         command.main(["--help"])
