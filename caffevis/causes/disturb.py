@@ -6,6 +6,7 @@ the class work on what the network is given, in grey levels, as the findings do.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -142,9 +143,7 @@ def disturbed(
         return plain
     level = grey_level(prepare)
     if asked.kind == ca.NOISE:
-        return _fed(
-            prepare, plain, noise(plain, asked.size * level, np.random.default_rng(frame.id))
-        )
+        return _fed(prepare, plain, noise(plain, asked.size * level, draws(frame)))
     if asked.kind == ca.SHIFT:
         return shift(plain, int(asked.size))
     if asked.kind == ca.STEP:
@@ -154,6 +153,11 @@ def disturbed(
     size = (prepare.height, prepare.picture_width)
     images = [change(resize(image, *size), asked) for image in frame.images]
     return prepare(images[0], *images[1:])
+
+
+def draws(frame: Frame) -> np.random.Generator:
+    """Return the source of a frame's noise: of a picture always the same, of each frame another."""
+    return np.random.default_rng(zlib.crc32(np.ascontiguousarray(frame.image)))
 
 
 def _fed(prepare: Preprocess, plain: FloatArray, values: FloatArray) -> FloatArray:

@@ -63,7 +63,7 @@ def test_a_unit_is_laid_over_the_photo_and_back_again(in_process, tmp_path):
     assert np.all(active[INPUT] <= plain[INPUT].astype(int) + 1)
     assert active[INPUT].mean() < plain[INPUT].mean()
     assert not np.array_equal(inactive[INPUT], active[INPUT])
-    assert np.array_equal(plain, shot(in_process, tmp_path, "o down right v v v"))
+    assert np.array_equal(plain, shot(in_process, tmp_path, "o down right v v v v"))
 
 
 def test_without_a_display_the_process_ends_with_2_and_one_line(live_vis):

@@ -115,7 +115,7 @@ def test_size_0_is_bit_equal_to_none(world):
 def test_noise_and_shift_change_layers_as_the_findings_say(world):
     values = PREPARE(world.frame.image)
     for kind, size, changed in (
-        (ca.NOISE, 4, disturb.noise(values, 4.0, np.random.default_rng(world.frame.id))),
+        (ca.NOISE, 4, disturb.noise(values, 4.0, disturb.draws(world.frame))),
         (ca.SHIFT, 2, disturb.shift(values, 2)),
     ):
         result = world.ask(trial=Trial((), Disturbance(kind, size)))
