@@ -157,7 +157,7 @@ def disturbed(
 
 def draws(frame: Frame) -> np.random.Generator:
     """Return the source of a frame's noise: of a picture always the same, of each frame another."""
-    return np.random.default_rng(zlib.crc32(np.ascontiguousarray(frame.image)))
+    return np.random.default_rng(zlib.crc32(frame.image.tobytes()))
 
 
 def _fed(prepare: Preprocess, plain: FloatArray, values: FloatArray) -> FloatArray:

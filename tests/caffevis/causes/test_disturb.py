@@ -83,7 +83,8 @@ def test_noise_has_its_size_and_comes_back_for_the_same_frame():
     grey = disturb.grey_level(prepare)
     assert grey == pytest.approx(2 / 255)
     assert (once - plain).std() == pytest.approx(8 * grey, rel=0.05)
-    other = disturbed(prepare, replace(seen, id=4), asked, plain, slope_of(plain))
+    changed = replace(seen, id=4, image=seen.image[::-1])
+    other = disturbed(prepare, changed, asked, plain, slope_of(plain))
     assert not np.array_equal(once, other)
 
 
