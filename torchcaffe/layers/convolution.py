@@ -165,9 +165,7 @@ class _Weighted(_Sliding):
         return done if len(done) == len(bottoms) else super().forward(bottoms)
 
     def _carry_back(self, diff: Tensor, bottom: Tensor) -> Tensor | None:
-        # a stride above the kernel has more phases than taps; an empty batch has nothing
-        dense = all(s <= k for s, k in zip(self.stride, self.kernel, strict=True))
-        if self.packs and dense and diff.numel() and diff.device.type == "cpu":
+        if self.packs and diff.numel() and diff.device.type == "cpu":  # an empty batch has nothing
             size = tuple(bottom.shape[2:])
             fast = packed.carry_back(diff, self.blobs[0], size, self._plan)
             if fast is not None:
