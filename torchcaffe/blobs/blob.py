@@ -83,7 +83,7 @@ class Memory:
         self._whole: Tensor | None = None  # flat, of which the tensor is the beginning
         self._given: weakref.ref[np.ndarray] | None = None
         self._host: np.ndarray | None = None
-        self._derived: dict[Hashable, Tensor] = {}
+        self._derived: dict[Hashable, tuple[Hashable, Tensor]] = {}
         self._derived_from = -1  # the version
 
     def tensor(self) -> Tensor:
@@ -104,21 +104,25 @@ class Memory:
         """Return whether an array given out of this memory is still in somebody's hands."""
         return self._given is not None and self._given() is not None
 
-    def derived(self, key: Hashable, make: Callable[[Tensor], Tensor]) -> Tensor | None:
+    def derived(
+        self, key: Hashable, make: Callable[[Tensor], Tensor], mark: Hashable = None
+    ) -> Tensor | None:
         """Return what `make` makes of the tensor, kept until the content may have changed.
 
-        None while somebody may write into it. `key` tells apart what is made of one tensor.
+        None while somebody may write into it. `key` tells apart what is made of one tensor,
+        `mark` the states of what else it is made of, of which the last is kept.
         """
         if self.is_held() or self.is_viewed:
             return None
         with _deriving:
             if self._derived_from != self.version:
                 self._derived, self._derived_from = {}, self.version
-            if key not in self._derived:
+            if key not in self._derived or self._derived[key][0] != mark:
+                self._derived.pop(key, None)
                 while len(self._derived) >= MAX_DERIVED:
                     self._derived.pop(next(iter(self._derived)))
-                self._derived[key] = make(self.tensor())
-            return self._derived[key]
+                self._derived[key] = mark, make(self.tensor())
+            return self._derived[key][1]
 
     def put(self, value: Tensor) -> None:
         """Take `value` as the new content; write into the old memory if it is held or viewed."""

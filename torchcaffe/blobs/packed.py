@@ -11,6 +11,7 @@ whose outputs are interleaved afterwards (a third of the time of AlexNet's first
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,9 +51,40 @@ class Geometry:
     group: int
 
 
+@dataclass(frozen=True)
+class Fold:
+    """What follows a convolution, made part of it: its outputs are to be multiplied, each (C,).
+
+    Attributes
+    ----------
+    factor, bias : Tensor
+        One value a filter.
+    mark : hashable
+        Tells the states of that apart.
+    """
+
+    factor: Tensor
+    bias: Tensor
+    mark: Hashable
+
+
+def _filters(weight: Tensor, fold: Fold | None) -> Tensor:
+    return weight if fold is None else weight * fold.factor.view(-1, 1, 1, 1)
+
+
+def _kept(
+    weight: Blob, fold: Fold | None, key: tuple[Hashable, ...], make: Callable[[Tensor], Tensor]
+) -> Tensor | None:
+    """Return the filters as `make` lays them out, or None where they can't be kept."""
+    mark = None if fold is None else fold.mark
+    return weight.memory.derived(
+        (*key, fold is None), lambda w: make(_filters(w, fold).contiguous()), mark
+    )
+
+
 def _laid_out(weight: Tensor, pad: Shape, stride: Shape, group: int, shape: Shape) -> Tensor:
     return torch.ops.mkldnn._reorder_convolution_weight(
-        weight.contiguous(), list(pad), list(stride), [1, 1], group, list(shape)
+        weight, list(pad), list(stride), [1, 1], group, list(shape)
     )
 
 
@@ -65,11 +97,34 @@ def _run(
     )
 
 
-def convolve(x: Tensor, weight: Blob, bias: Tensor | None, geometry: Geometry) -> Tensor | None:
-    """Return the convolution (N, C, H, W), or None where the plain way must be taken."""
+def convolve(
+    x: Tensor,
+    weight: Blob,
+    bias: Tensor | None,
+    geometry: Geometry,
+    fold: Fold | None = None,
+) -> Tensor | None:
+    """Return the convolution (N, C, H, W), or None where the plain way must be taken.
+
+    Parameters
+    ----------
+    x : Tensor
+        (N, C, H, W).
+    weight : Blob
+        (C_out, C / group, kh, kw).
+    bias : Tensor, optional
+        (C_out,), that of the fold where there is one.
+    geometry : Geometry
+        Stride, padding and groups.
+    fold : Fold, optional
+        What the outputs are multiplied by.
+    """
     g, shape = geometry, tuple(x.shape)
-    laid_out = weight.memory.derived(
-        ("forward", g, shape), lambda w: _laid_out(w, g.pad, g.stride, g.group, shape)
+    laid_out = _kept(
+        weight,
+        fold,
+        ("forward", g, shape),
+        lambda w: _laid_out(w, g.pad, g.stride, g.group, shape),
     )
     if laid_out is None:
         return None
@@ -101,27 +156,31 @@ def _interleaved(phases: Tensor, geometry: Geometry, size: Shape) -> Tensor:
     return F.pad(part, (0, short[1], 0, short[0])) if any(short) else part
 
 
-def carry_back(diff: Tensor, weight: Blob, size: Shape, geometry: Geometry) -> Tensor | None:
+def carry_back(
+    diff: Tensor, weight: Blob, size: Shape, geometry: Geometry, fold: Fold | None = None
+) -> Tensor | None:
     """Return the input's diff (N, C, *size), or None where the plain way must be taken."""
     strides = geometry.stride
     few = weight.shape[1] < _FEW_CHANNELS and max(strides) > 1
     # a stride above the kernel has more phases than taps
     if few and all(s <= k for s, k in zip(strides, weight.shape[2:], strict=True)):
-        return _by_phases(diff, weight, size, geometry)
-    return _transposed(diff, weight, size, geometry)
+        return _by_phases(diff, weight, size, geometry, fold)
+    return _transposed(diff, weight, size, geometry, fold)
 
 
-def _transposed(diff: Tensor, weight: Blob, size: Shape, geometry: Geometry) -> Tensor | None:
+def _transposed(
+    diff: Tensor, weight: Blob, size: Shape, geometry: Geometry, fold: Fold | None
+) -> Tensor | None:
     diff, g = _without_border(diff, weight, geometry)
     shape = list(diff.shape)
     sides = zip(size, g.pad, weight.shape[2:], g.stride, strict=True)
     rest = [(side + 2 * pad - kernel) % stride for side, pad, kernel, stride in sides]
     steps = (list(g.pad), rest, list(g.stride), [1, 1], g.group)
-    laid_out = weight.memory.derived(
+    laid_out = _kept(
+        weight,
+        fold,
         ("back", g, tuple(rest), tuple(shape)),
-        lambda w: torch.ops.mkldnn._reorder_convolution_transpose_weight(
-            w.contiguous(), *steps, shape
-        ),
+        lambda w: torch.ops.mkldnn._reorder_convolution_transpose_weight(w, *steps, shape),
     )
     if laid_out is None:
         return None
@@ -144,10 +203,14 @@ def _without_border(diff: Tensor, weight: Blob, geometry: Geometry) -> tuple[Ten
     return cut, replace(geometry, pad=(ph - top, pw - left))
 
 
-def _by_phases(diff: Tensor, weight: Blob, size: Shape, geometry: Geometry) -> Tensor | None:
+def _by_phases(
+    diff: Tensor, weight: Blob, size: Shape, geometry: Geometry, fold: Fold | None
+) -> Tensor | None:
     taps = [-(-k // s) for k, s in zip(weight.shape[2:], geometry.stride, strict=True)]
     pad, shape, group = tuple(t - 1 for t in taps), tuple(diff.shape), geometry.group
-    laid_out = weight.memory.derived(
+    laid_out = _kept(
+        weight,
+        fold,
         ("phases", geometry, shape),
         lambda w: _laid_out(_phases(w, geometry), pad, (1, 1), group, shape),
     )
