@@ -175,15 +175,18 @@ class Net(Building, Passes, PycaffeNames):
         self._check_range(end, start)
         i = start
         while i >= end:
-            several = None if params else self._several_to(i, end)
-            if several is not None:
-                several.backward()
-                i = several.first - 1
-                continue
-            self._call_hooks("before_backward", i)
-            self.nodes[i].backward(rule, params=params)
-            self._call_hooks("after_backward", i)
-            i -= 1
+            i = self._step_down(i, end, rule, params) - 1
+
+    def _step_down(self, start: int, end: int, rule: Rule, params: bool) -> int:
+        """Carry diffs through layer `start`, or several as one; return the lowest one's number."""
+        several = None if params else self._several_to(start, end)
+        if several is not None:
+            several.backward()
+            return several.first
+        self._call_hooks("before_backward", start)
+        self.nodes[start].backward(rule, params=params)
+        self._call_hooks("after_backward", start)
+        return start
 
     def _several_from(self, start: int, end: int) -> Chain | Pair | None:
         """Return what computes several layers from `start` on as one, none of them past `end`.
@@ -220,11 +223,8 @@ class Net(Building, Passes, PycaffeNames):
         reached, i = {id(blob)}, start
         while i >= end:
             if any(id(top) in reached for top in self.nodes[i].tops):
-                several = self._several_to(i, end)
-                low = i if several is None else several.first
-                self._backward(i, low, rule, params=False)
-                reached.update(id(bottom) for bottom in self.nodes[low].bottoms)
-                i = low
+                i = self._step_down(i, end, rule, params=False)
+                reached.update(id(bottom) for bottom in self.nodes[i].bottoms)
             i -= 1
 
     # ------------------------------------------------------------ parameters
