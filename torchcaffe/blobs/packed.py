@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchcaffe.blobs import winograd
 from torchcaffe.blobs.blob import Blob, Shape
 
 # Rows for which oneDNN lays out a matrix. It then serves any number of rows, and a single one
@@ -120,6 +121,9 @@ def convolve(
         What the outputs are multiplied by.
     """
     g, shape = geometry, tuple(x.shape)
+    if winograd.pays(shape[2:], weight.dims, g.stride, g.pad, g.group):
+        filters = _kept(weight, fold, ("winograd",), winograd.filters)
+        return None if filters is None else winograd.convolve(x, filters, bias)
     laid_out = _kept(
         weight,
         fold,
@@ -161,11 +165,19 @@ def carry_back(
 ) -> Tensor | None:
     """Return the input's diff (N, C, *size), or None where the plain way must be taken."""
     strides = geometry.stride
+    if winograd.pays(size, weight.dims, strides, geometry.pad, geometry.group):
+        filters = _kept(weight, fold, ("winograd back",), lambda w: winograd.filters(_turned(w)))
+        return None if filters is None else winograd.convolve(diff, filters, None)
     few = weight.shape[1] < _FEW_CHANNELS and max(strides) > 1
     # a stride above the kernel has more phases than taps
     if few and all(s <= k for s, k in zip(strides, weight.shape[2:], strict=True)):
         return _by_phases(diff, weight, size, geometry, fold)
     return _transposed(diff, weight, size, geometry, fold)
+
+
+def _turned(weight: Tensor) -> Tensor:
+    """Return the filters whose convolution, of stride 1, carries a diff back."""
+    return weight.flip(2, 3).transpose(0, 1)
 
 
 def _transposed(
