@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from unittest.mock import patch
 
 import numpy as np
 
 import torchcaffe as caffe
+from bench.lab import deep
 from bench.lab.nets import CALTECH, YOS, Model, photo
 from bench.lab.timing import interleaved
 from bench.registry import Table, benchmark
+from torchcaffe.blobs import winograd
+from torchcaffe.blobs.blob import Blob
 from torchcaffe.layers.convolution import Convolution
 from torchcaffe.layers.linear import InnerProduct
 
@@ -73,3 +77,47 @@ def _tables(model: Model, budget: float) -> list[Table]:
 def run(budget: float) -> list[Table]:
     """Time both nets with each trick alone."""
     return [table for model in (CALTECH, YOS) for table in _tables(model, budget)]
+
+
+# trick -> what takes it away from a net
+DEEP_TRICKS: dict[str, Callable[[caffe.Net], AbstractContextManager[object]]] = {
+    "BatchNorm and Scale in the weights": lambda net: patch.object(net, "_chains", {}),
+    "Winograd's convolutions": lambda net: patch.object(winograd, "pays", lambda *a: False),
+    "diffs that are not copied": lambda net: patch.object(Blob, "lend_diff", lambda blob: False),
+    "ReLU's mask in place": lambda net: patch.object(Blob, "owns_diff", lambda blob: False),
+}
+ALL = "all tricks"
+
+
+def _deep_tables(name: str, budget: float) -> list[Table]:
+    net = deep.load(name)
+    ways = dict(zip(("forward", "backward"), deep.passes(net), strict=True))
+    tables = []
+    for what, run in ways.items():
+        contenders = {ALL: run}
+        for trick, without in DEEP_TRICKS.items():
+            contenders[f"without {trick}"] = _without(net, without, run)
+        tables.append(Table(f"{what}, {name}", interleaved(contenders, budget), ALL))
+    times = interleaved(ways, budget)
+    ratio = times["backward"] / times["forward"]
+    note = f"backward takes {ratio:.2f} times as long as forward"
+    return [*tables, Table(f"both ways, {name}", times, "forward", notes=[note])]
+
+
+def _without(
+    net: caffe.Net,
+    without: Callable[[caffe.Net], AbstractContextManager[object]],
+    run: Callable[[], None],
+) -> Callable[[], None]:
+    def contender() -> None:
+        with without(net):
+            run()
+
+    return contender
+
+
+@benchmark("deep-tricks", "deep nets forward and back for the image's diff, without each trick")
+def run_deep(budget: float) -> list[Table]:
+    """Time the deep nets, first with all tricks, then without one of them at a time."""
+    there = [name for name, prototxt in deep.NETS.items() if prototxt.exists()]
+    return [table for name in there for table in _deep_tables(name, budget)]

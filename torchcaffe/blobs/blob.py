@@ -59,25 +59,31 @@ def check_total(values: int, what: str) -> None:
         )
 
 
+def is_channels_last(tensor: Tensor) -> bool:
+    """Return whether channels lie side by side in memory, as convolutions leave them."""
+    return tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
 class Memory:
     """One tensor that may be shared by blobs, with the NumPy arrays given out of it."""
 
     __slots__ = (
         "_derived", "_derived_from", "_given", "_host", "_make", "_room", "_tensor", "_whole",
-        "is_viewed", "shape", "version",
+        "is_lent", "is_viewed", "shape", "version",
     )  # fmt: skip
 
     def __init__(self, shape: Shape, make: Callable[[Shape], Tensor] | None = None) -> None:
         self.shape = shape
         self.version = 0  # counts the occasions on which the content may have changed
         self.is_viewed = False  # another memory is a view of this one's tensor, or the reverse
+        self.is_lent = False  # others read this tensor too: who wants to write gets a copy
         self._tensor: Tensor | None = None
         self._make = make
         self._room = math.prod(shape)  # the most values that were ever here
         self._whole: Tensor | None = None  # flat, of which the tensor is the beginning
         self._given: weakref.ref[np.ndarray] | None = None
         self._host: np.ndarray | None = None
-        self._derived: dict[Hashable, Tensor] = {}
+        self._derived: dict[Hashable, tuple[Hashable, Tensor]] = {}
         self._derived_from = -1  # the version
 
     def tensor(self) -> Tensor:
@@ -98,21 +104,25 @@ class Memory:
         """Return whether an array given out of this memory is still in somebody's hands."""
         return self._given is not None and self._given() is not None
 
-    def derived(self, key: Hashable, make: Callable[[Tensor], Tensor]) -> Tensor | None:
+    def derived(
+        self, key: Hashable, make: Callable[[Tensor], Tensor], mark: Hashable = None
+    ) -> Tensor | None:
         """Return what `make` makes of the tensor, kept until the content may have changed.
 
-        None while somebody may write into it. `key` tells apart what is made of one tensor.
+        None while somebody may write into it. `key` tells apart what is made of one tensor,
+        `mark` the states of what else it is made of, of which the last is kept.
         """
         if self.is_held() or self.is_viewed:
             return None
         with _deriving:
             if self._derived_from != self.version:
                 self._derived, self._derived_from = {}, self.version
-            if key not in self._derived:
+            if key not in self._derived or self._derived[key][0] != mark:
+                self._derived.pop(key, None)
                 while len(self._derived) >= MAX_DERIVED:
                     self._derived.pop(next(iter(self._derived)))
-                self._derived[key] = make(self.tensor())
-            return self._derived[key]
+                self._derived[key] = mark, make(self.tensor())
+            return self._derived[key][1]
 
     def put(self, value: Tensor) -> None:
         """Take `value` as the new content; write into the old memory if it is held or viewed."""
@@ -124,6 +134,7 @@ class Memory:
         else:
             self._tensor, self._given = value, None
         self._make, self._host, self._whole = None, None, None
+        self.is_lent = False
 
     def resized(self, shape: Shape) -> Memory:
         """Return this memory in another shape, as Caffe's reshape leaves it.
@@ -140,7 +151,7 @@ class Memory:
         flat = self.tensor().reshape(-1) if self._whole is None else self._whole
         if flat.numel() < count:
             flat = torch.cat([flat, flat.new_zeros(count - flat.numel())])
-        new._whole, new._tensor = flat, flat[:count].view(shape)
+        new._whole, new._tensor, new.is_lent = flat, flat[:count].view(shape), self.is_lent
         new.is_viewed = self.is_viewed or self.is_held()
         return new
 
@@ -148,8 +159,10 @@ class Memory:
         """Return the content as a writable, C-contiguous float32 array."""
         self.version += 1
         tensor = self.tensor()
-        if not tensor.is_contiguous():  # of an expanded tensor no value could be written alone
-            self._tensor = tensor = tensor.contiguous()
+        # of an expanded tensor no value could be written alone
+        if self.is_lent or not tensor.is_contiguous():
+            self._tensor = tensor = tensor.clone(memory_format=torch.contiguous_format)
+            self.is_lent = False
         if tensor.device.type != "cpu":
             self._host = tensor.detach().cpu().numpy()
             return self._host
@@ -295,6 +308,19 @@ class Blob:
         """Take a diff of the data's shape."""
         self._diff.put(value if tuple(value.shape) == self.dims else value.reshape(self.dims))
 
+    def lend_diff(self) -> bool:
+        """Let others read the diff's tensor; False where somebody may write into it."""
+        if self._diff.is_held() or self._diff.is_viewed:
+            return False
+        self._diff.is_lent = True
+        return True
+
+    def owns_diff(self) -> bool:
+        """Return whether a pass may write into the diff's tensor: nobody else reads or writes."""
+        memory, tensor = self._diff, self._diff.tensor()
+        is_dense = tensor.is_contiguous() or is_channels_last(tensor)
+        return is_dense and not (memory.is_lent or memory.is_held() or memory.is_viewed)
+
     def fill_diff(self, value: float) -> None:
         """Take one value for the whole diff; no memory is used until it is asked for."""
         self._diff = Memory(self.dims, lambda dims: torch.full(dims, value))
@@ -315,7 +341,11 @@ class Blob:
 
     def add_to_diff(self, value: Tensor) -> None:
         """Accumulate, as Caffe does with the diffs of parameters."""
-        self.set_diff(self.diff_tensor + value if self.has_diff() else value)
+        if self.has_diff():
+            self.set_diff(self.diff_tensor + value)
+        else:
+            self.set_diff(value)
+            self.lend_diff()  # it is the caller's
 
     def viewed_as(self, shape: Shape) -> Blob:
         """Return a blob of another shape whose values are a view of this one's."""

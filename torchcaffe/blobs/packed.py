@@ -3,30 +3,36 @@
 Eager PyTorch brings a convolution's weights into the processor's layout at every call; at
 batch 1 that is a third of the time of CaffeNet's later layers. Here the laid-out weights are
 kept beside the parameter as long as it is unchanged and nobody holds a NumPy view of it. The
-gradient of the input is computed as a convolution too, so that it can use kept weights: for
-stride s the flipped filters are split into s*s phases, whose outputs are interleaved
-afterwards.
+gradient of the input uses kept weights too, those of the transposed convolution. For the few
+channels of a picture and a stride s that would leave most of the processor's lanes empty: there
+the flipped filters are split into s*s phases, each a channel of its own in one convolution,
+whose outputs are interleaved afterwards (a third of the time of AlexNet's first layer).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchcaffe.blobs import winograd
 from torchcaffe.blobs.blob import Blob, Shape
 
 # Rows for which oneDNN lays out a matrix. It then serves any number of rows, and a single one
 # better than the layout for one row does.
 _ROWS = 16
+_FEW_CHANNELS = 8  # below, a transposed convolution wastes more than phases do
 
 
 def _is_available() -> bool:
     needed = (
         "_convolution_pointwise",
         "_reorder_convolution_weight",
+        "_convolution_transpose_pointwise",
+        "_reorder_convolution_transpose_weight",
         "_linear_pointwise",
         "_reorder_linear_weight",
     )
@@ -46,9 +52,40 @@ class Geometry:
     group: int
 
 
+@dataclass(frozen=True)
+class Fold:
+    """What follows a convolution, made part of it: its outputs are to be multiplied, each (C,).
+
+    Attributes
+    ----------
+    factor, bias : Tensor
+        One value a filter.
+    mark : hashable
+        Tells the states of that apart.
+    """
+
+    factor: Tensor
+    bias: Tensor
+    mark: Hashable
+
+
+def _filters(weight: Tensor, fold: Fold | None) -> Tensor:
+    return weight if fold is None else weight * fold.factor.view(-1, 1, 1, 1)
+
+
+def _kept(
+    weight: Blob, fold: Fold | None, key: tuple[Hashable, ...], make: Callable[[Tensor], Tensor]
+) -> Tensor | None:
+    """Return the filters as `make` lays them out, or None where they can't be kept."""
+    mark = None if fold is None else fold.mark
+    return weight.memory.derived(
+        (*key, fold is None), lambda w: make(_filters(w, fold).contiguous()), mark
+    )
+
+
 def _laid_out(weight: Tensor, pad: Shape, stride: Shape, group: int, shape: Shape) -> Tensor:
     return torch.ops.mkldnn._reorder_convolution_weight(
-        weight.contiguous(), list(pad), list(stride), [1, 1], group, list(shape)
+        weight, list(pad), list(stride), [1, 1], group, list(shape)
     )
 
 
@@ -61,11 +98,37 @@ def _run(
     )
 
 
-def convolve(x: Tensor, weight: Blob, bias: Tensor | None, geometry: Geometry) -> Tensor | None:
-    """Return the convolution (N, C, H, W), or None where the plain way must be taken."""
+def convolve(
+    x: Tensor,
+    weight: Blob,
+    bias: Tensor | None,
+    geometry: Geometry,
+    fold: Fold | None = None,
+) -> Tensor | None:
+    """Return the convolution (N, C, H, W), or None where the plain way must be taken.
+
+    Parameters
+    ----------
+    x : Tensor
+        (N, C, H, W).
+    weight : Blob
+        (C_out, C / group, kh, kw).
+    bias : Tensor, optional
+        (C_out,), that of the fold where there is one.
+    geometry : Geometry
+        Stride, padding and groups.
+    fold : Fold, optional
+        What the outputs are multiplied by.
+    """
     g, shape = geometry, tuple(x.shape)
-    laid_out = weight.memory.derived(
-        ("forward", g, shape), lambda w: _laid_out(w, g.pad, g.stride, g.group, shape)
+    if winograd.pays(shape[2:], weight.dims, g.stride, g.pad, g.group):
+        filters = _kept(weight, fold, ("winograd",), winograd.filters)
+        return None if filters is None else winograd.convolve(x, filters, bias)
+    laid_out = _kept(
+        weight,
+        fold,
+        ("forward", g, shape),
+        lambda w: _laid_out(w, g.pad, g.stride, g.group, shape),
     )
     if laid_out is None:
         return None
@@ -97,12 +160,70 @@ def _interleaved(phases: Tensor, geometry: Geometry, size: Shape) -> Tensor:
     return F.pad(part, (0, short[1], 0, short[0])) if any(short) else part
 
 
-def carry_back(diff: Tensor, weight: Blob, size: Shape, geometry: Geometry) -> Tensor | None:
+def carry_back(
+    diff: Tensor, weight: Blob, size: Shape, geometry: Geometry, fold: Fold | None = None
+) -> Tensor | None:
     """Return the input's diff (N, C, *size), or None where the plain way must be taken."""
+    strides = geometry.stride
+    if winograd.pays(size, weight.dims, strides, geometry.pad, geometry.group):
+        filters = _kept(weight, fold, ("winograd back",), lambda w: winograd.filters(_turned(w)))
+        return None if filters is None else winograd.convolve(diff, filters, None)
+    few = weight.shape[1] < _FEW_CHANNELS and max(strides) > 1
+    # a stride above the kernel has more phases than taps
+    if few and all(s <= k for s, k in zip(strides, weight.shape[2:], strict=True)):
+        return _by_phases(diff, weight, size, geometry, fold)
+    return _transposed(diff, weight, size, geometry, fold)
+
+
+def _turned(weight: Tensor) -> Tensor:
+    """Return the filters whose convolution, of stride 1, carries a diff back."""
+    return weight.flip(2, 3).transpose(0, 1)
+
+
+def _transposed(
+    diff: Tensor, weight: Blob, size: Shape, geometry: Geometry, fold: Fold | None
+) -> Tensor | None:
+    diff, g = _without_border(diff, weight, geometry)
+    shape = list(diff.shape)
+    sides = zip(size, g.pad, weight.shape[2:], g.stride, strict=True)
+    rest = [(side + 2 * pad - kernel) % stride for side, pad, kernel, stride in sides]
+    steps = (list(g.pad), rest, list(g.stride), [1, 1], g.group)
+    laid_out = _kept(
+        weight,
+        fold,
+        ("back", g, tuple(rest), tuple(shape)),
+        lambda w: torch.ops.mkldnn._reorder_convolution_transpose_weight(w, *steps, shape),
+    )
+    if laid_out is None:
+        return None
+    diff = diff.contiguous(memory_format=torch.channels_last)
+    return torch.ops.mkldnn._convolution_transpose_pointwise(
+        diff, laid_out, None, *steps, "none", [], ""
+    )
+
+
+def _without_border(diff: Tensor, weight: Blob, geometry: Geometry) -> tuple[Tensor, Geometry]:
+    """Cut off what has seen nothing but padding, which oneDNN is slow at."""
+    (top, left) = (
+        max(pad - kernel + 1, 0) if stride == 1 else 0
+        for pad, kernel, stride in zip(geometry.pad, weight.shape[2:], geometry.stride, strict=True)
+    )
+    if not top and not left:
+        return diff, geometry
+    (h, w), (ph, pw) = diff.shape[2:], geometry.pad
+    cut = diff[:, :, top : h - top, left : w - left]
+    return cut, replace(geometry, pad=(ph - top, pw - left))
+
+
+def _by_phases(
+    diff: Tensor, weight: Blob, size: Shape, geometry: Geometry, fold: Fold | None
+) -> Tensor | None:
     taps = [-(-k // s) for k, s in zip(weight.shape[2:], geometry.stride, strict=True)]
     pad, shape, group = tuple(t - 1 for t in taps), tuple(diff.shape), geometry.group
-    laid_out = weight.memory.derived(
-        ("back", geometry, shape),
+    laid_out = _kept(
+        weight,
+        fold,
+        ("phases", geometry, shape),
         lambda w: _laid_out(_phases(w, geometry), pad, (1, 1), group, shape),
     )
     if laid_out is None:

@@ -30,6 +30,10 @@ class Rule:
         """Return the bottoms' diffs of `layer` for its tops' diffs."""
         return layer.backward(top_diffs, bottoms, tops)
 
+    def overwrite(self, layer: Layer, diff: Tensor, bottom: Tensor) -> bool:
+        """Turn the top's diff into the bottom's in its place; False where that is not possible."""
+        return layer.backward_in_place(diff, bottom)
+
 
 RULES[Rule.name] = Rule()
 
@@ -60,6 +64,13 @@ class Deconv(Rule):
             return [top_diffs[0]]
         return super().bottom_diffs(layer, top_diffs, bottoms, tops)
 
+    def overwrite(self, layer: Layer, diff: Tensor, bottom: Tensor) -> bool:
+        """Do the same in the diff's own memory."""
+        if layer.type in RECTIFIERS:
+            diff.relu_()
+            return True
+        return _ignores_lrn(layer) or super().overwrite(layer, diff, bottom)
+
 
 class Guided(Rule):
     """Guided backprop (Springenberg et al. 2014): both rules at once at each ReLU or ReLU6."""
@@ -75,6 +86,12 @@ class Guided(Rule):
         elif _ignores_lrn(layer):
             return [top_diffs[0]]
         return super().bottom_diffs(layer, top_diffs, bottoms, tops)
+
+    def overwrite(self, layer: Layer, diff: Tensor, bottom: Tensor) -> bool:
+        """Do the same in the diff's own memory."""
+        if layer.type in RECTIFIERS:
+            diff.relu_()  # where the layer can't go on, `bottom_diffs` does this again: the same
+        return _ignores_lrn(layer) or super().overwrite(layer, diff, bottom)
 
 
 BACKPROP, DECONV, GUIDED = RULES["backprop"], RULES["deconv"], RULES["guided"]

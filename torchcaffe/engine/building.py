@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from torchcaffe.blobs.blob import Blob, check_total
 from torchcaffe.engine.auto_crop import with_crop_offsets
+from torchcaffe.engine.chains import find_chains
 from torchcaffe.engine.graph import AUTOMATIC, filter_layers, insert_splits
 from torchcaffe.engine.node import Node, explained
 from torchcaffe.engine.pairs import find_pairs
@@ -43,6 +44,7 @@ class Building:
             self._building = layer_param
             self._append(layer_param)
         self._pairs = find_pairs(self.nodes)
+        self._chains = find_chains(self.nodes, self._pairs)
         # the last layer that uses each blob; in place, it also makes it, and nobody follows
         last = {name: layer for layer, names in self.bottom_names.items() for name in names}
         self.outputs = sorted(  # as Caffe, which collects them in a sorted set

@@ -13,6 +13,7 @@ from torchcaffe.blobs.blob import Blob
 from torchcaffe.engine import weights as weight_files
 from torchcaffe.engine.backward_rules import BACKPROP, Rule
 from torchcaffe.engine.building import Building
+from torchcaffe.engine.chains import Chain
 from torchcaffe.engine.layouts import Layout, find_layouts
 from torchcaffe.engine.node import explained
 from torchcaffe.engine.pairs import Pair
@@ -151,14 +152,17 @@ class Net(Building, Passes, PycaffeNames):
     def _forward(self, start: int, end: int) -> float:
         """Run layers `start` to `end` (both included); return the loss."""
         self._check_range(start, end)
-        pairs = self._pairs_now()
-        for i in range(start, end + 1):
-            if i in pairs and i < end:
-                pairs[i].forward()
-            elif i - 1 not in pairs or i == start:
-                self._call_hooks("before_forward", i)
-                self.nodes[i].forward()
-                self._call_hooks("after_forward", i)
+        i = start
+        while i <= end:
+            several = self._several_from(i, end)
+            if several is not None:
+                several.forward()
+                i += several.length
+                continue
+            self._call_hooks("before_forward", i)
+            self.nodes[i].forward()
+            self._call_hooks("after_forward", i)
+            i += 1
         return sum(
             weight * float(self.blobs[name].tensor.sum())
             for name, weight in self.blob_loss_weights.items()
@@ -169,18 +173,39 @@ class Net(Building, Passes, PycaffeNames):
     def _backward(self, start: int, end: int, rule: Rule = BACKPROP, params: bool = True) -> None:
         """Run layers `start` down to `end` (both included) on the diffs in their tops."""
         self._check_range(end, start)
-        pairs = {} if params else self._pairs_now()
-        for i in range(start, end - 1, -1):
-            if i - 1 in pairs and i > end:
-                pairs[i - 1].backward()
-            elif i not in pairs or i == start:
-                self._call_hooks("before_backward", i)
-                self.nodes[i].backward(rule, params=params)
-                self._call_hooks("after_backward", i)
+        i = start
+        while i >= end:
+            i = self._step_down(i, end, rule, params) - 1
 
-    def _pairs_now(self) -> dict[int, Pair]:
-        """Return what may be computed as one; nothing where hooks look at every layer."""
-        return {} if self._has_hooks() else self._pairs
+    def _step_down(self, start: int, end: int, rule: Rule, params: bool) -> int:
+        """Carry diffs through layer `start`, or several as one; return the lowest one's number."""
+        several = None if params else self._several_to(start, end)
+        if several is not None:
+            several.backward()
+            return several.first
+        self._call_hooks("before_backward", start)
+        self.nodes[start].backward(rule, params=params)
+        self._call_hooks("after_backward", start)
+        return start
+
+    def _several_from(self, start: int, end: int) -> Chain | Pair | None:
+        """Return what computes several layers from `start` on as one, none of them past `end`.
+
+        Nothing where hooks look at every layer.
+        """
+        if self._has_hooks():
+            return None
+        for found in (self._chains.get(start), self._pairs.get(start)):
+            if found is not None and start + found.length - 1 <= end:
+                return found
+        return None
+
+    def _several_to(self, start: int, end: int) -> Chain | Pair | None:
+        """Return what carries diffs through several layers as one, from `start` down."""
+        if self._has_hooks() or start - 1 not in self._pairs or start - 1 < end:
+            return None
+        chain = self._chains.get(start - 2) if start - 2 >= end else None
+        return chain or self._pairs[start - 1]
 
     def _check_range(self, low: int, high: int) -> None:
         if not 0 <= low <= high < len(self.nodes):
@@ -195,19 +220,12 @@ class Net(Building, Passes, PycaffeNames):
         for other in self.blobs.values():
             if other is not blob:
                 other.clear_diff()
-        reached, pairs = {id(blob)}, self._pairs_now()
-        for i in range(start, end - 1, -1):
-            node = self.nodes[i]
-            if not any(id(top) in reached for top in node.tops):
-                continue
-            if i - 1 in pairs and i > end:
-                pairs[i - 1].backward()
-                reached.update(map(id, pairs[i - 1].norm.bottoms))
-            elif i not in pairs or i == start:
-                self._call_hooks("before_backward", i)
-                node.backward(rule, params=False)
-                self._call_hooks("after_backward", i)
-                reached.update(map(id, node.bottoms))
+        reached, i = {id(blob)}, start
+        while i >= end:
+            if any(id(top) in reached for top in self.nodes[i].tops):
+                i = self._step_down(i, end, rule, params=False)
+                reached.update(id(bottom) for bottom in self.nodes[i].bottoms)
+            i -= 1
 
     # ------------------------------------------------------------ parameters
 

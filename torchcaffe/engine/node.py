@@ -46,8 +46,12 @@ class explained:
         ) from error
 
 
+def _pointer(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
 def _storages(tensors: list[Tensor]) -> set[int]:
-    return {tensor.untyped_storage().data_ptr() for tensor in tensors}
+    return {_pointer(tensor) for tensor in tensors}
 
 
 def _own(value: Tensor, taken: set[int]) -> Tensor:
@@ -55,11 +59,25 @@ def _own(value: Tensor, taken: set[int]) -> Tensor:
 
     Layers may hand on a tensor, or views of one: as blobs, writing one would change others.
     """
-    pointer = value.untyped_storage().data_ptr()
+    pointer = _pointer(value)
     if pointer in taken:
         return value.clone(memory_format=torch.contiguous_format)
     taken.add(pointer)
     return value
+
+
+def _set_diff(blob: Blob, diff: Tensor, owners: dict[int, Blob]) -> None:
+    """Let `blob` have a diff that may be (a part of) another's: both then only read it."""
+    pointer = _pointer(diff)
+    owner = owners.get(pointer)
+    if owner is None:
+        owners[pointer] = blob
+        blob.set_diff(diff)
+    elif owner.lend_diff():
+        blob.set_diff(diff)
+        blob.lend_diff()
+    else:
+        blob.set_diff(diff.clone(memory_format=torch.contiguous_format))
 
 
 class Node:
@@ -175,7 +193,8 @@ class Node:
             return
         inputs = self.inputs()
         tops = [blob.tensor for blob in self.tops]
-        top_diffs = [blob.diff_tensor for blob in self.tops]
+        sources = self._sources_of_diffs()
+        top_diffs = [blob.diff_tensor for blob in sources]
         if params and any(self.learns):
             news = self.layer.param_diffs(top_diffs, inputs, tops)
             for blob, new, learns in zip(self.layer.blobs, news, self.learns, strict=True):
@@ -183,8 +202,23 @@ class Node:
                     blob.add_to_diff(new)
         if not self.bottoms:
             return
+        if self.in_place and self._overwrites_diff(rule, inputs):
+            return
         diffs = rule.bottom_diffs(self.layer, top_diffs, inputs, tops)
-        taken = set() if self.in_place else _storages(top_diffs)
+        owners = {_pointer(diff): blob for diff, blob in zip(top_diffs, sources, strict=True)}
         for blob, diff, wanted in zip(self.bottoms, diffs, self.given, strict=True):
             if diff is not None and (wanted or not params):
-                blob.set_diff(_own(diff, taken))
+                _set_diff(blob, diff, owners)
+
+    def _sources_of_diffs(self) -> list[Blob]:
+        """Return the tops; of a Split those alone whose diffs are not zeros, which it adds up."""
+        if self.layer.type != "Split":
+            return self.tops
+        return [blob for blob in self.tops if blob.has_diff()] or self.tops[:1]
+
+    def _overwrites_diff(self, rule: Rule, inputs: list[Tensor]) -> bool:
+        """Turn the one blob's diff into the bottom's in its own memory, where that is possible."""
+        (blob,) = self.tops[:1]
+        if len(self.tops) + len(self.bottoms) > 2 or not self.given[0] or not blob.owns_diff():
+            return False
+        return rule.overwrite(self.layer, blob.diff_tensor, inputs[0])

@@ -7,6 +7,8 @@ end there), and where gradients of the parameters are asked for, they run one by
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,10 +18,12 @@ from torchcaffe.layers.normalise import BatchNorm
 
 
 class Pair:
-    """The two nodes of a BatchNorm with stored statistics and its Scale."""
+    """The two nodes of a BatchNorm with stored statistics and its Scale, the `first` and next."""
 
-    def __init__(self, norm: Node, scale: Node) -> None:
-        self.norm, self.scale = norm, scale
+    length = 2
+
+    def __init__(self, first: int, norm: Node, scale: Node) -> None:
+        self.first, self.norm, self.scale = first, norm, scale
         self._layer: BatchNorm = norm.layer  # type: ignore[assignment]
         self._factors = scale.layer.blobs  # and the bias, where there is one
 
@@ -31,8 +35,7 @@ class Pair:
             self.scale.forward()
             return
         with explained(self.scale.layer, self.norm.bottoms):
-            self.norm.reshape()
-            self.scale.reshape()
+            self.reshape()
             x = blob.tensor
             if self.norm.in_place:
                 self.norm.saved = [x.clone() if blob.is_held() else x]
@@ -42,6 +45,22 @@ class Pair:
                 x, scale, bias, mean, variance, False, 0.0, self._layer.eps, False
             )
             self.norm.tops[0].set_tensor(top)
+        self.scale.saved, self.scale.recall = None, self._between
+
+    def reshape(self) -> None:
+        """Bring the blob that both write to the shape that its bottom gives."""
+        self.norm.reshape()
+        self.scale.reshape()
+
+    def factor_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Return what both together multiply by and then add, each (C,)."""
+        mean, _, factor = self._layer.stored()
+        scale, *bias = (blob.tensor for blob in self._factors)
+        return factor * scale, sum(bias, -mean * factor * scale)
+
+    def recall_from(self, compute: Callable[[], list[Tensor]]) -> None:
+        """Learn how to make what the BatchNorm would have seen, had the two run."""
+        self.norm.saved, self.norm.recall = None, compute
         self.scale.saved, self.scale.recall = None, self._between
 
     def _between(self) -> list[Tensor]:
@@ -66,7 +85,7 @@ class Pair:
 def find_pairs(nodes: list[Node]) -> dict[int, Pair]:
     """Return the pairs of a net by the number of their BatchNorm."""
     return {
-        i: Pair(norm, scale)
+        i: Pair(i, norm, scale)
         for i, (norm, scale) in enumerate(zip(nodes, nodes[1:], strict=False))
         if _is_pair(norm, scale)
     }

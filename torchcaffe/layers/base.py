@@ -114,6 +114,10 @@ class Layer:
         """Return the bottoms' diffs (None: this bottom has none, as a label)."""
         return self._derivative(top_diffs, bottoms, wrt_params=False)
 
+    def backward_in_place(self, diff: Tensor, bottom: Tensor) -> bool:
+        """Turn the top's diff into the bottom's in its place; False where that is not possible."""
+        return False
+
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]
     ) -> Diffs:

@@ -157,21 +157,31 @@ class _Weighted(_Sliding):
         return [top.reshape(shape) for top in tops]
 
     def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
-        if not (self.packs and bottoms[0].device.type == "cpu"):
-            return super().forward(bottoms)
         bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
-        tops = [packed.convolve(x, self.blobs[0], bias, self._plan) for x in bottoms]
+        tops = [self.packed_forward(x, bias) for x in bottoms]
         done = [top for top in tops if top is not None]
         return done if len(done) == len(bottoms) else super().forward(bottoms)
 
+    def packed_forward(
+        self, x: Tensor, bias: Tensor | None, fold: packed.Fold | None = None
+    ) -> Tensor | None:
+        """Return the top by kept weights, or None where the plain way must be taken."""
+        if not self.packs or x.device.type != "cpu":
+            return None
+        return packed.convolve(x, self.blobs[0], bias, self._plan, fold)
+
+    def packed_backward(
+        self, diff: Tensor, bottom: Shape, fold: packed.Fold | None = None
+    ) -> Tensor | None:
+        """Return the bottom's diff by kept weights, or None where the plain way must be taken."""
+        if not (self.packs and diff.numel() and diff.device.type == "cpu"):  # or it has nothing
+            return None
+        return packed.carry_back(diff, self.blobs[0], bottom[2:], self._plan, fold)
+
     def _carry_back(self, diff: Tensor, bottom: Tensor) -> Tensor | None:
-        # a stride above the kernel has more phases than taps; an empty batch has nothing
-        dense = all(s <= k for s, k in zip(self.stride, self.kernel, strict=True))
-        if self.packs and dense and diff.numel() and diff.device.type == "cpu":
-            size = tuple(bottom.shape[2:])
-            fast = packed.carry_back(diff, self.blobs[0], size, self._plan)
-            if fast is not None:
-                return fast
+        fast = self.packed_backward(diff, tuple(bottom.shape))
+        if fast is not None:
+            return fast
         return self._convolution_backward(diff, bottom, [True, False, False])[0]
 
     def _convolution_backward(

@@ -38,6 +38,11 @@ class ReLU(Layer):
             return [torch.ops.aten.threshold_backward(top_diffs[0], bottoms[0], 0)]
         return [torch.where(bottoms[0] > 0, top_diffs[0], top_diffs[0] * self.slope)]
 
+    def backward_in_place(self, diff: Tensor, bottom: Tensor) -> bool:
+        if not self.slope:
+            torch.ops.aten.threshold_backward.grad_input(diff, bottom, 0, grad_input=diff)
+        return not self.slope
+
 
 @layer("PReLU")
 class PReLU(Layer):

@@ -69,9 +69,10 @@ class LRN(Layer):
         if self.within:
             return super().backward(top_diffs, bottoms, tops)
         (x,), (diff,), scale = bottoms, top_diffs, self._kept
-        y = x * to_minus(scale, self.beta)  # the top may have been overwritten in place
-        ratio = window_sums(diff * y / scale, self.size)
-        return [diff * to_minus(scale, self.beta) - 2 * self.alpha * self.beta * x * ratio]
+        factor = to_minus(scale, self.beta)
+        y = x * factor  # the top may have been overwritten in place
+        ratio = window_sums(y.mul_(diff).div_(scale), self.size)
+        return [(diff * factor).sub_(ratio.mul_(x), alpha=2 * self.alpha * self.beta)]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         half = self.size // 2 if self.within else 0

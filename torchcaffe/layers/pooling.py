@@ -135,7 +135,7 @@ class Pooling(Layer):
 
     def _average(self, x: Tensor) -> Tensor:
         """Divide by the window clipped to the padded bottom, as Caffe does."""
-        if tuple(self._window) == tuple(x.shape[2:]) and not any(self.pad):
+        if self._is_whole(x):
             return x.mean((2, 3), keepdim=True)  # ten times as exact as a pooling's running sum
         over = self._overhang(x)
         if self._fits_torch() and max(over) <= 0:
@@ -148,6 +148,10 @@ class Pooling(Layer):
         ones = F.pad(x.new_ones(1, 1, x.shape[2] + 2 * ph, x.shape[3] + 2 * pw), edge)
         counts = F.avg_pool2d(ones, self._window, self._step, divisor_override=1)
         return sums / counts.clamp_min(1)  # a window beyond the bottom holds nothing: 0
+
+    def _is_whole(self, x: Tensor) -> bool:
+        """Return whether one window is the whole map."""
+        return tuple(self._window) == tuple(x.shape[2:]) and not any(self.pad)
 
     def _stochastic(self, x: Tensor) -> Tensor:
         """Draw one value a window with its own weight; when testing, take their mean."""
@@ -184,6 +188,8 @@ class Pooling(Layer):
         return [self._stochastic(x)]
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
+        if self.method == PoolingParameter.AVE and self._is_whole(bottoms[0]):
+            return [(top_diffs[0] / math.prod(self._window)).expand(bottoms[0].shape)]
         if self.method != PoolingParameter.MAX:
             return super().backward(top_diffs, bottoms, tops)
         if self._native is not None:

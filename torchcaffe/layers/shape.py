@@ -88,9 +88,11 @@ class Split(Layer):
         return [bottoms[0]] * len(self.param.top)
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
-        total = top_diffs[0]
-        for diff in top_diffs[1:]:
-            total = total + diff
+        if len(top_diffs) == 1:
+            return top_diffs
+        total = top_diffs[0] + top_diffs[1]
+        for diff in top_diffs[2:]:
+            total += diff
         return [total]
 
 

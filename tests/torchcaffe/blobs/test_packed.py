@@ -23,15 +23,19 @@ GEOMETRIES = [
     ((3, 5), (2, 1), (1, 0), 1, (12, 12)),
     ((2, 3), (3, 4), (1, 2), 4, (17, 20)),
     ((7, 7), (2, 2), (3, 3), 1, (20, 21)),
+    ((1, 1), (1, 1), (1, 1), 1, (6, 7)),  # outputs that see padding alone
+    ((3, 2), (1, 1), (4, 1), 2, (6, 7)),
+    ((2, 2), (2, 1), (3, 3), 1, (6, 7)),
 ]
 
 
+@pytest.mark.parametrize("channels", [4, 16])  # few, as of a picture, and many
 @pytest.mark.parametrize(("kernel", "stride", "pad", "group", "size"), GEOMETRIES)
-def test_equal_to_double_precision(kernel, stride, pad, group, size):
+def test_equal_to_double_precision(kernel, stride, pad, group, size, channels):
     rng = np.random.RandomState(0)
-    weight = Blob((8, 8 // group, *kernel))
+    weight = Blob((8, channels // group, *kernel))
     weight.data[...] = rng.normal(size=weight.shape)
-    x = torch.from_numpy(rng.normal(size=(2, 8, *size)).astype(np.float32))
+    x = torch.from_numpy(rng.normal(size=(2, channels, *size)).astype(np.float32))
     plan = packed.Geometry(stride, pad, group)
     top = packed.convolve(x, weight, None, plan)
     inputs = x.double().requires_grad_()
@@ -42,6 +46,13 @@ def test_equal_to_double_precision(kernel, stride, pad, group, size):
     back = packed.carry_back(diff, weight, size, plan)
     assert back.shape == x.shape
     assert torch.allclose(back.double(), inputs.grad, rtol=1e-5, atol=1e-4)
+    factor, bias = (torch.from_numpy(rng.uniform(1, 2, 8).astype(np.float32)) for _ in range(2))
+    fold, wide = packed.Fold(factor, bias, 1), factor.view(-1, 1, 1)
+    top = packed.convolve(x, weight, bias, plan, fold)
+    assert torch.allclose(top.double(), expected * wide + bias.view(-1, 1, 1), rtol=1e-5, atol=1e-3)
+    folded = packed.carry_back(diff, weight, size, plan, fold)
+    unfolded = packed.carry_back(diff * wide, weight, size, plan)
+    assert torch.allclose(folded, unfolded, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, 3, 16, 40])
@@ -86,6 +97,13 @@ def test_layouts_of_one_parameter_are_bounded():
     for key in range(3 * MAX_DERIVED):
         assert weight.memory.derived(key, lambda tensor, key=key: tensor + key).max() == key
     assert len(weight.memory._derived) == MAX_DERIVED
+
+
+def test_of_what_else_a_layout_is_made_the_last_state_is_kept():
+    weight = Blob((4, 4))
+    for mark in range(3 * MAX_DERIVED):
+        assert weight.memory.derived("key", lambda t, mark=mark: t + mark, mark).max() == mark
+    assert len(weight.memory._derived) == 1
 
 
 def test_nothing_is_kept_while_an_array_is_held():
