@@ -170,7 +170,10 @@ def carry_back(
         return None if filters is None else winograd.convolve(diff, filters, None)
     few = weight.shape[1] < _FEW_CHANNELS and max(strides) > 1
     # a stride above the kernel has more phases than taps
-    if few and all(s <= k for s, k in zip(strides, weight.shape[2:], strict=True)):
+    # 3x3 of stride 1 go back as a convolution of the turned filters: as quick, and its rounding is
+    # the one by which ascents follow real Caffe's for longest (tests/optimize/ascent).
+    turned = tuple(weight.shape[2:]) == (3, 3) and max(strides) == 1
+    if (few or turned) and all(s <= k for s, k in zip(strides, weight.shape[2:], strict=True)):
         return _by_phases(diff, weight, size, geometry, fold)
     return _transposed(diff, weight, size, geometry, fold)
 
