@@ -110,7 +110,7 @@ def totals() -> Totals:
 def maxes(path: Path) -> None:
     images = ImageList(".", ("a.jpg", "b.jpg"), np.array([0, 1]), ("x", "y"))
     settings = {
-        "layers": list(SHAPES), "weights": "w", "weights_sha256": "00",
+        "layers": list(SHAPES), "N": 3, "weights": "w", "weights_sha256": "00",
         "preprocess": Recipe(3, 8, 8, size=(8, 8), smooth=True).to_json(),
     }  # fmt: skip
     write_maxes(path, totals(), SHAPES, images, settings)

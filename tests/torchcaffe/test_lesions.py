@@ -99,7 +99,9 @@ def test_lesions_are_those_of_a_pass_by_hand_and_layers_below_stay_bit_equal(nam
     moved = [blob for blob in found if not np.array_equal(found[blob], whole[blob])]
     assert len(moved) > len(held), "what lies above answers"
     for blob in found:
-        np.testing.assert_allclose(found[blob], wanted[blob], rtol=1e-5, atol=1e-5, err_msg=blob)
+        # Of the largest value: a pass by hand does not fold BatchNorm into the weights before it.
+        near = 1e-5 * max(1.0, float(np.abs(wanted[blob]).max()))
+        np.testing.assert_allclose(found[blob], wanted[blob], rtol=1e-5, atol=near, err_msg=blob)
 
 
 @pytest.mark.parametrize("name", CASES)

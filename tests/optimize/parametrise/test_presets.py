@@ -102,7 +102,7 @@ def test_what_is_for_pixels_is_refused_elsewhere(chain, name, values, word):
 
 
 def test_what_moves_the_image_goes_with_every_parametrisation(chain):
-    moving = [r for r in REGULARISERS if r.after is Regulariser.after]
+    moving = [r for r in REGULARISERS if r.before is not Regulariser.before]
     values = {"jitter": 3, "rotate": 4, "scale": 0.1, "crop": 0.2, "noise": 5}
     assert all(r.is_on(FindParams(**values)) for r in moving)
     for name in PARAMETRISATIONS:

@@ -47,7 +47,7 @@ def optimizer(tmp_path_factory) -> GradientOptimizer:
 
 KINDS = {
     "pixels": FindParams(lr_policy="rms", lr_params={"step": 1.0, "late_step": 0.5}),
-    "fourier": FindParams.preset(5),
+    "fourier": FindParams.preset(5, crop=0.0, noise=0.0),
 }
 
 
