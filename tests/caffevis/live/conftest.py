@@ -37,7 +37,7 @@ layer { name: "fc" type: "InnerProduct" bottom: "conv2" top: "fc"
 layer { name: "relu3" type: "ReLU" bottom: "fc" top: "fcr" }
 """
 PHOTOS = 60
-MANY = 8000
+MANY = 24000
 
 
 @pytest.fixture(scope="session")
