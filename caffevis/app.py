@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from caffevis.causes.occlusion import Occluder
-from caffevis.causes_app import INPUT, CausesApp
+from caffevis.causes_app import CausesApp
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
@@ -26,6 +26,7 @@ from caffevis.net.network import Network
 from caffevis.net.request import Back, NetRequest, NetResult
 from caffevis.opened import open_all
 from caffevis.panes import aux_pane, back, control, jpgvis, layers, mouse, patterns, status
+from caffevis.panes.overlay import PANE as INPUT
 from caffevis.panes.parts.look import look_from
 from caffevis.unit_worker import UnitImages
 from caffevis.views_app import ViewsApp, options_for

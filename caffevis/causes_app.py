@@ -13,13 +13,11 @@ from caffevis.model.classes import Classes
 from caffevis.net.request import NetRequest, NetResult
 from caffevis.panes.causes import occlusion, report, said
 from caffevis.panes.parts.look import Look
+from caffevis.panes.whole import place_in
 from toolbox.drawing.screen import Drawing
 from toolbox.input.frame import Frame
-from toolbox.pictures.images import fit, side_by_side
 from toolbox.window.pointer import CLICK, DRAG, MOVE, RIGHT_CLICK, Pointer
 from toolbox.workers.stream import Stream
-
-INPUT = "input"
 
 
 def class_layer(classes: Classes, state: State) -> str:
@@ -86,12 +84,10 @@ class CausesApp:
             return state
         if pointer.kind == RIGHT_CLICK:
             return go.wipe(state)
-        picture = side_by_side(frame.images)
-        height, width = fit(picture.shape[0], picture.shape[1], pointer.room)
-        down, across = (pointer.row + 0.5) / height, (pointer.column + 0.5) / width
-        if not (0 <= down < 1 and 0 <= across < 1):
+        place = place_in(pointer, frame)
+        if place is None:
             return state
-        at = (round(down, 4), round(across * len(frame.images) % 1, 4))
+        at = (round(place[0], 4), round(place[1] * len(frame.images) % 1, 4))
         if now.kind == ca.OCCLUDER:
             return go.cover(state, at) if pointer.kind in (MOVE, DRAG, CLICK) else state
         return (

@@ -71,8 +71,11 @@ def message(state: State, result: NetResult | None) -> str:
 
 def place_at(pointer: Pointer, frame: Frame | None) -> tuple[float, float] | None:
     """Say where in the pictures of a frame a click in the input pane is; None beside them."""
-    if frame is None or pointer.kind != CLICK:
-        return None
+    return place_in(pointer, frame) if frame is not None and pointer.kind == CLICK else None
+
+
+def place_in(pointer: Pointer, frame: Frame) -> tuple[float, float] | None:
+    """Say where in a frame's pictures side by side, from 0 to 1, the mouse is; None beside them."""
     picture = side_by_side(frame.images)
     height, width = fit(picture.shape[0], picture.shape[1], pointer.room)
     down, across = (pointer.row + 0.5) / height, (pointer.column + 0.5) / width
