@@ -80,7 +80,7 @@ class CausesApp:
     def point(self, state: State, pointer: Pointer, frame: Frame | None) -> State:
         """Move the occluder or paint, as the mouse does in the input pane."""
         now = state.causes.disturbance
-        if now is None or frame is None or now.kind not in (*ca.PAINTING, ca.OCCLUDER):
+        if now is None or frame is None or now.kind not in ca.BY_MOUSE:
             return state
         if pointer.kind == RIGHT_CLICK:
             return go.wipe(state)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from caffevis.from_settings import options_from
 from caffevis.keys import transitions as go
-from caffevis.keys.causes import OCCLUDER, PAINTING
+from caffevis.keys.causes import BY_MOUSE
 from caffevis.keys.state import Options, State
 from caffevis.model.classes import Classes
 from caffevis.net.request import NetRequest, NetResult
@@ -77,7 +77,7 @@ class ViewsApp:
     def point(self, state: State, pointer: Pointer, frame: Frame | None) -> State:
         """Pick the place of the input that is clicked on, where no disturbance takes the mouse."""
         now = state.causes.disturbance
-        if now is not None and now.kind in (*PAINTING, OCCLUDER):
+        if now is not None and now.kind in BY_MOUSE:
             return state
         return go.pick_place(state, whole.place_at(pointer, frame))
 

@@ -6,16 +6,17 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 import settings as declared
-from bench.lab.nets import MEAN, PHOTO, Model
+from bench.lab.nets import MEAN, PHOTO, Model, photo
 from bench.lab.video import PacedVideo, read_number
 from caffevis.app import CaffeVisApp
 from toolbox.input.files import FileQuery
@@ -32,6 +33,23 @@ from toolbox.window.pointer import MouseEvent
 LAYER = "conv5"
 MOVES = {"a unit": "lj", "a layer": "ou"}  # kind of move -> keys there and back
 PRESS_EVERY = (0.04, 0.07)  # seconds; each press is drawn before the next
+
+
+def forward_and_deconv(model: Model, batch: int = 1) -> Callable[[], np.ndarray]:
+    """Return what runs a photo forward and back by deconv from a unit, and gives the input's."""
+    net, x = model.load(), np.repeat(photo(), batch, axis=0)
+    net.blobs["data"].reshape(*x.shape)
+    net.reshape()
+    net.forward(data=x)
+    diff = np.zeros(net.blobs[LAYER].shape, np.float32)
+    diff[:, 1] = net.blobs[LAYER].data[:, 1]
+
+    def run() -> np.ndarray:
+        net.blobs["data"].data[...] = x
+        net.forward()
+        return np.asarray(net.deconv_from_layer(LAYER, diff, zero_higher=True)["data"])
+
+    return run
 
 
 class Checked:

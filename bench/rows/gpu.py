@@ -13,12 +13,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import torchcaffe as caffe
-from bench.lab.live_stage import LAYER, stage
-from bench.lab.nets import CALTECH, MEAN, YOS, Model, photo
+from bench.lab.live_stage import LAYER, forward_and_deconv, stage
+from bench.lab.nets import CALTECH, MEAN, YOS, Model
 from bench.lab.timing import interleaved
 from bench.lab.video import write_video
 from bench.registry import Rates, benchmark
@@ -45,19 +44,7 @@ def computing_on(mode: str) -> Iterator[None]:
 
 def _passes(model: Model, batch: int, budget: float, _mode: str) -> float:
     """Return how many pictures a second go forward, and back by deconv from a unit."""
-    net, x = model.load(), np.repeat(photo(), batch, axis=0)
-    net.blobs["data"].reshape(*x.shape)
-    net.reshape()
-    net.forward(data=x)
-    diff = np.zeros(net.blobs[LAYER].shape, np.float32)
-    diff[:, 1] = net.blobs[LAYER].data[:, 1]
-
-    def run() -> np.ndarray:
-        net.forward(data=x)
-        net.deconv_from_layer(LAYER, diff, zero_higher=True)
-        return np.array(net.blobs["data"].diff)  # on the processor: so it has been computed
-
-    return batch / interleaved({"": run}, budget)[""]
+    return batch / interleaved({"": forward_and_deconv(model, batch)}, budget)[""]
 
 
 def _live(model: Model, budget: float, _mode: str) -> float:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 import torchcaffe as caffe
-from bench.lab.live_stage import LAYER, stage
-from bench.lab.nets import CALTECH, YOS, Model, photo
+from bench.lab.live_stage import forward_and_deconv, stage
+from bench.lab.nets import CALTECH, YOS, Model
 from bench.lab.timing import interleaved
 from bench.lab.video import write_video
 from bench.registry import Table, benchmark, goal
@@ -62,16 +62,11 @@ def memory_mb() -> float:
 
 def _net_alone(model: Model, threads: int) -> Callable[[], None]:
     """Return what runs forward and deconv from a unit of conv5, and nothing else."""
-    net, x = model.load(), photo()
-    net.forward(data=x)
-    diff = np.zeros(net.blobs[LAYER].shape, np.float32)
-    diff[:, 1] = net.blobs[LAYER].data[:, 1]
+    passes = forward_and_deconv(model)
 
     def run() -> None:
         caffe.set_threads(threads)
-        net.blobs["data"].data[...] = x
-        net.forward()
-        net.deconv_from_layer(LAYER, diff, zero_higher=True)
+        passes()
 
     return run
 

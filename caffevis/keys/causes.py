@@ -41,6 +41,7 @@ KINDS: tuple[Kind, ...] = (
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 PAINTING = (BRUSH, DRAW)
+BY_MOUSE = (*PAINTING, OCCLUDER)
 Point = tuple[float, float]  # row and column, as shares of the picture's height and width
 
 
