@@ -100,17 +100,12 @@ class Place:
     @classmethod
     def of(cls, order: Order) -> Place:
         """Look the photos and the network's files up; errors as for `scan`."""
-        images = read_images(order.photos, WALK)
+        images = read_images(order.photos, WALK).watched()
         settings = describe(Job(order.net, order.recipe, (), Wanted()), images)
         named = {name: value for name, value in settings.items() if name not in _PATHS}
         digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
-        digest.update(_definition(order.net.prototxt))
-        for index in range(len(images)):
-            try:
-                found = os.stat(images.path(index))
-                digest.update(b"%d %d\n" % (found.st_size, found.st_mtime_ns))
-            except OSError:
-                digest.update(b"-\n")
+        if images.versions is not None:
+            digest.update(images.versions.astype("<i8").tobytes())
         return cls(images, settings, Path(order.cache) / digest.hexdigest()[:24])
 
     @property
@@ -130,13 +125,6 @@ class Place:
         with contextlib.suppress(OSError):
             os.utime(self.folder)  # used now: the last to be removed
         return found
-
-
-def _definition(prototxt: str) -> bytes:
-    try:
-        return hashlib.sha256(Path(prototxt).read_bytes()).digest()
-    except OSError:
-        return prototxt.encode("utf-8", "surrogatepass")  # Python code, which no file holds
 
 
 class Teller:

@@ -96,7 +96,8 @@ class Progress:
             The system refuses; the one before is intact.
         """
         try:
-            maxes_file.write_checkpoint(self.path, totals, self._settings)
+            versions = self._images.versions
+            maxes_file.write_checkpoint(self.path, totals, self._settings, versions)
         except FindMaxesError as error:
             kept = ""
             if self.path.exists():
@@ -216,9 +217,20 @@ def scan_here(
     return base
 
 
+def _watched(options: argparse.Namespace, images: ImageList) -> ImageList:
+    """Note the photos' versions, or take those of the run that is continued.
+
+    On a cluster, each worker may see the photos in a file system of its own.
+    """
+    if options.scheduler is not None:
+        return images
+    before = maxes_file.checkpoint_of(options.outfile)
+    return images.watched(maxes_file.read_versions(before) if options.resume else None)
+
+
 def run(options: argparse.Namespace) -> int:
     """Find the maxima that the command line asks for; return the exit status."""
-    images = read_images(options.datadir, options.filelist)
+    images = _watched(options, read_images(options.datadir, options.filelist))
     maxes_file.check_writable(options.outfile)
     job, runner = open_job(options, images)
     settings = describe(job, images)

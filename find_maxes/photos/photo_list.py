@@ -6,14 +6,17 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from find_maxes.errors import FindMaxesError, reason_of
+from toolbox.pictures.file_versions import version
 
 WALK = "-"  # in place of a list
+CHANGED = "it has changed since the scan began, and is left out"
+GONE = "it has gone since the scan began"
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}\Z")
 
 
@@ -31,12 +34,15 @@ class ImageList:
         -1 where an image has none.
     class_names : tuple of str
         Names of the classes where they have names; class i is the i-th.
+    versions : ndarray of int64, shape (images, 2), or None
+        The files' versions when the scan began; None: changes are not looked for.
     """
 
     folder: str
     names: tuple[str, ...]
     classes: np.ndarray
     class_names: tuple[str, ...] = ()
+    versions: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -44,6 +50,20 @@ class ImageList:
     def path(self, index: int) -> str:
         """Return where an image is."""
         return os.path.join(self.folder, self.names[index])
+
+    def watched(self, versions: np.ndarray | None = None) -> ImageList:
+        """Return the list with the files' versions: those given, or those of now."""
+        if versions is None or versions.shape != (len(self), 2):
+            found = [version(self.path(index)) for index in range(len(self))]
+            versions = np.array(found, np.int64)
+        return replace(self, versions=versions)
+
+    def change(self, index: int) -> str | None:
+        """Say that a photo is another one than when the scan began; None where it is not."""
+        if self.versions is None:
+            return None
+        now, before = version(self.path(index)), tuple(self.versions[index].tolist())
+        return None if now == before else (GONE if now[1] < 0 else CHANGED)
 
     def digest(self) -> str:
         """Return a number (hexadecimal) that names and classes together determine."""

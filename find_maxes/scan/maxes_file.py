@@ -28,6 +28,7 @@ from toolbox.pictures.array_file import DAMAGED
 from toolbox.pictures.held import Held
 from torchcaffe.blobs.blob import Shape
 
+_VERSIONS = "photo_versions"  # in a checkpoint
 _LONGEST = 100  # letters of NumPy's reason
 
 
@@ -130,9 +131,22 @@ def _why(error: BaseException) -> str:
 # ---------------------------------------------------------------- checkpoints
 
 
-def write_checkpoint(path: Path, totals: Totals, settings: Mapping[str, Any]) -> None:
-    """Write what a scan has found so far."""
-    write(path, {"settings": _text(settings), **totals.arrays()}, compress=False)
+def write_checkpoint(
+    path: Path, totals: Totals, settings: Mapping[str, Any], versions: np.ndarray | None = None
+) -> None:
+    """Write what a scan has found so far, and which versions of the photos it is of."""
+    more = {} if versions is None else {_VERSIONS: versions}
+    write(path, {"settings": _text(settings), **totals.arrays(), **more}, compress=False)
+
+
+def read_versions(path: Path) -> np.ndarray | None:
+    """Return the photos' versions when the scan of a checkpoint began; None where unknown."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = file[_VERSIONS]
+            return found if found.dtype == np.int64 else None
+    except (*DAMAGED, AttributeError):
+        return None
 
 
 def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> Totals:

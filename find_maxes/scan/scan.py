@@ -21,6 +21,7 @@ from find_maxes.scan.lanes import Lanes
 from find_maxes.scan.network import NetFiles, Runner
 from find_maxes.scan.running_totals import Range, Totals, Wanted, maxima_of
 from find_maxes.scan.top_n import Maxima
+from toolbox.pictures.stamp import definition_digest
 
 FORMAT = 1  # of the files; another number where their meaning changes
 
@@ -126,7 +127,7 @@ class Scan:
         paths = (
             [images.path(i) for i in range(start, min(start + size, where[1]))] for start in starts
         )
-        groups = self._timed(decoder.groups(paths))
+        groups = self._timed(_unchanged(images, starts, decoder.groups(paths)))
         now = time.perf_counter()
         for start, seen in zip(starts, lanes.map(_look, groups), strict=True):
             for part, seconds in seen.seconds.items():
@@ -149,6 +150,16 @@ class Scan:
                 return
             self.clock.seconds["decode"] += group.seconds
             yield group
+
+
+def _unchanged(images: ImageList, starts: range, groups: Iterator[Group]) -> Iterator[Group]:
+    """Leave out photos that have become others before they were read, or while they were."""
+    for start, group in zip(starts, groups, strict=True):
+        for row in range(len(group.reasons)):
+            if why := images.change(start + row):
+                group.reasons[row] = why
+                group.inputs[row] = 0
+        yield group
 
 
 def _look(runner: Runner, group: Group) -> _Seen:
@@ -182,6 +193,13 @@ def weights_digest(path: str) -> str:
     return digest.hexdigest()
 
 
+def _definition(path: str) -> str:
+    try:
+        return definition_digest(path)
+    except OSError as error:
+        raise FindMaxesError(f"could not read {path}: {reason_of(error)}") from error
+
+
 def describe(job: Job, images: ImageList) -> dict[str, Any]:
     """Return the settings of a run that determine its result (so not workers or batches)."""
     held = job.net.held.to_json()
@@ -192,6 +210,7 @@ def describe(job: Job, images: ImageList) -> dict[str, Any]:
         "histograms": job.wanted.histograms,
         "correlation": job.wanted.correlation,
         "prototxt": job.net.prototxt,
+        "prototxt_sha256": _definition(job.net.prototxt),
         "weights": job.net.weights,
         "weights_sha256": weights_digest(job.net.weights),
         "datadir": images.folder,

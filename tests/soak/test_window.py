@@ -57,7 +57,8 @@ class Fingers(Window):
         self.shown += 1
         if self.shown % max(1, self._frames // 20) == 0 or self.shown == WARM:
             files = len(os.listdir("/proc/self/fd"))
-            self.memory[self.shown] = (memory_mb(), threading.active_count(), files)
+            held = self.memory[self.shown] = (memory_mb(), threading.active_count(), files)
+            print(f"{self.shown} frames: {held[0]:.1f} MB, {held[1]} threads, {held[2]} files")
 
     def poll(self, milliseconds: int) -> list[int | MouseEvent]:
         """Wait; then a key or a click, where one is due."""

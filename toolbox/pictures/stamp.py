@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from toolbox.pictures.file_versions import version
 from toolbox.settings.presets import is_python
 
 NAME = "made_from.json"
@@ -73,7 +74,7 @@ def stamp_of(net: str | Path, weights: str | Path) -> Stamp:
     """
     try:
         # Of the same file again only where it has changed: weights are large.
-        digests = (_definition_digest(str(net)), _weights_digest(str(weights)))
+        digests = (definition_digest(str(net)), _weights_digest(str(weights)))
     except OSError as error:
         raise StampError(f"{error.filename} cannot be read: {_reason(error)}") from error
     return Stamp(Path(net).name, Path(weights).name, *digests)
@@ -169,12 +170,19 @@ def made_from_another(folder: str | Path, root: str | Path, own: Stamp) -> str:
 
 
 def _version(path: str | Path) -> tuple[str, int, int]:
-    """Tell a file's content from an earlier one without reading it."""
-    found = os.stat(path)
-    return os.path.abspath(path), found.st_mtime_ns, found.st_size
+    """Name a file's content without reading it."""
+    os.stat(path)  # where there is none, that is the error
+    return os.path.abspath(path), *version(path)
 
 
-def _definition_digest(net: str) -> str:
+def definition_digest(net: str) -> str:
+    """Return a number (hexadecimal) that a definition determines, comments and spaces apart.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
     if not is_python(net):
         return _net_digest(*_version(net))
     where, what = net.rsplit(":", 1)
