@@ -81,7 +81,7 @@ test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest $(PYTEST) $(WINDOWS) || test $$? -eq 5
 
 soak: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --soak $(PYTEST) tests
+	$(BIN)/python -m pytest --soak -o faulthandler_timeout=0 $(PYTEST) tests
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -96,7 +96,7 @@ class CaffeVisApp:
         self._worker: Worker[NetRequest, NetResult] | None = None
         growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
-        self._images = UnitImages(settings, self._look, growth, patches)
+        self._images = UnitImages(settings, self._look, growth, patches, opened.files)
         self._views = ViewsApp(settings)
         options = options_for(settings, self._network.back_modes, self._classes)
         self._state = start_state(first_state(opened.layers, options), settings.caffevis_start, net)

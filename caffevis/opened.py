@@ -8,6 +8,7 @@ from caffevis.from_settings import model_name, namer, read_labels
 from caffevis.keys.state import Layer
 from caffevis.model.classes import Classes, find_classes
 from caffevis.model.layer_list import LayerError, NetLike, list_layers
+from caffevis.model.opened_files import OpenedFiles
 from caffevis.model.opening import ENGINE_ERRORS, make_preprocess, open_net
 from caffevis.model.preprocess import InputError, Preprocess
 from toolbox.pictures.held import HeldError
@@ -30,6 +31,8 @@ class Opened:
         Where classes are, and their names.
     title : str
         The network's name.
+    files : OpenedFiles
+        What all of it was read from.
     """
 
     net: NetLike
@@ -37,6 +40,7 @@ class Opened:
     prepare: Preprocess
     classes: Classes
     title: str
+    files: OpenedFiles
 
 
 def open_all(settings: Settings, net: NetLike | None = None) -> Opened:
@@ -47,6 +51,7 @@ def open_all(settings: Settings, net: NetLike | None = None) -> Opened:
     SettingsError
         The settings or the network's files are wrong; one sentence.
     """
+    files = OpenedFiles(settings)
     try:
         net = net or open_net(settings)
         found = list_layers(
@@ -60,4 +65,4 @@ def open_all(settings: Settings, net: NetLike | None = None) -> Opened:
         raise SettingsError(str(error)) from error
     labels = read_labels(settings.caffevis_labels)
     classes = find_classes(net, found, settings, labels)
-    return Opened(net, found, prepare, classes, f"Model: {model_name(net, settings)}")
+    return Opened(net, found, prepare, classes, f"Model: {model_name(net, settings)}", files)

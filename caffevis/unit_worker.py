@@ -9,6 +9,7 @@ from caffevis.live.request import Fill, Keep, Wanted
 from caffevis.live.unit_growth import UnitGrowth
 from caffevis.live.unit_keeping import UnitKeeping
 from caffevis.live.unit_patches import PhotoPatches
+from caffevis.model.opened_files import FilesWatch, OpenedFiles
 from caffevis.panes import jpgvis, layers, patterns
 from caffevis.panes.parts.look import Look
 from caffevis.units.image_paths import (
@@ -53,17 +54,29 @@ class UnitImages:
         Optimised images, made while one looks.
     patches : PhotoPatches
         Top patches, found while one looks.
+    files : OpenedFiles, optional
+        What the network was read from (default: the files of now).
     """
 
     def __init__(
-        self, settings: Settings, look: Look, growth: UnitGrowth, patches: PhotoPatches
+        self,
+        settings: Settings,
+        look: Look,
+        growth: UnitGrowth,
+        patches: PhotoPatches,
+        files: OpenedFiles | None = None,
     ) -> None:
-        self._growth, self._patches = growth, patches
-        self._keeping = UnitKeeping(settings)
+        files = files or OpenedFiles(settings)
+        self._growth, self._patches, self._watch = growth, patches, FilesWatch(files)
+        for part in (growth, patches):
+            part.files = files
+        self._keeping = UnitKeeping(settings, files)
         self._folder = folder_from(settings)
         self._stack = settings.caffevis_jpgvis_stack_vert
         self.rescale(settings, look)
-        self._loader = Loader(self._folder, settings.caffevis_jpg_cache_size, look.background)
+        self._loader = Loader(
+            self._folder, settings.caffevis_jpg_cache_size, look.background, files.stamp
+        )
         self._worker: Worker[ImagesRequest, ImagesResult] | None = None
         self._result: ImagesResult | None = None
         self._answered = self._submitted = ImagesRequest()  # nothing is asked for, or there
@@ -84,18 +97,20 @@ class UnitImages:
     def start(self) -> None:
         """Start the thread."""
         self._worker = Worker(self._loader, "unit images")
+        self._watch.start()
         if self._has_pane:
             self._patches.start()
 
     def close(self) -> bool:
         """End the thread."""
-        parts = (self._growth, self._patches, self._keeping, self._worker)
+        parts = (self._growth, self._patches, self._keeping, self._watch, self._worker)
         return close_all(part.close for part in parts if part is not None)
 
     def update(self, state: State) -> None:
         """Take what is loaded and ask for what is wanted now."""
         if self._worker is None:
             return
+        self._watch.update()
         for outcome in self._worker.outcomes():
             self._answered = outcome.request
             self._defect = outcome.error or ""
@@ -200,7 +215,7 @@ class UnitImages:
         if self._result is not None:
             problems += self._result.problems
         problems += [self._growth.message(), self._patches.message()]
-        problems.append(self._keeping.message())
+        problems += [self._keeping.message(), self._watch.message()]
         if state.pattern_mode and state.zoom <= ZOOM_UNIT and not self._growth.filled:
             picture = self._pattern(state)
             problems += picture.note[:1] if picture is not None else ()

@@ -15,8 +15,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,16 +27,20 @@ from find_maxes.errors import FindMaxesError, UnwritableError, reason_of
 from find_maxes.options import USER_ERRORS
 from find_maxes.photos.decoders import Decoder
 from find_maxes.photos.net_input import Recipe
-from find_maxes.photos.photo_list import WALK, ImageList, read_images
+from find_maxes.photos.photo_list import CHANGED, GONE, WALK, ImageList, read_images
 from find_maxes.scan import maxes_file
 from find_maxes.scan.lanes import Lanes
 from find_maxes.scan.network import NetFiles, Runner
 from find_maxes.scan.running_totals import Totals, Wanted, remaining
 from find_maxes.scan.scan import Job, Scan, describe
+from toolbox.pictures.file_versions import FileVersions, Version
 from toolbox.pictures.held import Held
+from toolbox.workers import file_lock
 
 NICE = 19  # the least of priorities
 RESULT = "max.npz"
+PASSING = "changed.npz"  # in its place, where photos changed: for this window alone
+LOCK = "lock"  # held by the process that scans
 EVERY_SECONDS = 2.0  # a checkpoint at most so often
 _PATHS = ("prototxt", "weights", "datadir")  # what is in them counts, not what they are called
 SHARE = 20  # of the time that a checkpoint takes at least goes by before the next
@@ -56,18 +60,22 @@ class Order:
         A folder; all of its files are photos, or bad.
     cache : str
         The folder in which this scan has one of its own, named by what determines its result.
+    files : mapping of str to (int, int)
+        The network's files and their versions: no others are to be scanned with.
     """
 
     net: NetFiles
     recipe: Recipe
     photos: str
     cache: str
+    files: Mapping[str, Version] = field(default_factory=dict)
 
     def to_line(self) -> str:
         """Return the order as a line of JSON."""
         net = {**vars(self.net), "held": self.net.held.to_json()}
-        values = {"net": net, "recipe": self.recipe.to_json()}
-        return json.dumps({**values, "photos": self.photos, "cache": self.cache}) + "\n"
+        values: dict[str, Any] = {"net": net, "recipe": self.recipe.to_json()}
+        values |= {"photos": self.photos, "cache": self.cache, "files": dict(self.files)}
+        return json.dumps(values) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> Order:
@@ -75,7 +83,8 @@ class Order:
         values = json.loads(line)
         held = Held.from_json(values["net"].pop("held"))
         net = NetFiles(**values["net"], held=held)
-        return cls(net, Recipe.from_json(values["recipe"]), values["photos"], values["cache"])
+        recipe = Recipe.from_json(values["recipe"])
+        return cls(net, recipe, values["photos"], values["cache"], values["files"])
 
 
 @dataclass(frozen=True)
@@ -122,8 +131,6 @@ class Place:
         wanted = {**self.settings, "layers": found.settings["layers"]}
         if maxes_file.difference(found.settings, wanted) is not None:
             return None
-        with contextlib.suppress(OSError):
-            os.utime(self.folder)  # used now: the last to be removed
         return found
 
 
@@ -165,6 +172,8 @@ class Teller:
 def scan(order: Order, out: IO[str]) -> None:
     """Scan the photos, going on where an earlier scan ended.
 
+    A photo that changes after this has begun is left out, and the result is for this window alone.
+
     Raises
     ------
     FindMaxesError, CaffeError
@@ -175,14 +184,58 @@ def scan(order: Order, out: IO[str]) -> None:
     runner = Runner(order.net)
     job = Job(order.net, order.recipe, tuple(runner.shapes), Wanted())
     settings = describe(job, images)
+    if why := FileVersions((), order.files).changed():
+        raise FindMaxesError(f"the photos are not scanned: {why}")
     _make(place.folder)
-    checkpoint = maxes_file.checkpoint_of(place.result)
-    totals = _begun(checkpoint, settings) or Scan(job, runner).empty()
-    totals = totals.to(caffe.device.current())
-    _go_through(Scan(job, runner), images, totals, teller, (checkpoint, settings))
-    maxes_file.write_maxes(place.result, totals, runner.shapes, images, settings)
-    maxes_file.remove(checkpoint)
-    teller.count(totals, saved=str(place.result), finished=True)
+    with _alone(place.folder, teller) as waited:
+        if waited and (found := place.finished()):
+            count = {"done": len(images), "of": len(images), "bad": found.bad}
+            teller.tell(**count, saved=str(place.result), finished=True)
+            return
+        checkpoint = maxes_file.checkpoint_of(place.result)
+        totals = _begun(checkpoint, settings) or Scan(job, runner).empty()
+        totals = totals.to(caffe.device.current())
+        _go_through(Scan(job, runner), images, totals, teller, (checkpoint, settings))
+        path, told = _whole(place, totals)
+        maxes_file.write_maxes(path, totals, runner.shapes, images, settings)
+        maxes_file.remove(checkpoint)
+        teller.count(totals, saved=str(path), finished=True, **told)
+
+
+def _whole(place: Place, totals: Totals) -> tuple[Path, dict[str, str]]:
+    """Return where the result goes, and what to tell where photos were left out of it.
+
+    The folder is of the photos as they were when the scan began: a result without some of these
+    is no result for the next window.
+    """
+    changed = [index for index, why in totals.bad.items() if why in (CHANGED, GONE)]
+    if not changed:
+        return place.result, {}
+    first = place.images.names[changed[0]].encode("utf-8", "backslashreplace").decode()
+    note = f"{first} has changed during the scan and is left out until the window is opened again"
+    if len(changed) > 1:
+        note = f"{len(changed):,} photos have changed during the scan and are left out until the "
+        note += f"window is opened again, the first {first}"
+    return place.folder / PASSING, {"note": note}
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, teller: Teller) -> Iterator[bool]:
+    """Context in which no other process scans into the folder; tells whether it had to wait.
+
+    The system lets go of the lock when a process ends, however it ends.
+    """
+    try:
+        lock = open(folder / LOCK, "wb")  # noqa: SIM115
+    except OSError as error:
+        raise UnwritableError(f"{folder} cannot be written: {reason_of(error)}") from error
+    with lock:
+        waits = file_lock.there_are_locks() and not file_lock.take(lock)
+        if waits:
+            teller.tell(note="another window scans these photos: this one waits for it")
+            file_lock.take(lock, wait=True)
+            teller.tell(note="")
+        yield waits
 
 
 def _go_through(

@@ -32,6 +32,7 @@ from find_maxes.scan.lanes import Lanes
 from find_maxes.scan.network import NetFiles, Runner, image_input
 from find_maxes.scan.running_totals import Totals, Wanted, remaining
 from find_maxes.scan.scan import Job, Scan, describe
+from toolbox.pictures.file_versions import FileVersions
 from toolbox.workers.heartbeat import SECONDS, Heartbeat
 
 CPU = torch.device("cpu")
@@ -232,8 +233,11 @@ def run(options: argparse.Namespace) -> int:
     """Find the maxima that the command line asks for; return the exit status."""
     images = _watched(options, read_images(options.datadir, options.filelist))
     maxes_file.check_writable(options.outfile)
+    files = FileVersions(caffe.opening.files_of(options.net_prototxt, options.net_weights))
     job, runner = open_job(options, images)
     settings = describe(job, images)
+    if why := files.changed():
+        raise FindMaxesError(f"{why}: start again")
     progress = Progress(options.outfile, settings, images, options.checkpoint_every)
     if options.resume and not progress.path.exists():
         found = _finished(options.outfile, settings)

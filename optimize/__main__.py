@@ -7,6 +7,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torchcaffe as caffe
 from optimize.ascent.optimizer import GradientOptimizer
@@ -25,6 +26,7 @@ from optimize.output.progress import Progress
 from optimize.parametrise.pixels import Pixels
 from optimize.params import WITHOUT_PIXELS, FindParams, preset_values
 from toolbox.command_line import exit_status
+from toolbox.pictures.file_versions import FileVersions
 
 MONTAGE_SEEDS = 9
 
@@ -79,6 +81,7 @@ def make_unit_jpgs(
     optimizer: GradientOptimizer,
     recipe: FindParams,
     spec: ModelSpec,
+    record: dict[str, Any],
     compute: Compute,
     notes: Notes,
 ) -> str:
@@ -86,7 +89,7 @@ def make_unit_jpgs(
     if recipe.objective is not None or options.start_images:
         raise OptimizeError("--unit-jpg-dir shows single units: no --objective, no --start-images")
     seeds = options.seeds or MONTAGE_SEEDS
-    record, stamp = spec.record(), spec.stamp()
+    stamp = spec.stamp()
     jobs = [
         LayerJob(layer, channels, whole, recipe, seeds, options.batch_size, record, stamp)
         for layer, channels, whole in units_from(options, optimizer)
@@ -129,6 +132,7 @@ def make_runs(
     optimizer: GradientOptimizer,
     recipe: FindParams,
     prefix: str,
+    record: dict[str, Any],
     compute: Compute,
     notes: Notes,
 ) -> str:
@@ -148,7 +152,7 @@ def make_runs(
         optimizer.check(params)
     starts = begin * (len(runs) // count) if begin else None
     naming = Naming(options.output_prefix or prefix, options.output_template)
-    keeping = Keeping(not options.skipbig, options.brave, options.resume)
+    keeping = Keeping(not options.skipbig, options.brave, options.resume, record)
     progress = Progress(len(runs), quiet=options.quiet, notes=notes)
     try:
         names = run_all(
@@ -172,6 +176,15 @@ def place_to_compute(
         yield dask_batches.there(client, spec, optimizer)
 
 
+def _opened(spec: ModelSpec) -> tuple[GradientOptimizer, dict[str, Any]]:
+    """Open a network; return its optimiser, and what tells its files from others."""
+    files = FileVersions(spec.files())
+    optimizer, record = open_optimizer(spec), spec.record()
+    if why := files.changed():
+        raise OptimizeError(f"{why}: start again")
+    return optimizer, record
+
+
 def run(options: argparse.Namespace) -> int:
     """Do what the command line asks for; return the exit status."""
     defaults = settings_defaults.read(options.settings)
@@ -180,13 +193,14 @@ def run(options: argparse.Namespace) -> int:
         caffe.set_threads(options.threads)
     begun = time.perf_counter()
     spec = model_from(options, defaults.model)
-    optimizer = open_optimizer(spec)
+    optimizer, record = _opened(spec)
     notes = Notes()
     with place_to_compute(options.scheduler, optimizer, spec) as compute:
         if options.unit_jpg_dir:
-            told = make_unit_jpgs(options, optimizer, recipe, spec, compute, notes)
+            told = make_unit_jpgs(options, optimizer, recipe, spec, record, compute, notes)
         else:
-            told = make_runs(options, optimizer, recipe, defaults.output_prefix, compute, notes)
+            prefix = defaults.output_prefix
+            told = make_runs(options, optimizer, recipe, prefix, record, compute, notes)
     notes.tell()
     print(f"{told}\n{time.perf_counter() - begun:.1f} s")
     return 1 if notes.failed else 0

@@ -17,6 +17,7 @@ import numpy as np
 from caffevis.keys.state import Origin
 from caffevis.live.recipes import RECIPES
 from caffevis.live.request import Fill, Growth, News, Wanted
+from caffevis.model.opened_files import OpenedFiles
 from caffevis.model.opening import ENGINE_ERRORS, compute_on
 from caffevis.units.loader import Filled
 from caffevis.units.montage import shrink
@@ -63,12 +64,19 @@ class Ascents:
         The window's, whose parameters are used; None: it is opened anew by the bundled engine.
     prepare : callable
         From a frame to the network's input.
+    files : OpenedFiles, optional
+        What the window's network was read from: no other files are taken.
     """
 
     def __init__(
-        self, settings: Settings, net: Any, prepare: Callable[[Frame], FloatArray]
+        self,
+        settings: Settings,
+        net: Any,
+        prepare: Callable[[Frame], FloatArray],
+        files: OpenedFiles | None = None,
     ) -> None:
         self._settings, self._net, self._prepare = settings, net, prepare
+        self._files = files
         self._optimizer: GradientOptimizer | None = None
         self._made: OrderedDict[Key, Growth] = OrderedDict()
         self._tiles: dict[tuple[str, int, tuple[int, int]], dict[int, Image]] = {}
@@ -161,7 +169,11 @@ class Ascents:
             compute_on(1)  # one thread: the others are the window's, and the result is the same
             spec = defaults_of(self._settings).model
             own = self._net is None
-            self._optimizer = open_optimizer(spec) if own else optimizer_of(spec, self._net)
+            found = open_optimizer(spec) if own else optimizer_of(spec, self._net)
+            files = self._files
+            if files and (why := files.changed() if own else files.beside_changed()):
+                raise OptimizeError(why)
+            self._optimizer = found
         return self._optimizer
 
 

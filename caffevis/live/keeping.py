@@ -7,8 +7,8 @@ from pathlib import Path
 
 from caffevis.keys.state import Origin
 from caffevis.live.ascents import SEEDS, Made
-from caffevis.live.order import net_files
 from caffevis.live.request import Keep, KeepError, UnitPatches
+from caffevis.model.opened_files import OpenedFiles
 from caffevis.units.image_paths import DECONV, OPTIMISED, PATCHES, Kind, UnitFolder, folder_from
 from find_maxes.crops.crop import Writer
 from find_maxes.errors import FindMaxesError
@@ -18,17 +18,18 @@ from optimize.batch.runs import Keeping
 from optimize.batch.unit_jpgs import LayerJob, check, make
 from optimize.errors import OptimizeError
 from optimize.output.progress import Progress
-from toolbox.pictures.stamp import StampError, foreign, stamp_of
+from toolbox.pictures.stamp import StampError, foreign
 from toolbox.settings.config import Settings
 
 
-def keep(settings: Settings, wanted: Keep) -> str:
+def keep(settings: Settings, wanted: Keep, files: OpenedFiles) -> str:
     """Write a unit's pictures into the folder of unit images; say which.
 
     Raises
     ------
     KeepError
-        There is no folder, nothing is finished, or the file system refuses.
+        There is no folder, nothing is finished, the network's files have become others, or
+        the file system refuses.
     """
     folder = folder_from(settings)
     name = f"{wanted.unit.layer}:{wanted.unit.unit}"
@@ -37,11 +38,11 @@ def keep(settings: Settings, wanted: Keep) -> str:
     kept = []
     try:
         if wanted.made is not None and _is_free(folder, OPTIMISED, wanted.unit):
-            _keep_images(Path(folder.root), wanted.unit, wanted.made)
+            _keep_images(Path(folder.root), wanted.unit, wanted.made, files)
             kept.append(OPTIMISED.name)
         patches = wanted.patches
         if patches is not None and patches.patches and _is_free(folder, PATCHES, wanted.unit):
-            _keep_patches(settings, folder, patches)
+            _keep_patches(folder, patches, files)
             kept.append(f"{PATCHES.name} and their deconv")
     except (OptimizeError, FindMaxesError, StampError) as error:
         raise KeepError(f"{name} is not kept: {error}") from error
@@ -58,12 +59,14 @@ def _is_free(folder: UnitFolder, kind: Kind, unit: Origin) -> bool:
     return not any(path.exists() for path in folder.unit(kind, unit.layer, unit.unit))
 
 
-def _keep_images(root: Path, unit: Origin, made: Made) -> None:
+def _keep_images(root: Path, unit: Origin, made: Made, files: OpenedFiles) -> None:
     spec, whole = made.spec, made.optimizer.channels(unit.layer) == 1
     job = LayerJob(
         unit.layer, (unit.unit,), whole, made.recipe, len(made.results), None, spec.record(),
-        spec.stamp(),
+        files.stamp(),
     )  # fmt: skip
+    if why := files.changed():  # the record would be the new file's
+        raise OptimizeError(why)
 
     def finished(
         batches: Sequence[Batch], progress: Progress
@@ -74,9 +77,8 @@ def _keep_images(root: Path, unit: Origin, made: Made) -> None:
     make(made.optimizer, root, job, Progress(len(made.results), quiet=True), finished)
 
 
-def _keep_patches(settings: Settings, folder: UnitFolder, found: UnitPatches) -> None:
-    files, root = net_files(settings), Path(folder.root or "")
-    stamp = stamp_of(files.prototxt, files.weights)
+def _keep_patches(folder: UnitFolder, found: UnitPatches, files: OpenedFiles) -> None:
+    root, stamp = Path(folder.root or ""), files.stamp()
     for kind in (PATCHES, DECONV):
         place = folder.pictures(kind, found.unit.layer)
         sentence = foreign(place, root, stamp) if place is not None else "no folder has its name"

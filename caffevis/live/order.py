@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from caffevis.model.layer_list import NetLike
+from caffevis.model.opened_files import OpenedFiles
 from caffevis.model.opening import image_input
 from find_maxes.background import Order, Place
 from find_maxes.options import USER_ERRORS, held_from, make_recipe
@@ -14,7 +15,7 @@ from find_maxes.photos.net_input import Recipe
 from find_maxes.scan.network import NetFiles
 from toolbox.settings.config import Settings
 
-__all__ = ["USER_ERRORS", "earlier", "net_files", "order_of", "recipe_of"]
+__all__ = ["USER_ERRORS", "Place", "earlier", "net_files", "order_of", "recipe_of"]
 
 
 def _options(settings: Settings) -> argparse.Namespace:
@@ -49,14 +50,23 @@ def recipe_of(settings: Settings, net: NetLike) -> Recipe:
     return make_recipe(options, settings, (channels, height, width), others)
 
 
-def order_of(settings: Settings, net: NetLike, photos: str, cache: Path) -> Order:
-    """Return what is to be scanned; errors as for `recipe_of`."""
-    return Order(net_files(settings), recipe_of(settings, net), photos, str(cache))
+def order_of(
+    settings: Settings,
+    net: NetLike,
+    photos: str,
+    cache: Path,
+    files: OpenedFiles | None = None,
+) -> Order:
+    """Return what is to be scanned, with no other files than the window's.
+
+    Errors are those of `recipe_of`.
+    """
+    versions = files.versions if files else {}
+    return Order(net_files(settings), recipe_of(settings, net), photos, str(cache), versions)
 
 
-def earlier(order: Order) -> dict[str, Any]:
+def earlier(place: Place) -> dict[str, Any]:
     """Return what the scan's process would tell, where all is scanned already; else nothing."""
-    place = Place.of(order)
     found = place.finished()
     if found is None:
         return {}

@@ -7,14 +7,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from caffevis.live.cache import cache_folder, trim, unwritable
+from caffevis.live.cache import cache_folder, passing_folder, trim, unwritable
 from caffevis.units.image_paths import ROOT
 from toolbox.workers.worker import sentence_of
 
@@ -112,8 +111,8 @@ class PhotoScan:
             if self._keeps and self._in_cache(cache_folder()):
                 return
             # What the process leaves is removed, whatever it writes at last.
-            with tempfile.TemporaryDirectory(prefix="dvt-scan-", ignore_cleanup_errors=True) as own:
-                self._scan(Path(own))
+            with passing_folder() as own:
+                self._scan(own)
                 self._until_closed()
         except Exception as problem:  # noqa: BLE001 - it becomes a sentence
             self._put(error=sentence_of(problem, (ScanError,), "the scan of photos"), finished=True)

@@ -112,6 +112,8 @@ class UnitPatches:
         RGB around patches.
     error : str
         Why there are none.
+    note : str
+        Why some are left out.
     """
 
     unit: Origin
@@ -119,6 +121,7 @@ class UnitPatches:
     patches: tuple[Any, ...] = ()
     background: Colour = (0, 0, 0)
     error: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)

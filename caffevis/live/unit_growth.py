@@ -7,6 +7,7 @@ from typing import Any
 
 from caffevis.keys.state import Origin
 from caffevis.live.request import Growth, News, Wanted
+from caffevis.model.opened_files import OpenedFiles
 from caffevis.units.loader import Filled, Picture
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray
@@ -27,6 +28,11 @@ class UnitGrowth:
         From a frame to the network's input.
     between : callable
         Called between two iterations: lets frames go first.
+
+    Attributes
+    ----------
+    files : OpenedFiles or None
+        What the network was read from; None: whatever lies there.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class UnitGrowth:
         between: Callable[[], None],
     ) -> None:
         self._settings, self._net, self._prepare, self._between = settings, net, prepare, between
+        self.files: OpenedFiles | None = None
         self._work: Callable[[Wanted], Iterator[News | None]] | None = None
         self._stream: Stream[Wanted, News] | None = None
         self._wanted: Wanted | None = None
@@ -73,7 +80,7 @@ class UnitGrowth:
         # Imported in this thread: the window does not wait for the batch tool.
         from caffevis.live.ascents import Ascents
 
-        self._work = work = Ascents(self._settings, self._net, self._prepare)
+        self._work = work = Ascents(self._settings, self._net, self._prepare, self.files)
         work.open()
         return work
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from caffevis.keys.state import Origin
 from caffevis.live.request import Keep, KeepError
+from caffevis.model.opened_files import OpenedFiles
 from toolbox.settings.config import Settings
 from toolbox.workers.worker import Worker
 
@@ -15,10 +16,12 @@ class UnitKeeping:
     ----------
     settings : Settings
         All settings.
+    files : OpenedFiles
+        What the network was read from.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, files: OpenedFiles) -> None:
+        self._settings, self._files = settings, files
         self._worker: Worker[Keep, str] | None = None
         self._said: tuple[Origin, str] | None = None
 
@@ -31,7 +34,7 @@ class UnitKeeping:
     def _keep(self, wanted: Keep) -> str:
         from caffevis.live.keeping import keep
 
-        return keep(self._settings, wanted)
+        return keep(self._settings, wanted, self._files)
 
     def update(self, unit: Origin) -> None:
         """Take what became of what was asked for; forget it with another unit than that."""

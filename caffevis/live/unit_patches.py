@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from caffevis.keys.state import Origin
+from caffevis.live.cache import mark_used
 from caffevis.live.photo_scan import Far, PhotoScan, ScanError
 from caffevis.live.request import PatchRequest, UnitPatches
 from caffevis.model.layer_list import NetLike
+from caffevis.model.opened_files import OpenedFiles
 from caffevis.units.image_paths import KINDS, OPTIMISED, PATCHES, Kind, folder_from
 from caffevis.units.loader import Picture
 from toolbox.input.files import PICTURES
@@ -50,12 +52,19 @@ class PhotoPatches:
         All settings.
     net : NetLike
         The window's.
+
+    Attributes
+    ----------
+    files : OpenedFiles or None
+        What the network was read from; None: whatever lies there.
     """
 
     def __init__(self, settings: Settings, net: NetLike) -> None:
         self._settings, self._net = settings, net
         self._photos = photos_of(settings)
         self._named = settings.caffevis_photos_dir is not None
+        self.files: OpenedFiles | None = None
+        self._images: Any = None  # the list of photos that the scan is of
         self._scan: PhotoScan | None = None
         self._stream: Stream[PatchRequest, UnitPatches] | None = None
         self._work: Callable[[PatchRequest], Iterator[UnitPatches]] | None = None
@@ -73,14 +82,20 @@ class PhotoPatches:
 
     def _order(self, cache: Path) -> tuple[str, dict[str, Any]]:
         # Imported in the scan's thread: the window does not wait for the batch tool.
-        from caffevis.live.order import USER_ERRORS, earlier, order_of
+        from caffevis.live.order import USER_ERRORS, Place, earlier, order_of
 
         photos = self._photos or ""
         try:
             if not os.path.isdir(photos):
                 raise ScanError(f"there is no folder of photos {photos}")
-            order = order_of(self._settings, self._net, photos, cache)
-            return order.to_line(), earlier(order)
+            order = order_of(self._settings, self._net, photos, cache, self.files)
+            place = Place.of(order)
+            if self.files and (why := self.files.changed()):
+                raise ScanError(f"the photos are not scanned: {why}")
+            if self._settings.caffevis_keep_scans:
+                mark_used(place.folder)
+            self._images = place.images
+            return order.to_line(), earlier(place)
         except USER_ERRORS as error:
             raise ScanError(str(error)) from error
 
@@ -118,7 +133,7 @@ class PhotoPatches:
         from caffevis.live.patches import Patches
 
         if self._work is None:
-            self._work = Patches(self._settings, self._net, self._photos or "")
+            self._work = Patches(self._settings, self._net, self._images, self.files)
         return self._work(request)
 
     def _draw(self, far: Far) -> None:
@@ -133,7 +148,7 @@ class PhotoPatches:
         """The unit's patches where they are those of all photos."""
         if self._scan is None or not self.settled() or self._scan.far.error:
             return None
-        return self._found
+        return None if self._scan.far.note or (self._found and self._found.note) else self._found
 
     def pictures(self) -> tuple[Picture, ...]:
         """Return the unit's patches and their deconvs, or what there is to say instead."""
@@ -144,7 +159,8 @@ class PhotoPatches:
         if self._scan is None:
             return ""
         far = self._scan.far
-        return "; ".join(filter(None, (far.error, far.note)))
+        note = self._found.note if self._found else ""
+        return "; ".join(filter(None, (far.error, far.note, note)))
 
     @property
     def busy(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,15 @@ def open_net(settings: Settings) -> NetLike:
     _use_one_image(net)
     held_from(settings).fill(net)
     return net
+
+
+def files_of(settings: Settings) -> list[Path]:
+    """Return the files that the network is made of; none where no network is named."""
+    if settings.caffevis_network_weights is None:
+        return []
+    return caffe.opening.files_of(
+        settings.caffevis_deploy_prototxt, settings.caffevis_network_weights
+    )
 
 
 def held_from(settings: Settings) -> Held:

@@ -23,7 +23,7 @@ from caffevis.units.montage import find_sheet, first_image, nine_images, overvie
 from toolbox.drawing.tiles import Grid, plan_grid
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import Colour, Image
-from toolbox.pictures.stamp import StampError, made_from_another, read_stamp, stamp_of
+from toolbox.pictures.stamp import Stamp, StampError, made_from_another, read_stamp, stamp_of
 from toolbox.workers.cache import ByteCache
 
 OTHER_FOLDER = "the setting caffevis_unit_jpg_dir names their folder: set it to one of your own"
@@ -148,10 +148,18 @@ class Loader:
         Bytes of pictures that are kept.
     background : (int, int, int)
         RGB between the tiles of an overview.
+    own : callable, optional
+        Identifies the network at hand (default: from the folder's two files).
     """
 
-    def __init__(self, folder: UnitFolder, limit: int, background: Colour) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: UnitFolder,
+        limit: int,
+        background: Colour,
+        own: Callable[[], Stamp] | None = None,
+    ) -> None:
+        self._folder, self._own = folder, own
         self._background = background
         self.cache = ByteCache(limit)
         self._problems: list[str] = []
@@ -236,7 +244,7 @@ class Loader:
         try:
             if folder is None or root is None or model is None or not read_stamp(folder, root):
                 return ""
-            made = made_from_another(folder, root, stamp_of(*model))
+            made = made_from_another(folder, root, self._own() if self._own else stamp_of(*model))
             return f"the {kind.name} of {self._folder.source(layer)} were {made}" if made else ""
         except StampError as error:
             self._problems.append(str(error))

@@ -23,6 +23,7 @@ from find_maxes.scan.lanes import Lanes
 from find_maxes.scan.network import NetFiles, Runner
 from find_maxes.scan.running_totals import Arrays, Range, Totals, remaining
 from find_maxes.scan.scan import Job, Scan, weights_digest
+from toolbox.pictures.file_versions import FileVersions
 from toolbox.workers import dask_cluster
 
 if TYPE_CHECKING:
@@ -77,10 +78,14 @@ def _runner(job: Job, digest: str) -> Runner:
     """Return the job's net, opened when it is first asked for."""
     key = (job.net, job.layers, digest)
     if key not in _open:
+        files = FileVersions(caffe.opening.files_of(job.net.prototxt, job.net.weights))
         if weights_digest(job.net.weights) != digest:
             raise FindMaxesError(f"{job.net.weights} is another file on this worker")
         _open.clear()
-        _open[key] = Runner(job.net, job.layers)
+        runner = Runner(job.net, job.layers)
+        if why := files.changed():
+            raise FindMaxesError(why)
+        _open[key] = runner
     return _open[key]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from optimize.ascent.optimizer import GradientOptimizer
 from optimize.ascent.results import FindResults
@@ -58,11 +59,15 @@ class Keeping:
         Overwrite.
     resume : bool
         Keep the results that exist and make the others.
+    model : dict or None
+        What tells the network's files from others (`ModelSpec.record`): results of another
+        network are not kept.
     """
 
     arrays: bool = True
     brave: bool = False
     resume: bool = False
+    model: dict[str, Any] | None = None
 
 
 def pending(runs: Sequence[FindParams], naming: Naming, keeping: Keeping) -> list[bool]:
@@ -105,6 +110,11 @@ def _is_pending(name: str, params: FindParams, keeping: Keeping) -> bool:
             f"{name}{DONE} was made with other settings, so this is no run to resume; --brave "
             "without --resume overwrites"
         )
+    if keeping.model is not None and done.get("model", keeping.model) != keeping.model:
+        raise OptimizeError(
+            f"{name}{DONE} was made with another network, so this is no run to resume; --brave "
+            "without --resume overwrites"
+        )
     return keeping.arrays and not Path(name + ".npz").exists()
 
 
@@ -144,7 +154,7 @@ def run_all(
         for i, result in zip(left[number], results, strict=True):
             progress.notes.add_run(runs[i], result)
             if wanted[i]:
-                save(optimizer, runs[i], result, naming.path(runs[i]), keeping.arrays)
+                save(optimizer, runs[i], result, naming.path(runs[i]), keeping)
     return [naming.path(p) for p in runs]
 
 
@@ -168,7 +178,11 @@ def batches(
 
 
 def save(
-    optimizer: GradientOptimizer, params: FindParams, found: FindResults, name: str, arrays: bool
+    optimizer: GradientOptimizer,
+    params: FindParams,
+    found: FindResults,
+    name: str,
+    keeping: Keeping,
 ) -> None:
     """Write a run's files; the one that marks it as done comes last."""
     swap = optimizer.channel_swap_to_rgb
@@ -177,11 +191,12 @@ def save(
     picture = plus_mean(found.best, mean, optimizer.grey, swap)
     write(Path(name + "_best_Xpm.jpg"), encoded(picture))
     write(Path(name + "_info.txt"), info_text(params, found).encode())
-    if arrays:
+    if keeping.arrays:
         values = {"best_xx": found.best, "last_xx": found.last}
         lists = {key: getattr(found, key) for key in ("obj", "norm", "std", "dist", "ismax")}
         write(Path(name + ".npz"), npz_bytes({**values, **lists}))
-    info = {"params": params.to_dict(), "results": found.to_dict()}
+    model = {} if keeping.model is None else {"model": keeping.model}
+    info = {"params": params.to_dict(), "results": found.to_dict(), **model}
     write(Path(name + DONE), json_bytes(info))
 
 

@@ -78,13 +78,16 @@ class ModelSpec:
         except StampError as error:
             raise OptimizeError(str(error)) from error
 
-    def record(self) -> dict[str, Any]:
-        """Return what tells networks apart: names and checksums of the files."""
+    def files(self) -> list[Path]:
+        """Return the files that results depend on."""
         files = caffe.opening.files_of(self.prototxt, self.weights)
         files += [Path(self.mean)] if isinstance(self.mean, str) else []
-        files += [Path(self.photo_statistics)] if self.photo_statistics else []
+        return files + ([Path(self.photo_statistics)] if self.photo_statistics else [])
+
+    def record(self) -> dict[str, Any]:
+        """Return what tells networks apart: names and checksums of the files."""
         try:
-            sums = {path.name: f"{zlib.crc32(path.read_bytes()):08x}" for path in files}
+            sums = {path.name: f"{zlib.crc32(path.read_bytes()):08x}" for path in self.files()}
         except OSError as error:
             raise OptimizeError(f"{error.filename} cannot be read: {reason(error)}") from error
         mean = self.mean

@@ -14,12 +14,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from find_maxes.background import Order
+from find_maxes.photos.net_input import Recipe
+from find_maxes.scan.network import NetFiles
 from tests.conftest import ROOT
 from tests.find_maxes.conftest import TINY, Model, build_model
 
 KILLS = 100
+PHOTOS = 1600  # of a scan: it takes about as long as starting the process
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -104,3 +109,80 @@ def test_killed_at_random_moments(
         assert contents(broken) == wanted
         shutil.rmtree(broken)
     print(f"{words.__name__}: {kills} kills, {finished} ends, each the unbroken run's bytes")
+
+
+def order_of(model: Model, photos: Path, cache: Path) -> str:
+    """Return what the window would tell the process that scans the photos."""
+    net = NetFiles.named(str(model.prototxt), str(model.weights))
+    recipe = Recipe(3, 40, 32, mean=np.full((1, 1, 3), 110, np.float32))
+    return Order(net, recipe, str(photos), str(cache)).to_line()
+
+
+# As `python -m find_maxes.background`, but with a checkpoint after each group.
+SCANNER = """
+import sys
+from find_maxes import background
+background.EVERY_SECONDS = background.SHARE = 0
+sys.exit(background.main())
+"""
+# The window's side of it: it passes the order on, and its death is the end of the pipe.
+WINDOW = """
+import subprocess, sys
+order = sys.stdin.readline()
+scanner = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE, text=True)
+scanner.stdin.write(order)
+scanner.stdin.flush()
+sys.exit(scanner.wait())
+"""
+
+
+def begin(line: str, of_window: bool, log: Path) -> subprocess.Popen[bytes]:
+    """Start a scan of photos, below something in the window's place or alone."""
+    words = [WINDOW, SCANNER] if of_window else [SCANNER]
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", *words], cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.PIPE,
+            stdout=file, stderr=file,
+        )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(line.encode())
+    process.stdin.flush()
+    return process
+
+
+def test_scans_of_photos_killed_at_random_moments(
+    model: Model, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("--soak"):
+        pytest.skip("a hundred runs; make soak has them")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(PHOTOS):
+        name = model.names[number % len(model.names)]
+        os.link(model.photos / name, photos / f"{number:04d}{Path(name).suffix}")
+    log, draw = tmp_path / "log.txt", random.Random("live")
+    begun = time.monotonic()
+    whole = order_of(model, photos, tmp_path / "whole")
+    assert begin(whole, False, log).wait(600) == 0, log.read_text()
+    longest = time.monotonic() - begun
+    (wanted,) = (tmp_path / "whole").glob("*/max.npz")
+    line = order_of(model, photos, tmp_path / "broken")
+    kills = finished = 0
+    while kills < KILLS or not finished:
+        process = begin(line, draw.random() < 0.5, log)
+        try:
+            patience = 600 if kills >= KILLS else draw.uniform(0.5, 1.0) * longest
+            assert process.wait(patience) == 0, log.read_text()[-2000:]
+        except subprocess.TimeoutExpired:
+            process.kill()  # what it was a window for ends by itself, and the next one waits
+            process.wait()
+            kills += 1
+            continue
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+        finished += 1
+        (found,) = (tmp_path / "broken").glob("*/*.npz")
+        assert found.read_bytes() == wanted.read_bytes()
+        shutil.rmtree(tmp_path / "broken")
+    print(f"scans of photos: {kills} kills, {finished} ends, each the unbroken run's bytes")
