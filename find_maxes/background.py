@@ -181,11 +181,11 @@ def scan(order: Order, out: IO[str]) -> None:
     """
     place = Place.of(order)
     images, teller = place.images, Teller(out, place.images)
+    _refuse_others(order)
     runner = Runner(order.net)
     job = Job(order.net, order.recipe, tuple(runner.shapes), Wanted())
     settings = describe(job, images)
-    if why := FileVersions((), order.files).changed():
-        raise FindMaxesError(f"the photos are not scanned: {why}")
+    _refuse_others(order)
     _make(place.folder)
     with _alone(place.folder, teller) as waited:
         if waited and (found := place.finished()):
@@ -200,6 +200,12 @@ def scan(order: Order, out: IO[str]) -> None:
         maxes_file.write_maxes(path, totals, runner.shapes, images, settings)
         maxes_file.remove(checkpoint)
         teller.count(totals, saved=str(path), finished=True, **told)
+
+
+def _refuse_others(order: Order) -> None:
+    """Refuse files that are not those of the order: before they are read, and after."""
+    if why := FileVersions((), order.files).changed():
+        raise FindMaxesError(f"the photos are not scanned: {why}")
 
 
 def _whole(place: Place, totals: Totals) -> tuple[Path, dict[str, str]]:

@@ -275,7 +275,7 @@ def test_the_cache_is_bounded_and_can_be_emptied(cache, capsys):
     for number in range(4):
         (cache / str(number)).mkdir(parents=True)
         (cache / str(number) / "max.npz").write_bytes(b"x" * 1000)
-        os.utime(cache / str(number), (number, number))
+        kept_scans.mark_used(cache / str(number))
     kept_scans.trim(cache, 2500)
     assert sorted(path.name for path in cache.iterdir()) == ["2", "3"]
     assert caches([]) == 0
