@@ -103,7 +103,7 @@ def make_unit_jpgs(
     try:
         for job in jobs:
             units = make(optimizer, options.unit_jpg_dir, job, progress, compute)
-            strongest = sum(unit["is_strongest"][unit["best_seed"] - recipe.rand_seed]
+            strongest = sum(unit["is_strongest"][unit["best_seed"]]
                             for unit in units)  # fmt: skip
             lines.append(
                 f"{job.layer}: {len(units)} units, {strongest} of them the strongest of their "

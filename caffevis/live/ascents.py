@@ -168,13 +168,18 @@ class Ascents:
         if self._optimizer is None:
             compute_on(1)  # one thread: the others are the window's, and the result is the same
             spec = defaults_of(self._settings).model
+            self._refuse_others()
             own = self._net is None
             found = open_optimizer(spec) if own else optimizer_of(spec, self._net)
-            files = self._files
-            if files and (why := files.changed() if own else files.beside_changed()):
-                raise OptimizeError(why)
+            self._refuse_others()
             self._optimizer = found
         return self._optimizer
+
+    def _refuse_others(self) -> None:
+        """Refuse files that are not those of the window's network, as far as they are read here."""
+        files = self._files
+        if files and (why := files.changed() if self._net is None else files.beside_changed()):
+            raise OptimizeError(why)
 
 
 @dataclass(frozen=True, eq=False)

@@ -210,11 +210,11 @@ def train_stage(stage: Stage, args: argparse.Namespace, train: Dataset, test: Da
     """Train one stage; a checkpoint after every epoch."""
     run, first = start_run(stage, args)
     for epoch in range(first, stage.epochs):
-        start = time.time()
+        start = time.monotonic()
         label, distilled, hint = run_epoch(run, epoch, train)
         save_checkpoint(args.work / f"{stage.name}.npz", epoch + 1, run.parts())
         line = (
-            f"{stage.name} epoch {epoch + 1}/{stage.epochs} {time.time() - start:.0f} s, "
+            f"{stage.name} epoch {epoch + 1}/{stage.epochs} {time.monotonic() - start:.0f} s, "
             f"label {label:.3f} distilled {distilled:.3f} hint {hint:.3f}"
         )
         if epoch % 4 == 3 or epoch + 1 == stage.epochs:

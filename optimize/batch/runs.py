@@ -12,7 +12,7 @@ from optimize.ascent.results import FindResults
 from optimize.ascent.starts import FloatArray
 from optimize.batch.executor import Batch, Compute, here
 from optimize.errors import OptimizeError
-from optimize.output.files import check_folder, json_bytes, npz_bytes, read_json, write
+from optimize.output.files import check_folder, json_bytes, npz_bytes, read_object, write
 from optimize.output.pictures import around_grey, encoded, plus_mean
 from optimize.output.progress import Progress
 from optimize.params import FindParams
@@ -102,7 +102,7 @@ def _is_pending(name: str, params: FindParams, keeping: Keeping) -> bool:
         raise OptimizeError(
             f"{existing[0]} exists already; --brave overwrites, --resume makes only what is missing"
         )
-    done = read_json(Path(name + DONE))
+    done = read_object(Path(name + DONE))
     if done is None:
         return True
     if done.get("params") != params.to_dict():

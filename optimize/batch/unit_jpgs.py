@@ -27,7 +27,15 @@ from optimize.ascent.starts import FloatArray
 from optimize.batch.executor import Batch, Compute, here
 from optimize.batch.runs import Keeping
 from optimize.errors import OptimizeError
-from optimize.output.files import check_folder, json_bytes, npz_bytes, read_json, read_npz, write
+from optimize.output.files import (
+    check_folder,
+    json_bytes,
+    npz_bytes,
+    read_json,
+    read_npz,
+    read_object,
+    write,
+)
 from optimize.output.notes import pale
 from optimize.output.pictures import encoded, plus_mean, sheet, tiled
 from optimize.output.progress import Progress
@@ -210,8 +218,9 @@ def _write_stamp(place: LayerFolder, job: LayerJob) -> None:
 
 
 def _check_same(place: LayerFolder, job: LayerJob) -> None:
-    done = read_json(place.scores)
-    before = done.get("record") if done else read_json(place.waiting("job.json"))
+    done = read_object(place.scores)
+    before = done.get("record") if done else read_object(place.waiting("job.json"))
+    before = before if isinstance(before, dict) else None
     if before is not None and before != job.record():
         differing = [key for key in job.record() if before.get(key) != job.record()[key]]
         raise OptimizeError(
@@ -248,16 +257,16 @@ def make(
         Each unit's scores, as in `scores.json`.
     """
     place = job.place(root)
-    done = read_json(place.scores)
+    done = as_units((read_object(place.scores) or {}).get("units"), job.channels, job.seeds)
     files = [place.montage(channel) for channel in job.channels] + [place.sheet] * job.whole
     if done is not None and all(path.exists() for path in files):
         place.clear_waiting()
         progress.finish(len(job.channels) * job.seeds)
-        return _noted(job, list(done["units"]), progress)
+        return _noted(job, done, progress)
     _write_stamp(place, job)
     write(place.waiting("job.json"), json_bytes(job.record()))
     cut = _batches(optimizer, job)
-    kept = {number: _waiting(place, number) for number in range(len(cut))}
+    kept = {number: _waiting(place, number, cut[number], job.seeds) for number in range(len(cut))}
     left = [number for number, found in kept.items() if found is None]
     progress.finish(sum(len(cut[n]) for n in kept if n not in left) * job.seeds)
     work = [_work(optimizer, job, cut[number]) for number in left]
@@ -266,7 +275,7 @@ def make(
     images: list[np.ndarray] = []
     units: list[dict[str, Any]] = []
     for number in range(len(cut)):
-        found = kept[number] or _waiting(place, number)
+        found = kept[number] or _waiting(place, number, cut[number], job.seeds)
         if found is None:
             raise OptimizeError(
                 f"{place.waiting('')} was changed while its images were made; the same command "
@@ -305,13 +314,34 @@ def _work(optimizer: GradientOptimizer, job: LayerJob, channels: Sequence[int]) 
     return Batch(runs, size, keeps_last=False)
 
 
-def _waiting(place: LayerFolder, number: int) -> tuple[np.ndarray, list[dict[str, Any]]] | None:
+def _waiting(
+    place: LayerFolder, number: int, channels: Sequence[int], seeds: int
+) -> tuple[np.ndarray, list[dict[str, Any]]] | None:
     """Return the best tiles and scores of a batch that was made; None where it was not."""
-    arrays = read_npz(place.waiting(f"{number:04d}.npz"))
-    units = read_json(place.waiting(f"{number:04d}.json"))
-    if arrays is None or "tiles" not in arrays or units is None:
+    tiles = (read_npz(place.waiting(f"{number:04d}.npz")) or {}).get("tiles")
+    units = as_units(read_json(place.waiting(f"{number:04d}.json")), channels, seeds)
+    if tiles is None or units is None:
         return None
-    return arrays["tiles"], units
+    whole = tiles.dtype == np.uint8 and tiles.ndim == 4 and 0 not in tiles.shape
+    return (tiles, units) if whole and tiles.shape[::3] == (len(channels), 3) else None
+
+
+def as_units(found: Any, channels: Sequence[int], seeds: int) -> list[dict[str, Any]] | None:
+    """Return these units' scores; None for anything else than `_score` writes."""
+    units = [unit for unit in found if isinstance(unit, dict)] if isinstance(found, list) else []
+    if [unit.get("channel") for unit in units] != list(channels):
+        return None
+    kinds = {"is_strongest": bool, "meta_result": str, "contrast": int | float}
+    for unit in units:
+        values = {name: unit.get(name) for name in kinds if name in unit or name != "contrast"}
+        if unit.get("best_seed") not in range(seeds) or not isinstance(unit.get("note", ""), str):
+            return None
+        for name, value in values.items():
+            if not isinstance(value, list) or len(value) != seeds:
+                return None
+            if not all(isinstance(each, kinds[name]) for each in value):
+                return None
+    return units
 
 
 def _keep(

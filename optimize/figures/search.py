@@ -11,7 +11,7 @@ import numpy as np
 
 from optimize.figures.registry import Made, Studio, figure, outcome
 from optimize.figures.sheet import Row, draw_sheet
-from optimize.output.files import json_bytes, npz_bytes, read_json, read_npz, write
+from optimize.output.files import json_bytes, npz_bytes, read_npz, read_object, write
 from optimize.params import PRESETS, FindParams
 from toolbox.pictures.images import Image
 
@@ -94,10 +94,12 @@ def _part(
     wanted = [_params(studio, layer, unit, number) for number in numbers]
     key = {"model": dict(studio.model), "settings": [params.to_dict() for params in wanted]}
     place = folder / f"{numbers[0]:04d}-{numbers[-1]:04d}"
-    kept, arrays = read_json(place.with_suffix(".json")), read_npz(place.with_suffix(".npz"))
+    kept, arrays = read_object(place.with_suffix(".json")), read_npz(place.with_suffix(".npz"))
     same = kept is not None and all(kept.get(name) == value for name, value in key.items())
-    if same and arrays is not None:
-        return kept["rows"], list(arrays["tiles"])
+    if kept is not None and same and arrays is not None:
+        found, tiles = kept.get("rows"), list(arrays.get("tiles", ()))
+        if isinstance(found, list) and len(found) == len(tiles) == len(numbers):
+            return found, tiles
     results = studio.run(wanted)
     tiles = [_reduced(studio.tile(found)) for found in results]
     rows = [{"draw": number, **draw(studio.options.seed + number), **outcome(found)}

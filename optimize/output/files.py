@@ -84,6 +84,12 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Return a JSON file's object; None where it is absent, damaged or something else."""
+    found = read_json(path)
+    return found if isinstance(found, dict) else None
+
+
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return arrays as an .npz file's bytes, without the time that NumPy's savez puts in."""
     out = io.BytesIO()

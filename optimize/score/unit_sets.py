@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from optimize.ascent.optimizer import GradientOptimizer
 from optimize.batch.unit_jpgs import KIND, LayerFolder
 from optimize.errors import OptimizeError
-from optimize.output.files import read_json
+from optimize.output.files import read_object
 from optimize.output.pictures import GAP, columns_for
 from optimize.params import FindParams
 from toolbox.pictures.image_file import ImageError, read_image
@@ -36,10 +37,10 @@ def read_sets(optimizer: GradientOptimizer, folder: Path) -> dict[str, list[Unit
     """
     found: dict[str, list[Unit]] = {}
     for path in sorted((folder / KIND).rglob("scores*.json")):
-        record = (read_json(path) or {}).get("record")
+        record = (read_object(path) or {}).get("record")
         if record is None:
             continue
-        params = FindParams.from_dict(record["settings"])
+        params = _settings_of(path, record)
         place = LayerFolder(folder, params.push_layer)
         size = optimizer.field(params).height, optimizer.field(params).width
         units = found.setdefault(params.push_layer, [])
@@ -53,6 +54,19 @@ def read_sets(optimizer: GradientOptimizer, folder: Path) -> dict[str, list[Unit
         )
     order = list(optimizer.net.layer_dict)
     return {layer: found[layer] for layer in sorted(found, key=order.index)}
+
+
+def _settings_of(path: Path, record: Any) -> FindParams:
+    """Return the settings in a file of scores; refuse what `optimize` does not write."""
+    try:
+        seeds, channels = record["seeds"], record["channels"]
+        whole = all(isinstance(n, int) and n >= 0 for n in (seeds, *channels)) and seeds > 0
+        params = FindParams.from_dict(record["settings"])
+    except (KeyError, TypeError, ValueError, AttributeError, OptimizeError) as error:
+        raise OptimizeError(f"{path} holds no scores of units ({error}); remove it") from error
+    if not whole:
+        raise OptimizeError(f"{path} holds no scores of units; remove it, or make the images again")
+    return params
 
 
 def _tiles(path: Path, count: int, size: tuple[int, int]) -> Iterator[Image]:

@@ -7,9 +7,6 @@ weights are in tests/torchcaffe/layers/test_fuzz.py.
 from __future__ import annotations
 
 import random
-import resource
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -31,7 +28,8 @@ from optimize.errors import OptimizeError
 from optimize.output.files import npz_bytes, read_npz
 from optimize.parametrise import photo_statistics
 from settings import TABLE
-from tests.mutations import attempt, mutate_bytes, mutate_json, mutate_zip
+from tests.doors.knocking import Door, bytes_near, knock, little_memory, zipped  # noqa: F401
+from tests.mutations import mutate_bytes, mutate_json
 from tests.torchcaffe.importing.test_archive import save as save_pt2
 from tests.torchcaffe.importing.zoo import make
 from toolbox.input.video import MovingError, open_capture
@@ -39,46 +37,7 @@ from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.stamp import Stamp, StampError, read_stamp, write_stamp
 from toolbox.settings import config
 
-SOAK = 10_000
-GIB = 1 << 20  # in the KiB of getrusage
 SHAPES = {"conv": (2, 3, 3), "fc": (4,)}
-Change = Callable[[random.Random, bytes], bytes]
-
-
-@dataclass(frozen=True)
-class Door:
-    """One kind of file.
-
-    Parameters
-    ----------
-    file : str
-        Its name.
-    make : callable
-        Writes a sound one to a path.
-    open : callable
-        Reads it.
-    refusals : tuple of type
-        The errors that are a sentence; none for files whose damage counts as absence.
-    change : callable
-        How it is changed.
-    sample : int
-        Cases in `make test`.
-    """
-
-    file: str
-    make: Callable[[Path], object]
-    open: Callable[[Path], object]
-    refusals: tuple[type[Exception], ...]
-    change: Change
-    sample: int = 200
-
-
-def bytes_near(front: int) -> Change:
-    return lambda rng, data: mutate_bytes(rng, data, front)
-
-
-def zipped(rng: random.Random, data: bytes) -> bytes:
-    return mutate_zip(rng, data, 200)
 
 
 # ---------------------------------------------------------------- what is sound
@@ -206,22 +165,6 @@ DOORS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def little_memory() -> Iterator[None]:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2 * GIB
-
-
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.file)
 def test_changed_files(door: Door, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    rng, path = random.Random(door.file), tmp_path / door.file
-    door.make(path)
-    data = path.read_bytes()
-    assert not attempt("as it is", lambda: door.open(path), door.refusals)
-    refused = 0
-    for i in range(SOAK if request.config.getoption("--soak") else door.sample):
-        path.write_bytes(door.change(rng, data))
-        refused += attempt(f"case {i}", lambda: door.open(path), door.refusals, 10)
-    # A list of photos or labels is text, of which anything is one.
-    assert refused or not door.refusals or door.file in ("labels.txt", "video.avi")
+    knock(door, tmp_path, request.config.getoption("--soak"))

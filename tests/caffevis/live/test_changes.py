@@ -111,7 +111,7 @@ def test_a_file_that_is_replaced_is_said_and_not_taken(own, name, tmp_path):
     # Unit images: the network is the window's, mean and labels would be read again.
     for net in (engine_net(opened.net), None):
         ascents = Ascents(settings, net, opened.prepare, opened.files)
-        (news,) = [n for n in ascents(Wanted(MADE, 0, None, None)) if n][:1]
+        news = next(n for n in ascents(Wanted(MADE, 0, None, None)) if n)
         refused = net is None or not name.startswith("small")
         assert (OPENED in news.growth.note) == refused
 
@@ -139,7 +139,8 @@ def test_a_scan_that_begins_late_does_not_take_the_new_file(own, look, monkeypat
     assert on.app._images._patches._scan._process is None
 
 
-def test_what_was_made_is_not_kept_under_the_new_files_name(own, tmp_path):
+def test_what_was_made_is_not_kept_under_the_new_files_name(own, tmp_path, monkeypatch):
+    monkeypatch.setattr("caffevis.live.ascents.SEEDS", 1)
     settings = settings_of(own).replaced(caffevis_unit_jpg_dir=str(tmp_path / "units"))
     opened = open_all(settings)
     ascents = Ascents(settings, engine_net(opened.net), opened.prepare, opened.files)
