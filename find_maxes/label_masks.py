@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,15 +89,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _write(out: Path, rows: Sequence[Sequence[object]]) -> None:
     from find_maxes.errors import FindMaxesError, reason_of
+    from toolbox.pictures.whole_file import write_whole
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["layer", "unit", "concept", "IoU"])
     writer.writerows(rows)
-    beside = out.with_name(f"{out.name}.tmp")
     try:
-        beside.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
-        os.replace(beside, out)
+        write_whole(out, text.getvalue())
     except OSError as error:
         raise FindMaxesError(f"{out} cannot be written: {reason_of(error)}") from error
 

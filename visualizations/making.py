@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from optimize.command import settings_defaults
 from optimize.command.open_model import ModelSpec, read_labels
 from optimize.params import PRESETS, FindParams
 from toolbox.pictures.held import HeldError, held_words, parse_held
+from toolbox.pictures.whole_file import write_whole
 from visualizations import steps
 from visualizations.errors import VisualizationsError
 from visualizations.identity import digest, model_digest, photos_digest
@@ -65,10 +65,8 @@ def make_folder(folder: Path) -> Path:
 
 def write_text(place: Path, text: str) -> None:
     """Write a text beside its place, and rename it."""
-    beside = place.with_name(place.name + ".part")
     try:
-        beside.write_text(text, encoding="utf-8", errors="surrogateescape")
-        os.replace(beside, place)
+        write_whole(place, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise VisualizationsError(f"{place} cannot be written: {error.strerror}") from error
 

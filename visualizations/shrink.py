@@ -8,7 +8,6 @@ of the space.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from toolbox.pictures.image_file import ImageError, read_image
 from toolbox.pictures.images import Image
 from toolbox.pictures.stamp import StampError, read_stamp, write_stamp
+from toolbox.pictures.whole_file import write_whole
 from visualizations.errors import VisualizationsError
 
 GAP = 1  # pixels between tiles
@@ -92,10 +92,7 @@ def shrink_folder(
         data = shrink_file(path, how, layer)
         place = target / below
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            beside = place.with_name(f".{place.name}.part")
-            beside.write_bytes(data)
-            os.replace(beside, place)
+            write_whole(place, data)
         except OSError as error:
             raise VisualizationsError(f"{place} cannot be written: {error.strerror}") from error
         count, total = count + 1, total + len(data)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,11 +111,24 @@ class PhotoScan:
             if self._keeps and self._in_cache(cache_folder()):
                 return
             # What the process leaves is removed, whatever it writes at last.
-            with passing_folder() as own:
+            with self._forgotten_at_the_end() as own:
                 self._scan(own)
                 self._until_closed()
         except Exception as problem:  # noqa: BLE001 - it becomes a sentence
             self._put(error=sentence_of(problem, (ScanError,), "the scan of photos"), finished=True)
+
+    @contextlib.contextmanager
+    def _forgotten_at_the_end(self) -> Iterator[Path]:
+        with contextlib.ExitStack() as stack:
+            try:
+                own = stack.enter_context(passing_folder())
+            except OSError as error:
+                reason = (error.strerror or type(error).__name__).lower()
+                raise ScanError(
+                    "the photos are not scanned: no folder for what is found can be made "
+                    f"({reason}); TMPDIR names another place"
+                ) from error
+            yield own
 
     def _in_cache(self, folder: Path) -> bool:
         """Scan, and keep what is found; return False where the folder can't be written."""

@@ -7,6 +7,7 @@ backward one at a time, and diffs are clipped here, at each ReLU.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 import threading
@@ -76,9 +77,17 @@ def _definition(prototxt: str, keep_deconv_fields: bool) -> Iterator[str]:
     if changed == text:
         yield prototxt
         return
-    with tempfile.TemporaryDirectory(prefix="dvt-") as folder:
-        copy = Path(folder) / Path(prototxt).name
-        copy.write_text(changed, encoding="latin-1", newline="")
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dvt-"))
+            copy = Path(folder) / Path(prototxt).name
+            copy.write_text(changed, encoding="latin-1", newline="")
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise PycaffeError(
+                f"no copy of {prototxt} can be written for Caffe: {reason}; TMPDIR names another "
+                "place."
+            ) from error
         yield str(copy)
 
 

@@ -27,6 +27,7 @@ from find_maxes.scan.scan import weights_digest
 from toolbox.pictures.image_file import ImageError, write_image
 from toolbox.pictures.images import Image
 from toolbox.pictures.stamp import Stamp, stamp_of, write_stamp
+from toolbox.pictures.whole_file import write_whole
 from toolbox.workers.heartbeat import SECONDS, Heartbeat
 
 UNITS_AT_ONCE = 256  # their tiles wait in memory for info.txt and the app's pictures
@@ -107,7 +108,7 @@ class Writer:
                 text = "\n".join([f"layer {self._layer}, unit {number}", HEAD, *rows, ""])
                 path = self._folder(number) / "info.txt"
                 try:
-                    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+                    write_whole(path, text)
                 except OSError as error:
                     raise FindMaxesError(f"{path} cannot be written: {reason_of(error)}") from error
             for kind in KINDS:

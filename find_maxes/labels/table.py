@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from find_maxes.errors import FindMaxesError, reason_of
 from find_maxes.labels.card import Card
 from find_maxes.labels.sample import PERCENTILES
 from toolbox.pictures.stamp import Stamp, read_stamp, write_stamp
+from toolbox.pictures.whole_file import write_whole
 
 NAME, FOLDER = "labels.csv", "labels"
 HEAD = ("layer", "unit", "label", "d'", "share of top 100", "silent",
@@ -83,10 +83,7 @@ def write_table(
     FindMaxesError
         The system refuses.
     """
-    beside = path.with_name(f"{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(table(cards, names, kept), encoding="utf-8", errors="backslashreplace")
-        os.replace(beside, path)
+        write_whole(path, table(cards, names, kept))
     except OSError as error:
         raise FindMaxesError(f"{path} cannot be written: {reason_of(error)}") from error

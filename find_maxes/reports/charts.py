@@ -21,6 +21,7 @@ from find_maxes.scan.running_totals import Totals
 from find_maxes.scan.statistics import BINS, SIDE_BINS, Histogram
 from toolbox.pictures.image_file import ImageError, write_image
 from toolbox.pictures.images import Image, grid_shape
+from toolbox.pictures.whole_file import write_whole
 
 HEIGHT, WIDTH = 48, BINS  # of one histogram: no bin is skipped
 REDUNDANT = 0.95  # correlation from which two units are listed
@@ -125,6 +126,6 @@ def _draw(folder: Path, layer: str, image: Image) -> None:
 
 def _list(path: Path, head: str, lines: list[str]) -> None:
     try:
-        path.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
+        write_whole(path, "\n".join([head, *lines, ""]))
     except OSError as error:
         raise FindMaxesError(f"{path} cannot be written: {reason_of(error)}") from error
