@@ -28,6 +28,8 @@ from toolbox.pictures.array_file import DAMAGED
 from toolbox.pictures.held import Held
 from torchcaffe.blobs.blob import Shape
 
+# What arrays of other kinds than a scan writes end in.
+_OTHER = (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError)
 _VERSIONS = "photo_versions"  # in a checkpoint
 _LONGEST = 100  # letters of NumPy's reason
 
@@ -161,7 +163,7 @@ def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> Totals:
     try:
         found = json.loads(str(arrays["settings"]))
         totals = Totals.from_arrays(arrays)
-    except (KeyError, ValueError) as error:
+    except _OTHER as error:
         raise FindMaxesError(f"{path} is not a checkpoint of find_max_acts") from error
     other = difference(found, settings)
     if other:
@@ -200,7 +202,7 @@ def read_so_far(path: Path, layer: str, map_shape: Sequence[int], images: ImageL
         top = totals.trackers()[layer].arrays()
         recipe = Recipe.from_json(settings["preprocess"])
         same = settings["list_sha256"] == images.digest()
-    except (KeyError, ValueError) as error:
+    except _OTHER as error:
         raise FindMaxesError(f"{path} is no checkpoint with the layer {layer!r}") from error
     if not same:
         raise FindMaxesError(f"the files in {images.folder} have changed since the scan began")
@@ -333,8 +335,8 @@ def read_maxes(path: Path) -> Maxes:
         cards = {} if "label_names" not in arrays else {
             name: _card(name, arrays, len(values[name]), len(labels), len(names)) for name in values
         }  # fmt: skip
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise FindMaxesError(f"{path} is not {what} ({error})") from error
+    except _OTHER as error:
+        raise FindMaxesError(f"{path} is not {what} ({_why(error)})") from error
     return Maxes(values, places, names, settings, recipe, bad, cards, labels)
 
 

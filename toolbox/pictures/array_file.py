@@ -11,4 +11,5 @@ DAMAGED = (
     OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, OverflowError,
     NotImplementedError, RecursionError, SyntaxError, tokenize.TokenError,
     zipfile.BadZipFile, zlib.error,
+    RuntimeError,  # of a member whose flags say that it is encrypted
 )  # fmt: skip

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from toolbox.pictures.images import Image, to_rgb8
 
 MAX_BYTES = 2**29  # of a picture file
+_DEFLATE = 1100  # a byte of a compressed file becomes at most 1032
 WRITABLE = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -130,12 +131,23 @@ def _read_bytes(path: str | Path, name: str) -> npt.NDArray[np.uint8]:
 
 def _decode(data: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:
     """Decode a file as it is, but the way up that EXIF says; None where it is no picture."""
+    if _promises_too_much(data):
+        return None
     if data[:2].tobytes() != b"\xff\xd8":  # a JPEG is never transparent
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         if pixels is None or _has_alpha(pixels):
             return pixels
     # The unchanged flag leaves EXIF's rotation out; this one applies it.
     return cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+
+
+def _promises_too_much(data: npt.NDArray[np.uint8]) -> bool:
+    """Tell a PNG whose head says more pixels than its bytes can hold, before they take memory."""
+    head = data[:24].tobytes()
+    if len(head) < 24 or not head.startswith(b"\x89PNG"):
+        return False
+    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    return width * height / 8 > _DEFLATE * data.size  # at least a bit a pixel
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from torchcaffe.engine.net import Net
+from torchcaffe.errors import CaffeError, FileError
 from torchcaffe.importing.archive import read_archive
 from torchcaffe.importing.convert import to_net
 from torchcaffe.importing.onnx_graph.reading import read_onnx
@@ -65,7 +66,16 @@ def from_exported(path: str | Path) -> Net:
     DefinitionError
         It calls what is no operator of ATen, or takes no image.
     """
-    return to_net(read_archive(Path(path)))
+    program = read_archive(Path(path))
+    try:
+        return to_net(program)
+    except CaffeError:
+        raise
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise FileError(
+            f"{path} is damaged, or calls an operator as none is called: "
+            f"{type(error).__name__} {str(error).splitlines()[0] if str(error) else ''}"
+        ) from error
 
 
 def from_onnx(path: str | Path) -> Net:

@@ -78,6 +78,13 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
+# What PyTorch's reader of damaged files ends in.
+_UNREADABLE = (
+    RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError, AssertionError,
+    ArithmeticError, MemoryError,
+)  # fmt: skip
+
+
 def _read_torch(path: Path) -> State:
     try:
         held: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -88,7 +95,7 @@ def _read_torch(path: Path) -> State:
             f"{path} holds more than tensors, and loading that would run code from the file; save "
             "the weights alone: torch.save(model.state_dict(), 'state.pth')"
         ) from error
-    except (RuntimeError, ValueError, EOFError, LookupError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise FileError(
             f"{path} holds no weights that torch.load can read, or is cut off; write it with "
             "torch.save(model.state_dict(), 'state.pth')"

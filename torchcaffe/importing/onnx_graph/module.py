@@ -39,7 +39,7 @@ def path_of(name: str, scopes: str | None) -> str:
     if scopes:
         try:
             found = ast.literal_eval(scopes)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             found = []
         if isinstance(found, list) and len(found) > 1:
             return _clean(str(found[-2]).split("."))
