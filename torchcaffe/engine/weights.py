@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
@@ -166,7 +167,8 @@ def _replace(path: str | Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         raise FileError(f"could not write {path}: {error.strerror or error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _h5py() -> Any:
