@@ -37,7 +37,7 @@ from toolbox.settings.config import Settings
 SEEDS = 9
 EVERY_SECONDS = 0.04  # a picture, at most so often
 PULL = 0.02  # towards the picture: balanced at 50 grey levels' distance
-KEPT = 12  # units whose images are kept: nine of 227 x 227 pixels take 6 MB
+KEPT = 12  # units whose images are kept: nine of 227 x 227 pixels take 8 MB
 
 
 Key = tuple[Origin, int, Frame | None]
@@ -288,8 +288,10 @@ def _finished(unit: Origin, about: str, made: Made) -> Growth:
         title=f"{about}: {len(results)} image" + "s" * (len(results) > 1),
         caption=f"{name}, objective {objective:.4g}",
         note=next((f"{name}: {found.note}" for found in results if found.note), ""),
-        # The last images, beside the best ones, are not kept.
-        made=replace(made, results=[replace(found, last=found.last[:, :0]) for found in results]),
+        # The last images, beside the best ones, are not kept: a copy, as a view would keep them.
+        made=replace(
+            made, results=[replace(found, last=found.last[:, :0].copy()) for found in results]
+        ),
     )
 
 

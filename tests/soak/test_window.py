@@ -33,7 +33,8 @@ from toolbox.window.key_codes import LABELS_BY_CODE
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
 
 SAMPLE, SOAK = 150, 100_000  # frames
-WARM, GROWTH_MB = 1000, 20.0
+# Caches that are bounded (images of 12 units and of layers made live) are full by then.
+WARM, GROWTH_MB = 20_000, 20.0
 SECONDS_TO_QUIT = 2.0
 LEFT_OUT = {"q", "p"}  # quitting, and a file a press
 EVERY = 0.05  # seconds between keys

@@ -142,12 +142,20 @@ def _decode(data: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:
 
 
 def _promises_too_much(data: npt.NDArray[np.uint8]) -> bool:
-    """Tell a PNG whose head says more pixels than its bytes can hold, before they take memory."""
-    head = data[:24].tobytes()
-    if len(head) < 24 or not head.startswith(b"\x89PNG"):
+    """Tell a PNG that says more than its bytes can hold, before OpenCV takes memory for that.
+
+    Its head may say more pixels, and a chunk more bytes than are left of the file.
+    """
+    whole = data.data
+    if bytes(whole[:8]) != b"\x89PNG\r\n\x1a\n":
         return False
-    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    return width * height / 8 > _DEFLATE * data.size  # at least a bit a pixel
+    width, height = (int.from_bytes(whole[at : at + 4], "big") for at in (16, 20))
+    if width * height / 8 > _DEFLATE * len(whole):  # at least a bit a pixel
+        return True
+    at = 8
+    while at + 12 <= len(whole) and bytes(whole[at + 4 : at + 8]) != b"IEND":
+        at += 12 + int.from_bytes(whole[at : at + 4], "big")
+    return at > len(whole)
 
 
 def _reason(error: Exception) -> str:

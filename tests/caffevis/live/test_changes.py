@@ -146,6 +146,7 @@ def test_what_was_made_is_not_kept_under_the_new_files_name(own, tmp_path, monke
     ascents = Ascents(settings, engine_net(opened.net), opened.prepare, opened.files)
     made = [news for news in ascents(Wanted(MADE, 0, None, None)) if news]
     opened.files.stamp()
+    assert made[-1].growth.made.results[0].last.base is None  # nor is the whole of it kept
     replace(own / "small.caffemodel")
     with pytest.raises(KeepError, match=f"conv1:1 is not kept: .*{OPENED}"):
         keep(settings, Keep(MADE, made[-1].growth.made, None), opened.files)

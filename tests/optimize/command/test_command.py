@@ -68,6 +68,10 @@ def test_a_single_run_writes_pictures_numbers_and_arrays(model, tmp_path, capsys
     assert main([*model, *words, "--brave", "--skipbig"]) == 0
     assert main([*model, *words, "--resume", "--decay", "0.5"]) == 2
     assert "other settings" in capsys.readouterr().err
+    weights = tmp_path / "net.caffemodel"
+    weights.write_bytes(weights.read_bytes() + b"\xa0\x06\x00")  # a field that Caffe ignores
+    assert main([*model, *words, "--resume"]) == 2
+    assert "was made with another network, so this is no run to resume" in capsys.readouterr().err
 
 
 def test_ranges_seeds_and_layers(model, tmp_path):
