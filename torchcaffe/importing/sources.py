@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -67,8 +68,15 @@ def from_exported(path: str | Path) -> Net:
         It calls what is no operator of ATen, or takes no image.
     """
     program = read_archive(Path(path))
-    try:
+    with _damage_said(path):
         return to_net(program)
+
+
+@contextlib.contextmanager
+def _damage_said(path: str | Path) -> Iterator[None]:
+    """Context in which what only a damaged file leads to is a sentence."""
+    try:
+        yield
     except CaffeError:
         raise
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -88,7 +96,8 @@ def from_onnx(path: str | Path) -> Net:
     DefinitionError
         A node is of a kind that is not known, or the input has no fixed size.
     """
-    module, inputs = read_onnx(Path(path))
-    images = next((count for count, _ in inputs), None)
-    exported = export_module(module, [shape for _, shape in inputs], images)
-    return to_net(read_exported(exported, Path(path).stem))
+    with _damage_said(path):
+        module, inputs = read_onnx(Path(path))
+        images = next((count for count, _ in inputs), None)
+        exported = export_module(module, [shape for _, shape in inputs], images)
+        return to_net(read_exported(exported, Path(path).stem))

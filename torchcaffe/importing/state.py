@@ -81,7 +81,7 @@ def _some(names: list[str]) -> str:
 # What PyTorch's reader of damaged files ends in.
 _UNREADABLE = (
     RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError, AssertionError,
-    ArithmeticError, MemoryError,
+    ArithmeticError, MemoryError, struct.error,
 )  # fmt: skip
 
 
