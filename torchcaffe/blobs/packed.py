@@ -121,9 +121,10 @@ def convolve(
         What the outputs are multiplied by.
     """
     g, shape = geometry, tuple(x.shape)
-    if winograd.pays(shape[2:], weight.dims, g.stride, g.pad, g.group):
-        filters = _kept(weight, fold, ("winograd",), winograd.filters)
-        return None if filters is None else winograd.convolve(x, filters, bias)
+    way = winograd.way(shape, weight.dims, g.stride, g.pad, g.group)
+    if way is not None:
+        filters = _kept(weight, fold, (way,), way.filters)
+        return None if filters is None else way.convolve(x, filters, bias)
     laid_out = _kept(
         weight,
         fold,
@@ -164,10 +165,13 @@ def carry_back(
     diff: Tensor, weight: Blob, size: Shape, geometry: Geometry, fold: Fold | None = None
 ) -> Tensor | None:
     """Return the input's diff (N, C, *size), or None where the plain way must be taken."""
-    strides = geometry.stride
-    if winograd.pays(size, weight.dims, strides, geometry.pad, geometry.group):
-        filters = _kept(weight, fold, ("winograd back",), lambda w: winograd.filters(_turned(w)))
-        return None if filters is None else winograd.convolve(diff, filters, None)
+    strides, group = geometry.stride, geometry.group
+    out, inner, *kernel = weight.dims
+    turned_dims = (inner * group, out // group, *kernel)
+    way = winograd.way(tuple(diff.shape), turned_dims, strides, geometry.pad, group)
+    if way is not None:
+        filters = _kept(weight, fold, (way, "back"), lambda w: way.filters(_turned(w, group)))
+        return None if filters is None else way.convolve(diff, filters, None)
     few = weight.shape[1] < _FEW_CHANNELS and max(strides) > 1
     # a stride above the kernel has more phases than taps
     # 3x3 of stride 1 go back as a convolution of the turned filters: as quick, and its rounding is
@@ -178,9 +182,10 @@ def carry_back(
     return _transposed(diff, weight, size, geometry, fold)
 
 
-def _turned(weight: Tensor) -> Tensor:
+def _turned(weight: Tensor, group: int) -> Tensor:
     """Return the filters whose convolution, of stride 1, carries a diff back."""
-    return weight.flip(2, 3).transpose(0, 1)
+    split = weight.flip(2, 3).unflatten(0, (group, -1))
+    return split.transpose(1, 2).flatten(0, 1)
 
 
 def _transposed(

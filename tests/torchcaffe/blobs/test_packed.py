@@ -97,6 +97,11 @@ def test_layouts_of_one_parameter_are_bounded():
     for key in range(3 * MAX_DERIVED):
         assert weight.memory.derived(key, lambda tensor, key=key: tensor + key).max() == key
     assert len(weight.memory._derived) == MAX_DERIVED
+    large = weight.memory.derived("large", lambda tensor: tensor.repeat(MAX_DERIVED - 2, 1))
+    assert [made for _, made in weight.memory._derived.values()][-1] is large
+    assert len(weight.memory._derived) == 3
+    weight.memory.derived("beyond", lambda tensor: tensor.repeat(2 * MAX_DERIVED, 1))
+    assert list(weight.memory._derived) == ["beyond"]
 
 
 def test_of_what_else_a_layout_is_made_the_last_state_is_kept():
