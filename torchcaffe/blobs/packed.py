@@ -21,9 +21,7 @@ from torch import Tensor
 from torchcaffe.blobs import winograd
 from torchcaffe.blobs.blob import Blob, Shape
 
-# Rows for which oneDNN lays out a matrix. It then serves any number of rows, and a single one
-# better than the layout for one row does.
-_ROWS = 16
+_ROWS = 8  # of a product with a matrix, from which on a layout pays: fewer wait for memory alone
 _FEW_CHANNELS = 8  # below, a transposed convolution wastes more than phases do
 
 
@@ -242,11 +240,29 @@ def _by_phases(
 def multiply(rows: Tensor, weight: Blob, bias: Tensor | None) -> Tensor | None:
     """Return rows (n, in) times weight (out, in), or None where the plain way must be taken.
 
-    Takes a half to a third of the time of PyTorch's product, for one row and for many. (The
-    layout is a second copy of the weights.)
+    For few rows oneDNN reads the weights as they are, as quickly as memory gives them; for more it
+    lays them out, a second copy, and takes half the time of PyTorch's product.
     """
+    if len(rows) < _ROWS and weight.tensor.is_contiguous():
+        return torch.ops.mkldnn._linear_pointwise(rows, weight.tensor, bias, "none", [], "")
+    return _of_laid_out(rows, weight, bias, "rows", lambda w: w)
+
+
+def multiply_back(rows: Tensor, weight: Blob) -> Tensor | None:
+    """Return rows (n, out) times weight (out, in), or None where the plain way must be taken.
+
+    That is the quickest for few rows; with more, laid-out weights take half its time.
+    """
+    if len(rows) < _ROWS:
+        return None
+    return _of_laid_out(rows, weight, None, "rows back", torch.t)
+
+
+def _of_laid_out(
+    rows: Tensor, weight: Blob, bias: Tensor | None, key: str, turn: Callable[[Tensor], Tensor]
+) -> Tensor | None:
     laid_out = weight.memory.derived(
-        "rows", lambda w: torch.ops.mkldnn._reorder_linear_weight(w.contiguous(), _ROWS)
+        key, lambda w: torch.ops.mkldnn._reorder_linear_weight(turn(w).contiguous(), 2 * _ROWS)
     )
     if laid_out is None:
         return None

@@ -66,6 +66,14 @@ def test_rows_equal_double_precision(bias, count):
     found = packed.multiply(rows, weight, added)
     expected = rows.double() @ weight.tensor.double().t() + (added.double() if bias else 0)
     assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5)
+    back = packed.multiply_back(found, weight)
+    laid_out = set(weight.memory._derived)
+    assert (back is None) == (count < 16) and laid_out == (
+        set() if count < 16 else {"rows", "rows back"}  # few rows: no copy of the weights
+    )
+    if back is not None:
+        wanted = found.double() @ weight.tensor.double()
+        assert torch.allclose(back.double(), wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_changed_weights_are_seen():
