@@ -159,7 +159,7 @@ def test_its_own_death_is_a_message(drive, many):
 # What is wrong -> what the message says.
 BAD = {
     "vanished": "there is no folder of photos {photos}",
-    "empty": "the folder {photos} holds no file",
+    "empty": "the folder {photos} holds no picture",
 }
 
 
@@ -179,6 +179,7 @@ def test_bad_input_is_one_sentence(drive, tmp_path, case):
 def test_broken_files_are_counted(small, tmp_path):
     photos = some_photos(small, tmp_path / "own", 5)
     (photos / "broken.jpg").write_bytes(b"no picture")
+    (photos / "labels.txt").write_text("broken.jpg 0")
     out = io.StringIO()
     background.scan(order_for(small, photos, tmp_path), out)
     told = [json.loads(line) for line in out.getvalue().splitlines()]
