@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,36 @@ def test_left_alone_it_ends_with_the_bytes_of_the_batch_tool(
     assert encoded(on.picture().image) == file.read_bytes()
     assert on.picture().caption.startswith(f"{layer}:2, objective ")
     assert "preset 5: 9 images" in on.picture().title
+
+
+@pytest.mark.parametrize("between", ["right", "u"])
+def test_another_unit_in_between_changes_no_pixel_and_begins_nothing_again(between, drive):
+    on = drive(caffevis_make_images=False)
+    on.press("o down right right 2")
+    on.settle()
+    alone = on.picture().image
+    on = drive(caffevis_make_images=False)
+    on.press("o down right right 2")
+    on.until(lambda: far(on.picture()) > 30)
+    begun = far(on.picture())
+    on.press(between)
+    on.until(lambda: far(on.picture()))
+    on.press("left" if between == "right" else "o")
+    assert (on.app.state.layer.name, on.app.state.unit) == ("conv2", 2)
+    assert not far(on.picture())
+    on.until(lambda: far(on.picture()))
+    assert far(on.picture()) >= begun
+    on.settle()
+    assert np.array_equal(on.picture().image, alone)
+
+
+def far(picture) -> int:
+    """Count iterations, of the first image and then of all; 0 before the first."""
+    if picture is None or picture.image is None:
+        return 0
+    done = picture.caption.split(", ")[1].split(" of ")[0]
+    begun = 1000 * ("images 1 to 9" in picture.title)
+    return begun + int(done) if done.isdecimal() else 10000
 
 
 def test_the_image_grows_and_says_how_far_it_is(drive):
@@ -264,9 +295,14 @@ def test_from_the_picture_it_is_what_the_batch_tool_makes_of_the_file(
     on.app.set_frame(make_photo(24, 1)[1])
     on.settle()
     assert on.picture().image is shown
-    on.press("6")
-    on.settle()
-    assert "nothing of conv2:2 is kept" in on.app.message()
+    for _ in range(2):  # the same one once
+        on.press("6")
+        on.settle()
+        kept = f"from_pictures/conv2/conv2_0002_{photo.stem}.jpg"
+        assert on.app.message() == f"conv2:2: {kept} kept in {tmp_path / 'own'}"
+        files = sorted(path.name for path in (tmp_path / "own").rglob("*.*"))
+        assert files == [Path(kept).name, "made_from.json"]
+    assert (tmp_path / "own" / kept).read_bytes() == encoded(shown)
     on.press("2")  # MACO begins with phases alone
     on.settle()
     assert "begins with the phases of one alone" in on.picture().note[0]
