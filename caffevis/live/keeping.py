@@ -58,7 +58,7 @@ def keep(settings: Settings, wanted: Keep) -> str:
         if patches is not None and patches.patches and _is_free(folder, PATCHES, wanted.unit):
             _keep_patches(settings, folder, patches)
             kept.append(f"{PATCHES.name} and their deconv")
-    except (OptimizeError, FindMaxesError, StampError) as error:
+    except (OptimizeError, FindMaxesError, StampError, OSError) as error:
         raise KeepError(f"{name} is not kept: {error}") from error
     if not kept:
         raise KeepError(
