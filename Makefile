@@ -70,15 +70,17 @@ model: $(VENV)/run.stamp
 	@test ! -f 'models/$(MODEL)/requirements.txt' || $(BIN)/python -m pip install --quiet \
 	    --disable-pip-version-check -r 'models/$(MODEL)/requirements.txt'
 
-# What has windows and clocks runs alone, all else side by side; no tests found (5) is no failure,
-# as PYTEST='-k ...' may choose from one of the two only. The second run counts for `make test`.
+# What has windows and clocks runs apart from what computes, a file of it in one process (each has
+# a display of its own); no tests found (5) is no failure, as PYTEST='-k ...' may choose from one
+# of the two only. The second run counts for `make test`.
 SIDE_BY_SIDE := -n 2 --dist worksteal
+FILE_BY_FILE := -n 2 --dist loadfile
 WINDOWS := tests/e2e tests/bench
 
 test: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST) tests \
 	    $(WINDOWS:%=--ignore=%) || test $$? -eq 5
-	$(BIN)/python -m pytest $(PYTEST) $(WINDOWS) || test $$? -eq 5
+	$(BIN)/python -m pytest $(FILE_BY_FILE) $(PYTEST) $(WINDOWS) || test $$? -eq 5
 
 soak: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --soak -o faulthandler_timeout=0 $(PYTEST) tests

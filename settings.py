@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolbox.input.files import PICTURES, VIDEOS
+from toolbox.input.files import VIDEOS
+from toolbox.pictures.image_file import PICTURES
 from toolbox.settings import config
 from toolbox.settings import kinds as kind
 from toolbox.settings.config import Setting

@@ -170,9 +170,12 @@ class UnitImages:
         return self._there(state, OPTIMISED)
 
     def commands(self) -> list[str]:
-        """Return what is missing and not made here, and the commands that make it for good."""
+        """Return what is missing on disk, and the commands that make it of the whole layer.
+
+        Patches are left out where photos are scanned, which finds those of all units.
+        """
         found = self._result.commands if self._result else ()
-        here = (OPTIMISED,) * self._growth.busy + (PATCHES, DECONV) * self._patches.active
+        here = (PATCHES, DECONV) * self._patches.active
         return [
             f"{what}; made by:\n  {command}" for kind, what, command in found if kind not in here
         ]

@@ -57,7 +57,7 @@ class Order:
     recipe : Recipe
         From photos to its input.
     photos : str
-        A folder; all of its files are photos, or bad.
+        A folder; all pictures in it and below, of which some may be bad.
     cache : str
         The folder in which this scan has one of its own, named by what determines its result.
     files : mapping of str to (int, int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import torchcaffe as caffe
-from toolbox.pictures.image_file import read_image
+from toolbox.pictures.image_file import looks_like_picture, read_image
 
 ROWS, COLUMNS = np.mgrid[:16, :24]
 RGB = np.stack([COLUMNS * 10, ROWS * 15, 0 * ROWS + 90], 2).astype(np.uint8)
@@ -126,3 +127,30 @@ def test_what_is_no_picture_is_one_sentence(tmp_path):
     for path in (tmp_path / "a.png", tmp_path / "none.gif"):
         with pytest.raises(caffe.CaffeError, match="could not read the image"):
             caffe.io.load_image(path)
+
+
+# file, what it begins with -> whether a folder's walk takes it for a picture
+PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
+IN_A_FOLDER = [
+    ("photo.jpg", b"broken", True),
+    ("PHOTO.JPEG", b"", True),
+    ("a.b.Tiff", b"", True),
+    ("n01440764_1", PNG_BEGINS, True),
+    ("photo.jpg_large", PNG_BEGINS, True),
+    ("labels.txt", b"photo.jpg 3\n", False),
+    ("README", b"All photos are mine.\n", False),
+    ("film.mp4", b"\0\0\0\x20ftypisom", False),
+    ("photo.jpg.json", b"{}", False),
+    ("empty", b"", False),
+]
+
+
+@pytest.mark.parametrize(("name", "begins", "is_one"), IN_A_FOLDER)
+def test_what_of_a_folder_is_a_picture(tmp_path, name, begins, is_one):
+    (tmp_path / name).write_bytes(begins.ljust(len(begins) and 64, b"\0"))
+    assert looks_like_picture(tmp_path / name) == is_one
+
+
+def test_a_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert not looks_like_picture(tmp_path / "pipe")

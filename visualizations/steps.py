@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from toolbox.command_line import numbers_text
-from toolbox.input.files import PICTURES
 from toolbox.pictures.array_file import DAMAGED
+from toolbox.pictures.image_file import PICTURES
 from visualizations.errors import VisualizationsError
 from visualizations.identity import digest
 from visualizations.plan import Layer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -82,11 +83,54 @@ def run(budget: float) -> list[Table]:
 # trick -> what takes it away from a net
 DEEP_TRICKS: dict[str, Callable[[caffe.Net], AbstractContextManager[object]]] = {
     "BatchNorm and Scale in the weights": lambda net: patch.object(net, "_chains", {}),
-    "Winograd's convolutions": lambda net: patch.object(winograd, "pays", lambda *a: False),
+    "Winograd's convolutions": lambda net: patch.object(winograd, "way", lambda *a: None),
     "diffs that are not copied": lambda net: patch.object(Blob, "lend_diff", lambda blob: False),
     "ReLU's mask in place": lambda net: patch.object(Blob, "owns_diff", lambda blob: False),
 }
 ALL = "all tricks"
+TOGETHER = 16  # pictures of a scan's group
+
+
+def _never(kind: type) -> AbstractContextManager[object]:
+    """Let no convolution go one of Winograd's ways."""
+    way = winograd.way
+
+    def other(*geometry: Any) -> winograd.Tiles | winograd.Rows | None:
+        found = way(*geometry)
+        return None if isinstance(found, kind) else found
+
+    return patch.object(winograd, "way", other)
+
+
+GROUP_TRICKS: dict[str, Callable[[caffe.Net], AbstractContextManager[object]]] = {
+    "Winograd's tiles (3x3)": lambda net: _never(winograd.Tiles),
+    "Winograd's rows (5x5)": lambda net: _never(winograd.Rows),
+}
+
+
+def _of_group(model: Model, images: int, budget: float) -> Table:
+    """Time a forward pass of some pictures without each of Winograd's ways."""
+    net = model.load()
+    net.blobs["data"].reshape(images, *net.blobs["data"].shape[1:])
+    net.reshape()
+    x = np.repeat(photo(), images, 0)
+
+    def run() -> None:
+        net.forward(data=x)
+
+    contenders = {ALL: run}
+    for trick, without in GROUP_TRICKS.items():
+        contenders[f"without {trick}"] = _without(net, without, run)
+    title = f"forward of {images} pictures together, {model.title}"
+    return Table(title, interleaved(contenders, budget), ALL)
+
+
+@benchmark("winograd", "CaffeNets forward without each of Winograd's ways, one picture and 16")
+def run_groups(budget: float) -> list[Table]:
+    """Time both nets, as the window runs them and as a scan does."""
+    return [
+        _of_group(model, images, budget) for model in (CALTECH, YOS) for images in (1, TOGETHER)
+    ]
 
 
 def _deep_tables(name: str, budget: float) -> list[Table]:

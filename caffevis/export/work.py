@@ -22,7 +22,7 @@ from caffevis.units.image_paths import layer_path
 from toolbox.drawing.tiles import as_maps
 from toolbox.input.frame import Frame
 from toolbox.pictures.crop import to_aspect
-from toolbox.pictures.image_file import ImageError, read_image, write_image
+from toolbox.pictures.image_file import ImageError, looks_like_picture, read_image, write_image
 
 EVERY = 20  # photos between two writings of the table: what a kill loses at most
 GATHERING = {"Pooling", "LRN"}
@@ -112,12 +112,12 @@ def cam_layer(unit: Origin, layers: Sequence[Layer], wanted: str | None, net: Ne
 
 
 def photos_in(folder: Path) -> list[str]:
-    """List the files of a folder and those below it, but hidden ones, sorted.
+    """List the pictures of a folder and those below it, but hidden ones, sorted.
 
     Raises
     ------
     ExportError
-        It is no folder, cannot be read, or is empty.
+        It is no folder, cannot be read, or has no picture.
     """
 
     def refuse(error: OSError) -> None:
@@ -129,9 +129,13 @@ def photos_in(folder: Path) -> list[str]:
     for here, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         place = Path(here).relative_to(folder)
-        found += [(place / name).as_posix() for name in files if not name.startswith(".")]
+        found += [
+            (place / name).as_posix()
+            for name in files
+            if not name.startswith(".") and looks_like_picture(Path(here, name))
+        ]
     if not found:
-        raise ExportError(f"--photos {folder} holds no file")
+        raise ExportError(f"--photos {folder} holds no picture")
     return sorted(found)
 
 

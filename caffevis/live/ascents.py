@@ -17,6 +17,7 @@ import numpy as np
 from caffevis.keys.state import Origin
 from caffevis.live.recipes import RECIPES
 from caffevis.live.request import Fill, Growth, News, Wanted
+from caffevis.live.unfinished import Unfinished
 from caffevis.model.opened_files import OpenedFiles
 from caffevis.model.opening import ENGINE_ERRORS, compute_on
 from caffevis.units.loader import Filled
@@ -38,6 +39,8 @@ SEEDS = 9
 EVERY_SECONDS = 0.04  # a picture, at most so often
 PULL = 0.02  # towards the picture: balanced at 50 grey levels' distance
 KEPT = 12  # units whose images are kept: nine of 227 x 227 pixels take 8 MB
+BEGUN_BYTES = 1 << 28  # of images that are not finished, and wait for their unit to be shown again
+COPIES = 10  # of an image that its ascent holds, at most: as it is, its best, momenta, a gradient
 
 
 Key = tuple[Origin, int, Frame | None]
@@ -45,12 +48,25 @@ Key = tuple[Origin, int, Frame | None]
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A unit's finished images as the batch tool has them, and who made them."""
+    """A unit's finished images as the batch tool has them, and who made them.
+
+    Parameters
+    ----------
+    optimizer, spec : GradientOptimizer, ModelSpec
+        The network.
+    recipe : FindParams
+        How; the first of them.
+    results : list of FindResults
+        One an image.
+    photo : str
+        File name of the picture that they start from; empty where that is noise.
+    """
 
     optimizer: GradientOptimizer
     spec: ModelSpec
     recipe: FindParams
     results: list[FindResults]
+    photo: str = ""
 
 
 class Ascents:
@@ -79,6 +95,7 @@ class Ascents:
         self._files = files
         self._optimizer: GradientOptimizer | None = None
         self._made: OrderedDict[Key, Growth] = OrderedDict()
+        self._unfinished: Unfinished[Growth, Growth] = Unfinished(BEGUN_BYTES)
         self._tiles: dict[tuple[str, int, tuple[int, int]], dict[int, Image]] = {}
 
     def open(self) -> None:
@@ -102,13 +119,21 @@ class Ascents:
         """Make a unit's images, and keep them for a while."""
         try:
             if key not in self._made:
-                self._made[key] = yield from self._make(*key)
+                make = partial(self._make, *key)
+                made = yield from self._unfinished.go_on(key, make, self._held_by(key))
+                self._made[key] = made
                 while len(self._made) > KEPT:
                     self._made.popitem(last=False)
             self._made.move_to_end(key)
             yield self._made[key]
         except (OptimizeError, *ENGINE_ERRORS) as error:
             yield _without(key[0], key[1], str(error))
+
+    def _held_by(self, key: Key) -> int:
+        """Return about how many bytes a unit's images hold while they are made."""
+        optimizer, first = self._opened(), self.runs(key[0], key[1])[0]
+        side_by_side = min(SEEDS, optimizer.batch_size(first))
+        return COPIES * side_by_side * optimizer.image_values(first) * np.float32().nbytes
 
     def _make(
         self, unit: Origin, recipe: int, photo: Frame | None
@@ -132,10 +157,9 @@ class Ascents:
         if photo is None:
             picture = picture_of(optimizer, results[0])
             results = yield from _told(_run(optimizer, runs, [picture]), growth)
-        spec = defaults_of(self._settings).model
-        done = _finished(unit, about, Made(optimizer, spec, runs[0], results))
-        # A shifted picture is none of those that the window shows of a unit.
-        return done if photo is None else replace(done, made=None)
+        spec, name = defaults_of(self._settings).model, photo.name if photo is not None else ""
+        made = Made(optimizer, spec, runs[0], results, os.path.basename(name))
+        return _finished(unit, about, made)
 
     def _fill(self, fill: Fill, recipe: int) -> Iterator[Filled | None]:
         """Make the first image of one unit after the other."""

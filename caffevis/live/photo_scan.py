@@ -59,7 +59,7 @@ class Far:
     def text(self) -> str:
         """Say it: `4,210 of 8,677 photos, 3 unreadable`."""
         if not self.of:
-            return "the photos are being counted"
+            return "the scan of the photos begins"
         bad = f", {self.bad:,} unreadable" if self.bad else ""
         return f"{self.done:,} of {self.of:,} photos{bad}"
 

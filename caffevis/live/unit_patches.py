@@ -15,7 +15,7 @@ from caffevis.model.layer_list import NetLike
 from caffevis.model.opened_files import OpenedFiles
 from caffevis.units.image_paths import KINDS, OPTIMISED, PATCHES, Kind, folder_from
 from caffevis.units.loader import Picture
-from toolbox.input.files import PICTURES
+from toolbox.pictures.image_file import PICTURES
 from toolbox.settings.config import Settings
 from toolbox.workers.stream import Stream
 from toolbox.workers.worker import close_all

@@ -78,10 +78,10 @@ def draw_titled(part: Image, image: Image, title: str, caption: str, look: Look)
     below = height if look.heading is not None and caption else 0
     drawn, _ = draw_fitted(part[: part.shape[0] - below], image)
     if below and look.heading is not None:
-        # Smaller where it is a little too long: what is cut off are its numbers.
+        # Smaller where it is a little too long; else a layer's name goes, and no numbers.
         share = 0.95 * part.shape[1] / max(1, look.heading.width(plain(caption)))
         style = look.heading.scaled(max(SMALLEST, min(1.0, share)))
-        draw_strip(part[drawn : drawn + below], caption, style)
+        draw_strip(part[drawn : drawn + below], caption, style, keep_end=True)
 
 
 def thirds(canvas: Image, stack_vert: bool) -> list[Image]:

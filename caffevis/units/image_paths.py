@@ -4,6 +4,7 @@
     regularized_opt/<layer>/whole_layer.jpg                  one a unit, tiled
     max_im/<layer>/<layer>_<unit:04d>.jpg                    top-9 patches, 3 x 3
     max_deconv/<layer>/<layer>_<unit:04d>.jpg                deconv of those, 3 x 3
+    from_pictures/<layer>/<layer>_<unit:04d>_<photo>.jpg     photos shifted towards a unit
     card/<layer>/<layer>_<unit:04d>.jpg                      patches at other levels, 4 x 3
 
 A `/` in a layer's name becomes a folder, of the file's name too; files that lie
@@ -53,6 +54,7 @@ DECONV = Kind("max_deconv", ".jpg", "deconv of top patches", _PHOTOS)
 KINDS = (OPTIMISED, PATCHES, DECONV)
 CARD = Kind("card", ".jpg", "patches at 99, 90, 50 %, lowest", "the terminal has the command")
 CARD_KINDS = (PATCHES, CARD)
+FROM_PICTURES = "from_pictures"  # kept here, and not shown by the window: not of the unit alone
 ALL_KINDS = (*KINDS, CARD)
 SHEET = "whole_layer.jpg"
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from find_maxes.errors import FindMaxesError, reason_of
 from toolbox.pictures.file_versions import version
+from toolbox.pictures.image_file import looks_like_picture
 
 WALK = "-"  # in place of a list
 CHANGED = "it has changed since the scan began, and is left out"
@@ -102,7 +103,7 @@ def read_images(folder: str, list_file: str) -> ImageList:
         raise FindMaxesError(f"DATADIR {folder} is not a folder; name the one with the images")
     found = list(_walk(folder) if list_file == WALK else _read(list_file))
     if not found:
-        what = f"the folder {folder} holds no file" if list_file == WALK else None
+        what = f"the folder {folder} holds no picture" if list_file == WALK else None
         raise FindMaxesError(
             what or f"the list {list_file} is empty; it needs one line 'path class' an image"
         )
@@ -140,7 +141,7 @@ def _entry(line: str, where: str) -> tuple[str, str]:
 
 
 def _walk(folder: str) -> list[tuple[str, str]]:
-    """List every file but hidden ones; folders reached by links are walked once, too."""
+    """List all pictures but hidden ones; folders reached by links are walked once, too."""
     found, seen = [], set()
     for here, folders, files in os.walk(folder, followlinks=True, onerror=_cannot_list):
         real = os.path.realpath(here)
@@ -151,7 +152,7 @@ def _walk(folder: str) -> list[tuple[str, str]]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         label = os.path.relpath(here, folder)
         for name in files:
-            if not name.startswith("."):
+            if not name.startswith(".") and looks_like_picture(os.path.join(here, name)):
                 path = name if label == os.curdir else os.path.join(label, name)
                 found.append((path, "" if label == os.curdir else label))
     return sorted(found)

@@ -202,12 +202,16 @@ class GradientOptimizer:
 
         It depends on the sizes of images only, not on the machine.
         """
-        window = self._planner.task(params).window
-        values = self.shape[0] * window.height * window.width
+        values = self.image_values(params)
         on_gpu = self._device.type != "cpu"
         most = _MOST_MEMBERS * (_GPU_MEMBERS if on_gpu else 1)
         budget = _BATCH_VALUES * (_GPU_IMAGES if on_gpu else 1)
         return max(1, min(most, budget // values))
+
+    def image_values(self, params: FindParams) -> int:
+        """Return how many numbers are computed of an image: those that its unit can see."""
+        window = self._planner.task(params).window
+        return self.shape[0] * window.height * window.width
 
     def _ascend(self, tasks: Sequence[Task], starts: Sequence[FloatArray | None]) -> Growth:
         ascent = self._prepared(tasks, starts)

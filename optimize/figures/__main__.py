@@ -20,11 +20,11 @@ from optimize.figures.registry import FIGURES, Figure, Made, Options, Studio
 from optimize.output.files import check_folder, json_bytes, write
 from optimize.output.pictures import encoded
 from toolbox.command_line import exit_status
+from toolbox.pictures.image_file import PICTURES
 from toolbox.pictures.images import Image
 
 PROGRAM = "python -m optimize.figures"
 MODULES = (classes, features, search, frequency)  # importing them fills the registry
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 
 
 def _names(text: str) -> list[str]:
@@ -92,7 +92,7 @@ def photos_in(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise OptimizeError(f"there is no photo or folder {path}")
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in _PICTURES)
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES)
         if path.is_dir() and not inside:
             raise OptimizeError(f"there is no picture in the folder {path}")
         found += inside if path.is_dir() else [path]

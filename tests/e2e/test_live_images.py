@@ -17,9 +17,10 @@ PHOTOS = 6000
 IMAGES, PATCHES = slice(0, 200), slice(200, 400)  # rows of the pane of unit images
 
 
-@pytest.fixture
-def own(world, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def own(world, tmp_path_factory) -> Path:
     """A settings file of few lines: no unit images, and photos that take a while to scan."""
+    tmp_path = tmp_path_factory.mktemp("own")
     photos = tmp_path / "many"
     photos.mkdir()
     sources = sorted((world / "photos").iterdir())
@@ -61,9 +62,9 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def busy(make_session, own, display, monkeypatch) -> Session:
+def busy(make_session, own, display, tmp_path, monkeypatch) -> Session:
     """A window in which an image grows and photos are scanned."""
-    environment = {**display.environment(), "XDG_CACHE_HOME": str(own / "cache")}
+    environment = {**display.environment(), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     monkeypatch.setattr(display, "environment", lambda: environment)
     session = make_session(world=own)
     for key in ("o", "o", "Down", "Right", "4"):
@@ -87,13 +88,13 @@ def test_images_grow_and_q_ends_all_of_it(busy):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_killed_in_the_middle_nothing_is_left_running(busy, own, number):
+def test_killed_in_the_middle_nothing_is_left_running(busy, tmp_path, number):
     scans = children(busy.process.pid)
     assert scans
     busy.process.send_signal(number)
     busy.process.wait(10)
     wait_for(lambda: not any(map(alive, scans)), "the scan's process to end")
-    assert list((own / "cache").glob("*/scans/*/max.npz*"))  # what was found is kept
+    assert list((tmp_path / "cache").glob("*/scans/*/max.npz*"))  # what was found is kept
 
 
 def test_a_script_waits_for_images_and_photos_and_is_the_same_every_time(

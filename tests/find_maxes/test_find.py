@@ -136,6 +136,7 @@ def test_short_side_keeps_the_aspect(tiny, tmp_path):
 
 def test_walks_a_folder(tiny, tmp_path):
     (tiny.photos / ".hidden").write_text("no")
+    (tiny.photos / "labels.txt").write_text("a list beside the photos is none of them")
     paths = [tiny.prototxt, tiny.weights, tiny.photos, "-", tmp_path / "max.npz"]
     assert find_max_acts.main([*map(str, paths), "--workers", "0"]) == 0
     result = load(tmp_path / "max.npz")
@@ -250,7 +251,7 @@ def test_folder_without_files_and_usage(tiny, tmp_path):
     (tmp_path / "empty").mkdir()
     arguments = [tiny.prototxt, tiny.weights, tmp_path / "empty", "-", tmp_path / "m.npz"]
     done = run("find_max_acts", arguments)
-    assert done.returncode == 2 and "holds no file" in done.stderr
+    assert done.returncode == 2 and "holds no picture" in done.stderr
     for wrong in (["--N", "0"], ["--max-bad", "120"], ["--workers", "-1"]):
         done = run("find_max_acts", [*wrong, *arguments])
         assert done.returncode == 2 and wrong[0].lstrip("-") in done.stderr

@@ -82,7 +82,7 @@ class BaseApp:
         return ""
 
     def notes(self) -> Sequence[str]:
-        """Have nothing for the terminal."""
+        """Have nothing for the terminal and the help."""
         return ()
 
     def timings(self) -> Sequence[Timing]:

@@ -12,13 +12,15 @@ import numpy as np
 
 from toolbox.app.bindings import Bindings
 from toolbox.drawing.panes import Layout
-from toolbox.drawing.text import Style, draw_text, plain, shorten
+from toolbox.drawing.text import Style, draw_text, plain, shorten, wrap_text
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import Colour, Image, draw_fitted, fill, side_by_side, to_colour
 from toolbox.settings.config import Settings
 
 SLACK = 0.95  # letters are of whole pixels, and may become wider than they are scaled
 HELP_COLUMNS = (1, 2)  # whichever has the larger letters
+HELP_SIZES = tuple(0.98**number for number in range(120))  # of the help's letters, tried in turn
+NOTES_HEADING = "Also in the terminal, to be copied from there"
 HELP_DARKNESS = 0.22  # how much of the picture shines through behind the help
 HEADING, SMALLEST_HEADING = 0.65, 0.55  # of a label's size; and OpenCV's font scale at least
 STATUS_SHRINK = 12  # twentieths of its size that the status line keeps at least
@@ -90,7 +92,31 @@ def draw_status(canvas: Image, view: StatusView) -> None:
     draw_text(canvas, shorten(view.text, style, room), style, x, y)
 
 
-def draw_help(buffer: Image, bindings: Bindings, settings: Settings) -> None:
+@dataclass(frozen=True)
+class _HelpText:
+    """The help's lines in a size at which all fit.
+
+    Parameters
+    ----------
+    columns : int
+        Side by side, that the rows are in.
+    style : Style
+        Of the rows.
+    step : int
+        Pixels from one line to the next.
+    notes : tuple of str
+        Lines below the rows, over the whole width; the first is their heading.
+    """
+
+    columns: int
+    style: Style
+    step: int
+    notes: tuple[str, ...]
+
+
+def draw_help(
+    buffer: Image, bindings: Bindings, settings: Settings, notes: Sequence[str] = ()
+) -> None:
     """Draw the help overlay over the whole window, from the bindings' rows.
 
     Parameters
@@ -101,6 +127,8 @@ def draw_help(buffer: Image, bindings: Bindings, settings: Settings) -> None:
         All rows, with a heading for each section.
     settings : Settings
         `help_...`: place, font, colour. The text shrinks where it would not fit.
+    notes : sequence of str
+        What apps have to say at length, below the rows; never cut off.
     """
     height, width = buffer.shape[:2]
     row, column, rows, columns = settings.help_pane_loc
@@ -109,10 +137,12 @@ def draw_help(buffer: Image, bindings: Bindings, settings: Settings) -> None:
     canvas[:] = (canvas * HELP_DARKNESS).astype(np.uint8)
     x, y = place_from(settings, "help_loc")
     lines = _help_lines(bindings)
-    fitted = [_fit_help(lines, canvas, settings, columns) for columns in HELP_COLUMNS]
-    columns, style, step = max(fitted, key=lambda each: each[1].size)
-    rows, wide = -(-len(lines) // columns), canvas.shape[1] // columns
-    tab = max(style.width(keys) for keys, _ in lines if keys) + style.width("mm")
+    fitted = [_fit_help(lines, notes, canvas, settings, columns) for columns in HELP_COLUMNS]
+    found = max(fitted, key=lambda each: each.style.size)
+    style, step = found.style, found.step
+    bold = replace(style, thickness=style.thickness + 1)
+    rows, wide = -(-len(lines) // found.columns), canvas.shape[1] // found.columns
+    tab = _tab(lines, style)
     for index, (keys, text) in enumerate(lines):
         column, row = divmod(index, rows)
         left, baseline = x + column * wide, y + row * step
@@ -121,7 +151,9 @@ def draw_help(buffer: Image, bindings: Bindings, settings: Settings) -> None:
             text = shorten(text, style, wide - tab - x)
             draw_text(canvas, text, style, left + tab, baseline)
         else:
-            draw_text(canvas, text, replace(style, thickness=style.thickness + 1), left, baseline)
+            draw_text(canvas, text, bold, left, baseline)
+    for number, text in enumerate(found.notes):
+        draw_text(canvas, text, style if number else bold, x, y + (rows + number) * step)
 
 
 def _help_lines(bindings: Bindings) -> list[tuple[str, str]]:
@@ -133,19 +165,34 @@ def _help_lines(bindings: Bindings) -> list[tuple[str, str]]:
     return lines
 
 
+def _tab(lines: Sequence[tuple[str, str]], style: Style) -> int:
+    return max(style.width(keys) for keys, _ in lines if keys) + style.width("mm")
+
+
 def _fit_help(
-    lines: Sequence[tuple[str, str]], canvas: Image, settings: Settings, columns: int
-) -> tuple[int, Style, int]:
-    """Choose the largest size at which all lines fit into columns, and the step between lines."""
+    lines: Sequence[tuple[str, str]],
+    notes: Sequence[str],
+    canvas: Image,
+    settings: Settings,
+    columns: int,
+) -> _HelpText:
+    """Choose the largest size at which all lines fit into columns, and notes below them."""
     style = style_from(settings, "help")
     x, y = place_from(settings, "help_loc")
     step = style.height() + settings.help_line_spacing * settings.global_scale
-    down = (canvas.shape[0] - y) / max(1, -(-len(lines) // columns))
-    tab = max(style.width(keys) for keys, _ in lines if keys) + style.width("mm")
-    longest = tab + max(style.width(text) for _, text in lines)
+    longest = _tab(lines, style) + max(style.width(text) for _, text in lines)
     across = canvas.shape[1] / columns - 2 * x
-    shrink = min(1.0, down / step, SLACK * across / longest if columns > 1 else 1.0)
-    return columns, style.scaled(shrink), max(1, int(step * shrink))
+    begun = min(1.0, SLACK * across / longest if columns > 1 else 1.0)
+    paragraphs = [part for note in notes for part in note.splitlines()]
+    rows, below = -(-len(lines) // columns), list[str]()
+    for shrink in (begun * part for part in HELP_SIZES):
+        if paragraphs:
+            room, small = canvas.shape[1] - 2 * x, style.scaled(shrink)
+            wrapped = (wrap_text(text, small, room) for text in paragraphs)
+            below = [NOTES_HEADING, *(line for each in wrapped for line in each)]
+        if (rows + len(below)) * step * shrink <= canvas.shape[0] - y:
+            break
+    return _HelpText(columns, style.scaled(shrink), max(1, int(step * shrink)), tuple(below))
 
 
 def draw_debug(buffer: Image, layout: Layout, times: dict[str, float], style: Style) -> None:

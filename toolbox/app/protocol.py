@@ -115,7 +115,7 @@ class App(Protocol):
         """Return what went wrong last, empty when all is well."""
 
     def notes(self) -> Sequence[str]:
-        """Return what is worth a line in the terminal, such as commands to copy."""
+        """Return what is worth a line in the terminal and the help, such as commands to copy."""
 
     def timings(self) -> Sequence[Timing]:
         """Return how long its work took."""

@@ -83,10 +83,10 @@ def draw_headed(canvas: Image, view: Headed) -> None:
     view.draw(canvas[height:], view.inner)
 
 
-def draw_strip(canvas: Image, text: str, style: Style) -> None:
-    """Write a heading into a strip that `strip_height` is the height of."""
+def draw_strip(canvas: Image, text: str, style: Style, *, keep_end: bool = False) -> None:
+    """Write a heading into a strip that `strip_height` is the height of; see `shorten`."""
     margin = _margin(style)
-    text = shorten(text, style, canvas.shape[1] - 2 * margin)
+    text = shorten(text, style, canvas.shape[1] - 2 * margin, keep_end=keep_end)
     draw_text(canvas, text, style, margin, style.above() + margin)
 
 

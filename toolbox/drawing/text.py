@@ -132,19 +132,25 @@ def plain(text: str) -> str:
     return printable.encode("ascii", "replace").decode("ascii")
 
 
-def shorten(text: str, style: Style, room: int) -> str:
-    """Cut a text that is wider than the room, and end it in dots."""
+def shorten(text: str, style: Style, room: int, *, keep_end: bool = False) -> str:
+    """Cut a text that is wider than the room, and end it in dots, or begin it with them."""
     text = plain(text)
     if style.width(text) <= room:
         return text
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        if style.width(text[:middle].rstrip() + "...") <= room:
+        if style.width(_cut(text, middle, keep_end)) <= room:
             low = middle
         else:
             high = middle - 1
-    return text[:low].rstrip() + "..."
+    return _cut(text, low, keep_end)
+
+
+def _cut(text: str, letters: int, keep_end: bool) -> str:
+    if keep_end:
+        return "..." + text[len(text) - letters :].lstrip()
+    return text[:letters].rstrip() + "..."
 
 
 def wrap_text(text: str, style: Style, room: int) -> list[str]:

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolbox.input.lists import FilesError, Paths, read_list
+from toolbox.pictures.image_file import PICTURES
 
 # fmt: off
-PICTURES = frozenset([
-    ".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp",
-    ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
-])
 VIDEOS = frozenset([
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv", ".3gp",
 ])

@@ -18,6 +18,12 @@ from toolbox.pictures.images import Image, to_rgb8
 
 MAX_BYTES = 2**29  # of a picture file
 _DEFLATE = 1100  # a byte of a compressed file becomes at most 1032
+# fmt: off
+PICTURES = frozenset([
+    ".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
+])
+# fmt: on
 WRITABLE = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -51,6 +57,27 @@ def opencv_quiet() -> Iterator[None]:
             _Quiet.wanted -= 1
             if not _Quiet.wanted:
                 cv2.utils.logging.setLogLevel(_Quiet.before)
+
+
+def looks_like_picture(path: str | Path) -> bool:
+    """Tell a file that is, or was to be, a picture from others, such as lists and notes.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    bool
+        Whether its name ends as a picture's, even a broken one's (`PICTURES`, capitals or not),
+        or it begins as a picture that OpenCV decodes, whatever its name.
+    """
+    if Path(path).suffix.lower() in PICTURES:
+        return True
+    with opencv_quiet():
+        # Of a pipe, to read the beginning would be to wait for ever.
+        return os.path.isfile(path) and cv2.haveImageReader(str(path))
 
 
 def read_image(path: str | Path) -> Image:

@@ -197,7 +197,7 @@ class Loop:
         last = {drawing.pane: drawing for drawing in drawings}
         last["input"] = with_heading(last["input"], self._file_name(), self._heading)
         changed = self.screen.draw(list(last.values()), between)
-        overlay = (self.state.help, self.state.debug)
+        overlay = (self.state.help, self.state.debug, self._notes() if self.state.help else ())
         changed = changed or overlay != self._overlay
         self._overlay = overlay
         return changed
@@ -215,9 +215,12 @@ class Loop:
 
     def news(self) -> list[str]:
         """Return the notes of the apps that were not returned before, for the terminal."""
-        new = {note: None for app in self.apps for note in app.notes() if note not in self._told}
+        new = [note for note in self._notes() if note not in self._told]
         self._told.update(new)
-        return list(new)
+        return new
+
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(note for app in self.apps for note in app.notes()))
 
     def picture(self) -> Image:
         """Return the window's picture, with the overlays that are on (RGB)."""
@@ -230,7 +233,7 @@ class Loop:
             times = self.screen.times if self.state.debug == 2 else {}
             draw_debug(buffer, self.screen.layout, times, style.with_colour((255, 200, 60)))
         if self.state.help:
-            draw_help(buffer, self.bindings, self.settings)
+            draw_help(buffer, self.bindings, self.settings, self._notes())
         return buffer
 
     def settled(self) -> bool:

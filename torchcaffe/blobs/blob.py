@@ -26,7 +26,7 @@ from torchcaffe.process import device
 Shape = tuple[int, ...]
 MAX_BLOB_BYTES = 4 << 30
 MAX_NET_BYTES = 16 << 30
-MAX_DERIVED = 16  # of one memory: convolutions' layouts depend on the size of the input
+MAX_DERIVED = 16  # times a memory's size: convolutions' layouts depend on the size of the input
 
 _deriving = threading.Lock()  # nets on several threads may share their parameters
 if hasattr(os, "register_at_fork"):  # a forked process must not find it locked
@@ -119,9 +119,11 @@ class Memory:
                 self._derived, self._derived_from = {}, self.version
             if key not in self._derived or self._derived[key][0] != mark:
                 self._derived.pop(key, None)
-                while len(self._derived) >= MAX_DERIVED:
+                made = make(self.tensor())
+                room = MAX_DERIVED * math.prod(self.shape) - made.numel()
+                while sum(old.numel() for _, old in self._derived.values()) > max(room, 0):
                     self._derived.pop(next(iter(self._derived)))
-                self._derived[key] = mark, make(self.tensor())
+                self._derived[key] = mark, made
             return self._derived[key][1]
 
     def put(self, value: Tensor) -> None:

@@ -21,9 +21,7 @@ from torch import Tensor
 from torchcaffe.blobs import winograd
 from torchcaffe.blobs.blob import Blob, Shape
 
-# Rows for which oneDNN lays out a matrix. It then serves any number of rows, and a single one
-# better than the layout for one row does.
-_ROWS = 16
+_ROWS = 8  # of a product with a matrix, from which on a layout pays: fewer wait for memory alone
 _FEW_CHANNELS = 8  # below, a transposed convolution wastes more than phases do
 
 
@@ -121,9 +119,10 @@ def convolve(
         What the outputs are multiplied by.
     """
     g, shape = geometry, tuple(x.shape)
-    if winograd.pays(shape[2:], weight.dims, g.stride, g.pad, g.group):
-        filters = _kept(weight, fold, ("winograd",), winograd.filters)
-        return None if filters is None else winograd.convolve(x, filters, bias)
+    way = winograd.way(shape, weight.dims, g.stride, g.pad, g.group)
+    if way is not None:
+        filters = _kept(weight, fold, (way,), way.filters)
+        return None if filters is None else way.convolve(x, filters, bias)
     laid_out = _kept(
         weight,
         fold,
@@ -164,10 +163,13 @@ def carry_back(
     diff: Tensor, weight: Blob, size: Shape, geometry: Geometry, fold: Fold | None = None
 ) -> Tensor | None:
     """Return the input's diff (N, C, *size), or None where the plain way must be taken."""
-    strides = geometry.stride
-    if winograd.pays(size, weight.dims, strides, geometry.pad, geometry.group):
-        filters = _kept(weight, fold, ("winograd back",), lambda w: winograd.filters(_turned(w)))
-        return None if filters is None else winograd.convolve(diff, filters, None)
+    strides, group = geometry.stride, geometry.group
+    out, inner, *kernel = weight.dims
+    turned_dims = (inner * group, out // group, *kernel)
+    way = winograd.way(tuple(diff.shape), turned_dims, strides, geometry.pad, group)
+    if way is not None:
+        filters = _kept(weight, fold, (way, "back"), lambda w: way.filters(_turned(w, group)))
+        return None if filters is None else way.convolve(diff, filters, None)
     few = weight.shape[1] < _FEW_CHANNELS and max(strides) > 1
     # a stride above the kernel has more phases than taps
     # 3x3 of stride 1 go back as a convolution of the turned filters: as quick, and its rounding is
@@ -178,9 +180,10 @@ def carry_back(
     return _transposed(diff, weight, size, geometry, fold)
 
 
-def _turned(weight: Tensor) -> Tensor:
+def _turned(weight: Tensor, group: int) -> Tensor:
     """Return the filters whose convolution, of stride 1, carries a diff back."""
-    return weight.flip(2, 3).transpose(0, 1)
+    split = weight.flip(2, 3).unflatten(0, (group, -1))
+    return split.transpose(1, 2).flatten(0, 1)
 
 
 def _transposed(
@@ -237,11 +240,29 @@ def _by_phases(
 def multiply(rows: Tensor, weight: Blob, bias: Tensor | None) -> Tensor | None:
     """Return rows (n, in) times weight (out, in), or None where the plain way must be taken.
 
-    Takes a half to a third of the time of PyTorch's product, for one row and for many. (The
-    layout is a second copy of the weights.)
+    For few rows oneDNN reads the weights as they are, as quickly as memory gives them; for more it
+    lays them out, a second copy, and takes half the time of PyTorch's product.
     """
+    if len(rows) < _ROWS and weight.tensor.is_contiguous():
+        return torch.ops.mkldnn._linear_pointwise(rows, weight.tensor, bias, "none", [], "")
+    return _of_laid_out(rows, weight, bias, "rows", lambda w: w)
+
+
+def multiply_back(rows: Tensor, weight: Blob) -> Tensor | None:
+    """Return rows (n, out) times weight (out, in), or None where the plain way must be taken.
+
+    That is the quickest for few rows; with more, laid-out weights take half its time.
+    """
+    if len(rows) < _ROWS:
+        return None
+    return _of_laid_out(rows, weight, None, "rows back", torch.t)
+
+
+def _of_laid_out(
+    rows: Tensor, weight: Blob, bias: Tensor | None, key: str, turn: Callable[[Tensor], Tensor]
+) -> Tensor | None:
     laid_out = weight.memory.derived(
-        "rows", lambda w: torch.ops.mkldnn._reorder_linear_weight(w.contiguous(), _ROWS)
+        key, lambda w: torch.ops.mkldnn._reorder_linear_weight(turn(w).contiguous(), 2 * _ROWS)
     )
     if laid_out is None:
         return None

@@ -58,8 +58,10 @@ class InnerProduct(Layer):
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         matrix = self._matrix([self.blobs[0].tensor])
-        rows = top_diffs[0].reshape(-1, matrix.shape[0])
-        return [(rows @ matrix).reshape(bottoms[0].shape)]
+        rows, below = top_diffs[0].reshape(-1, matrix.shape[0]), None
+        if self.packs and rows.numel() and rows.device.type == "cpu":
+            below = packed.multiply_back(rows, self.blobs[0])
+        return [(rows @ matrix if below is None else below).reshape(bottoms[0].shape)]
 
     def param_diffs(
         self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]

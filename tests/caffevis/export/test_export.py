@@ -150,6 +150,7 @@ def test_the_same_command_goes_on_where_it_stopped(place, monkeypatch, capsys):
 
 def test_a_bad_photo_is_named_and_the_others_are_made(place, capsys):
     (place / "photos/broken.jpg").write_bytes(b"no picture")
+    (place / "photos/labels.txt").write_text("broken.jpg 0")
     assert run(place, what=["grad"]) == 1
     printed = capsys.readouterr()
     assert "bad file broken.jpg" in printed.err and "8 exports made" in printed.out

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import torchcaffe as caffe
 from caffevis.keys.state import MAKE_NONE, ZOOM_IMAGE, ZOOM_UNIT
+from caffevis.live import ascents
 from caffevis.live.ascents import PULL
 from caffevis.live.recipes import RECIPES
 from caffevis.units.montage import shrink
@@ -17,6 +19,18 @@ from optimize.output.pictures import encoded
 from optimize.params import ALL_PRESETS
 from tests.caffevis.live.conftest import batch_patches as made_batch
 from tests.pictures import write_unit
+
+QUICK = 40  # iterations, where it does not matter how many
+
+
+@pytest.fixture
+def quick(monkeypatch) -> int:
+    """Let ascents be shorter than their presets say."""
+    real = ascents.preset_values
+    short = {"max_iter": QUICK}
+    monkeypatch.setattr(ascents, "preset_values", lambda number: {**real(number), **short})
+    return QUICK
+
 
 UNITS = {"conv2": "o down right right", "fc": "o o down right right"}
 
@@ -37,6 +51,37 @@ def test_left_alone_it_ends_with_the_bytes_of_the_batch_tool(
     assert encoded(on.picture().image) == file.read_bytes()
     assert on.picture().caption.startswith(f"{layer}:2, objective ")
     assert "preset 5: 9 images" in on.picture().title
+
+
+def test_other_units_in_between_change_no_pixel_and_begin_nothing_again(drive, quick):
+    begins = "o down right right 2"
+    on = drive(caffevis_make_images=False)
+    on.press(begins)
+    on.settle()
+    alone = on.picture().image
+    on = drive(caffevis_make_images=False)
+    on.press(begins)
+    on.until(lambda: far(on.picture()) > quick / 2)
+    for there, back in (("right", "left"), ("u", "o")):  # in the same layer, and in another
+        begun = far(on.picture())
+        on.press(there)
+        on.until(lambda: far(on.picture()))
+        on.press(back)
+        assert (on.app.state.layer.name, on.app.state.unit) == ("conv2", 2)
+        assert not far(on.picture())
+        on.until(lambda: far(on.picture()))
+        assert far(on.picture()) >= begun
+    on.settle()
+    assert np.array_equal(on.picture().image, alone)
+
+
+def far(picture) -> int:
+    """Count iterations, of the first image and then of all; 0 before the first."""
+    if picture is None or picture.image is None:
+        return 0
+    done = picture.caption.split(", ")[1].split(" of ")[0]
+    begun = 1000 * ("images 1 to 9" in picture.title)
+    return begun + int(done) if done.isdecimal() else 10000
 
 
 def test_the_image_grows_and_says_how_far_it_is(drive):
@@ -85,7 +130,7 @@ def test_from_the_list_of_layers_it_goes_into_the_units(drive):
     assert on.app.state.in_units
 
 
-def test_another_units_image_is_never_shown_under_a_units_name(drive):
+def test_another_units_image_is_never_shown_under_a_units_name(drive, quick):
     on = drive()
     on.press("o down 2")
     on.settle()
@@ -102,7 +147,7 @@ def test_another_units_image_is_never_shown_under_a_units_name(drive):
     ("wanted", "images", "made"),
     [(None, False, True), (None, True, False), (True, True, True), (False, False, False)],
 )
-def test_units_without_images_get_them_by_themselves(drive, tmp_path, wanted, images, made):
+def test_units_without_images_get_them_by_themselves(drive, tmp_path, wanted, images, made, quick):
     if images:
         write_unit(tmp_path, "conv1", 0)
     on = drive(caffevis_unit_jpg_dir=str(tmp_path), caffevis_make_images=wanted)
@@ -112,7 +157,7 @@ def test_units_without_images_get_them_by_themselves(drive, tmp_path, wanted, im
     assert on.app.state.ascends == made
 
 
-def test_a_unit_with_an_image_on_disk_is_left_alone_until_the_key(drive, tmp_path):
+def test_a_unit_with_an_image_on_disk_is_left_alone_until_the_key(drive, tmp_path, quick):
     write_unit(tmp_path, "conv1", 0)
     on = drive(caffevis_unit_jpg_dir=str(tmp_path), caffevis_make_images=True)
     on.press("down")
@@ -123,7 +168,7 @@ def test_a_unit_with_an_image_on_disk_is_left_alone_until_the_key(drive, tmp_pat
     assert on.picture().caption.startswith("conv1:0")
 
 
-def test_z_enlarges_it_and_leaves_when_it_ends(drive):
+def test_z_enlarges_it_and_leaves_when_it_ends(drive, quick):
     on = drive()
     on.press("o down 2 z z")
     assert on.app.state.zoom == ZOOM_IMAGE
@@ -133,7 +178,7 @@ def test_z_enlarges_it_and_leaves_when_it_ends(drive):
     assert on.app.state.zoom == ZOOM_UNIT
 
 
-def test_a_unit_without_a_gradient_says_why_and_what_was_done(small, drive, tmp_path):
+def test_a_unit_without_a_gradient_says_why_and_what_was_done(small, drive, tmp_path, quick):
     net = caffe.Net(str(small / "small.prototxt"), str(small / "small.caffemodel"), caffe.TEST)
     net.params["fc"][1].data[...] = -1e4
     net.save(str(tmp_path / "off.caffemodel"))
@@ -164,7 +209,7 @@ def test_it_ends_in_the_middle(drive):
     assert on.app.close()  # within two seconds
 
 
-def test_pattern_mode_fills_what_has_no_image_in_the_order_of_the_screen(drive, tmp_path):
+def test_pattern_mode_fills_what_has_no_image_in_the_order_of_the_screen(drive, tmp_path, quick):
     write_unit(tmp_path, "conv2", 1)
     on = drive(caffevis_unit_jpg_dir=str(tmp_path))
     seen = []
@@ -205,12 +250,14 @@ def test_in_a_script_pattern_mode_fills_only_what_the_key_asks_for(drive):
     assert on.app.message() == "no optimised images: press 2 to make them"
 
 
-def test_what_was_made_is_kept_as_the_batch_tools_write_it(small, drive, tmp_path, threads, capfd):
+def test_what_was_made_is_kept_as_the_batch_tools_write_it(
+    small, drive, tmp_path, threads, capfd, quick
+):
     batch, own = tmp_path / "batch", tmp_path / "own"
     settings = ["--settings", str(small / "settings.py")]
     command = [*settings, "--preset", "5", "--push-layer", "conv2", "--push-channel", "2"]
-    command += ["--unit-jpg-dir", str(batch), "--threads", "1", "--quiet"]
-    assert optimize(command) == 0
+    command += ["--unit-jpg-dir", str(batch), "--threads", "1", "--max-iter", str(quick)]
+    assert optimize([*command, "--quiet"]) == 0
     made_batch(small, small / "photos", batch)
     on = drive(caffevis_unit_jpg_dir=str(own), caffevis_photos_dir=str(small / "photos"))
     on.press("o down right right 6")
@@ -235,7 +282,7 @@ def test_what_was_made_is_kept_as_the_batch_tools_write_it(small, drive, tmp_pat
     assert on.app.message() == ""
 
 
-def test_without_a_folder_nothing_is_kept(drive):
+def test_without_a_folder_nothing_is_kept(drive, quick):
     on = drive()
     on.press("o down 2 6")
     on.settle()
@@ -243,12 +290,13 @@ def test_without_a_folder_nothing_is_kept(drive):
 
 
 def test_from_the_picture_it_is_what_the_batch_tool_makes_of_the_file(
-    small, drive, make_photo, tmp_path, threads, capfd
+    small, drive, make_photo, tmp_path, threads, capfd, quick
 ):
     photo, frame = make_photo(24)
     command = ["--settings", str(small / "settings.py"), "--preset", "5", "--push-layer", "conv2"]
     command += ["--push-channel", "2", "--start-images", str(photo), "--facets", "1"]
     command += ["--pull", str(PULL), "--output-prefix", str(tmp_path / "o"), "--threads", "1"]
+    command += ["--max-iter", str(quick)]
     assert optimize([*command, "--quiet"]) == 0
     info = json.loads((tmp_path / "o_conv2_0002_0_info.json").read_text(encoding="utf-8"))
     on = drive(caffevis_make_images=False, caffevis_unit_jpg_dir=str(tmp_path / "own"))
@@ -264,9 +312,14 @@ def test_from_the_picture_it_is_what_the_batch_tool_makes_of_the_file(
     on.app.set_frame(make_photo(24, 1)[1])
     on.settle()
     assert on.picture().image is shown
-    on.press("6")
-    on.settle()
-    assert "nothing of conv2:2 is kept" in on.app.message()
+    for _ in range(2):  # the same one once
+        on.press("6")
+        on.settle()
+        kept = f"from_pictures/conv2/conv2_0002_{photo.stem}.jpg"
+        assert on.app.message() == f"conv2:2: {kept} kept in {tmp_path / 'own'}"
+        files = sorted(path.name for path in (tmp_path / "own").rglob("*.*"))
+        assert files == [Path(kept).name, "made_from.json"]
+    assert (tmp_path / "own" / kept).read_bytes() == encoded(shown)
     on.press("2")  # MACO begins with phases alone
     on.settle()
     assert "begins with the phases of one alone" in on.picture().note[0]

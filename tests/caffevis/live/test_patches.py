@@ -81,7 +81,7 @@ def some_photos(small: Path, folder: Path, count: int) -> Path:
     return folder
 
 
-def test_they_gather_while_one_looks_and_the_next_start_goes_on(small, drive, many, cache):
+def test_they_gather_its_own_death_is_a_message_and_the_next_start_goes_on(drive, many, cache):
     settings = {"caffevis_photos_dir": str(many), **QUIET}
     on = drive(**settings)
     on.press(UNIT)
@@ -89,12 +89,18 @@ def test_they_gather_while_one_looks_and_the_next_start_goes_on(small, drive, ma
     assert on.picture(1).caption.endswith(" of 24,000 photos")
     on.until(lambda: far(on).version > 0)
     assert not far(on).finished
+    scan_process(on).kill()
+    on.settle()
+    assert "the process that scans the photos has died (-9)" in on.app.message()
+    assert on.picture(1).image is not None  # what was found is shown
     assert on.app.close()
-    assert scan_process(on).poll() is not None
     again = drive(**settings)
     again.until(lambda: far(again).of)
     assert far(again).done > 0
     assert next(cache.glob("*/max.npz.checkpoint")).exists()
+    assert scan_process(again).poll() is None
+    assert again.app.close()
+    assert scan_process(again).poll() is not None
 
 
 SCRIPT = """
@@ -146,20 +152,10 @@ def test_the_process_ends_with_the_window_however_that_ends(small, many, tmp_pat
         app.communicate()
 
 
-def test_its_own_death_is_a_message(drive, many):
-    on = drive(caffevis_photos_dir=str(many), **QUIET)
-    on.press(UNIT)
-    on.until(lambda: on.picture(1) and on.picture(1).image is not None)
-    scan_process(on).kill()
-    on.settle()
-    assert "the process that scans the photos has died (-9)" in on.app.message()
-    assert on.picture(1).image is not None  # what was found is shown
-
-
 # What is wrong -> what the message says.
 BAD = {
     "vanished": "there is no folder of photos {photos}",
-    "empty": "the folder {photos} holds no file",
+    "empty": "the folder {photos} holds no picture",
 }
 
 
@@ -179,6 +175,7 @@ def test_bad_input_is_one_sentence(drive, tmp_path, case):
 def test_broken_files_are_counted(small, tmp_path):
     photos = some_photos(small, tmp_path / "own", 5)
     (photos / "broken.jpg").write_bytes(b"no picture")
+    (photos / "labels.txt").write_text("broken.jpg 0")
     out = io.StringIO()
     background.scan(order_for(small, photos, tmp_path), out)
     told = [json.loads(line) for line in out.getvalue().splitlines()]

@@ -23,6 +23,7 @@ from caffevis.unit_worker import UnitImages
 from caffevis.units.loader import Loader, Picture
 from settings import TABLE
 from tests.pictures import colour_of, plain_tile, write_sheet, write_unit
+from toolbox.drawing import headings
 from toolbox.drawing.text import draw_text, wrap_text
 from toolbox.drawing.tiles import plan_grid
 from toolbox.settings import config
@@ -153,6 +154,18 @@ def test_a_command_is_readable_whole_in_a_narrow_pane(size, monkeypatch):
     text = np.any(picture != 7, axis=2)
     assert not text[-2:].any()
     assert not text[:, -2:].any()
+
+
+def test_of_a_caption_that_is_too_long_the_numbers_stay(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(headings, "draw_text", lambda canvas, text, *_: drawn.append(text))
+    look = replace(LOOK, heading=LOOK.note)
+    part = np.zeros((300, 200, 3), np.uint8)
+    numbers = ":0, 16 of 120, objective 10.16"
+    for layer in ("conv1", "_blocks.10._project_convolution_1x1"):
+        jpgvis.draw_titled(part, part[:100, :100], "", layer + numbers, look)
+    assert drawn[0] == "conv1" + numbers
+    assert drawn[1].startswith("...") and drawn[1].endswith(numbers)
 
 
 def test_text_wraps_at_spaces_slashes_and_anywhere_else():

@@ -506,6 +506,37 @@ def test_notes_are_told_once(make_loop):
     assert loop.news() == ["command 1"]
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_the_help_has_all_of_the_notes_and_cuts_off_nothing(make_loop, monkeypatch, scale):
+    from toolbox.app import core_panes
+
+    class Noting(SmallApp):
+        def notes(self):
+            command = f"cd '/a folder/{'b' * 90}' && python -m tool --layers conv --out F"
+            return [f"no images of conv; made by:\n  {command}"] * self.count
+
+    drawn = []
+    monkeypatch.setattr(core_panes, "draw_text", lambda canvas, *what: drawn.append(what))
+    panes = (*PANES, ("caffevis_buttons", (50, 0, 500, 900)))
+    app = Noting()
+    loop = make_loop(SETTINGS.replaced(window_panes=panes, global_scale=scale), apps=[app])
+    run_script(loop, ["h"])
+    assert not any(core_panes.NOTES_HEADING in text for text, *_ in drawn)
+    app.count = 1
+    drawn.clear()
+    assert loop.step()  # while the help is open
+    size = loop.picture().shape
+    words = [text for text, *_ in drawn]
+    below = drawn[words.index(core_panes.NOTES_HEADING) :]
+    assert below[0][3] > max(y for *_, y in drawn[: -len(below)])
+    text = "".join(text for text, *_ in below[1:]).replace(" ", "")
+    assert text == app.notes()[0].replace("\n", "").replace(" ", "")
+    box = loop.settings.help_pane_loc
+    for text, style, x, y in drawn:
+        assert 0 < y + style.depth() <= box[2] * size[0]
+        assert x + style.width(text) <= box[3] * size[1]
+
+
 def test_an_app_that_takes_text_gets_keys_before_the_rows_but_not_behind_help(make_loop):
     class Typing(SmallApp):
         text = ""

@@ -66,6 +66,14 @@ def test_rows_equal_double_precision(bias, count):
     found = packed.multiply(rows, weight, added)
     expected = rows.double() @ weight.tensor.double().t() + (added.double() if bias else 0)
     assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5)
+    back = packed.multiply_back(found, weight)
+    laid_out = set(weight.memory._derived)
+    assert (back is None) == (count < 16) and laid_out == (
+        set() if count < 16 else {"rows", "rows back"}  # few rows: no copy of the weights
+    )
+    if back is not None:
+        wanted = found.double() @ weight.tensor.double()
+        assert torch.allclose(back.double(), wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_changed_weights_are_seen():
@@ -97,6 +105,11 @@ def test_layouts_of_one_parameter_are_bounded():
     for key in range(3 * MAX_DERIVED):
         assert weight.memory.derived(key, lambda tensor, key=key: tensor + key).max() == key
     assert len(weight.memory._derived) == MAX_DERIVED
+    large = weight.memory.derived("large", lambda tensor: tensor.repeat(MAX_DERIVED - 2, 1))
+    assert [made for _, made in weight.memory._derived.values()][-1] is large
+    assert len(weight.memory._derived) == 3
+    weight.memory.derived("beyond", lambda tensor: tensor.repeat(2 * MAX_DERIVED, 1))
+    assert list(weight.memory._derived) == ["beyond"]
 
 
 def test_of_what_else_a_layout_is_made_the_last_state_is_kept():

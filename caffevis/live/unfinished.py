@@ -1,0 +1,86 @@
+"""Work that others came between: it waits, and goes on where it was, within a bound of bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+News = TypeVar("News")
+End = TypeVar("End")
+
+
+@dataclass(eq=False)
+class _Begun(Generic[News, End]):
+    work: Generator[News | None, None, End]
+    held: int
+    last: News | None = None
+
+
+class Unfinished(Generic[News, End]):
+    """Generators that are run to their end in several goes; all in one thread.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes that all of them hold together; the one gone on with longest ago goes first, and
+        the newest always stays.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._begun: OrderedDict[Hashable, _Begun[News, End]] = OrderedDict()
+
+    def go_on(
+        self, key: Hashable, begin: Callable[[], Generator[News | None, None, End]], held: int
+    ) -> Generator[News | None, None, End]:
+        """Go on with a piece of work, or begin it.
+
+        Parameters
+        ----------
+        key : hashable
+            Which.
+        begin : callable
+            Returns the work, where there is none begun.
+        held : int
+            About how many bytes it holds while it waits.
+
+        Yields
+        ------
+        News or None
+            Its own, after the last news of the time before. Where no more are asked for, it waits.
+
+        Returns
+        -------
+        End
+            What the work returns.
+        """
+        begun = self._begun.get(key)
+        if begun is None:
+            begun = self._begun[key] = _Begun(begin(), held)
+        self._begun.move_to_end(key)
+        self._trim()
+        if begun.last is not None:
+            yield begun.last
+        while True:
+            try:
+                news = next(begun.work)
+            except StopIteration as ended:
+                del self._begun[key]
+                end: End = ended.value
+                return end
+            except BaseException:
+                del self._begun[key]
+                raise
+            begun.last = news or begun.last
+            yield news
+
+    def _trim(self) -> None:
+        while len(self._begun) > 1 and self.held > self._limit:
+            self._begun.popitem(last=False)
+
+    @property
+    def held(self) -> int:
+        """About how many bytes all of them hold."""
+        return sum(each.held for each in self._begun.values())
