@@ -29,8 +29,7 @@ export class Picture {
     const parts = head.parts.map(([x, y, , , kind, size]) => {
       const blob = new Blob([new Uint8Array(data, at, size)], { type: `image/${kind}` });
       at += size;
-      return createImageBitmap(blob, { colorSpaceConversion: "none" })
-        .then((image) => ({ image, x, y }));
+      return createImageBitmap(blob).then((image) => ({ image, x, y }));
     });
     this.drawn = Promise.all([this.drawn, ...parts]).then(([, ...images]) => {
       const { canvas } = this, { width, height } = head;
