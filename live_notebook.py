@@ -122,7 +122,8 @@ class Shown:
         source = html.escape(self.source, quote=True)
         return (
             f'<iframe src="{source}" width="100%" height="{self._height}" '
-            'style="border: 1px solid #888" allow="camera; clipboard-read; fullscreen"></iframe>'
+            'style="border: 1px solid #888; box-sizing: border-box" '
+            'allow="camera; clipboard-read; fullscreen"></iframe>'
         )
 
     def _read(self) -> None:

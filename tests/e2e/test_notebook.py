@@ -41,6 +41,7 @@ def test_a_cell_shows_the_page_and_close_ends_it(world):
     close()
     assert time.monotonic() - begun < 6
     assert (shown.running, folder.exists()) == (False, False)
+    assert (shown._process.returncode, shown.messages) == (0, ())
     assert shown._repr_html_().startswith("<p>The live window has ended: ")
     shown.close()
 

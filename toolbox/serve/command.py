@@ -87,7 +87,9 @@ def end_with_parent() -> None:
     """Have this process end when its standard input does: with the notebook that started it."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not by sys.stdin, whose lock the interpreter takes when it ends otherwise.
+        while os.read(0, 4096):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="notebook", daemon=True).start()
