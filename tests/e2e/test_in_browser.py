@@ -278,6 +278,26 @@ def test_keys_of_the_browser_are_left_to_it(page, stage):
     assert stage.pressed == before + 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("text/plain", "A reason; trying again …"),
+        ("text/html", "The connection is gone; trying again …"),  # of a proxy
+    ],
+)
+def test_a_page_that_is_cut_off_says_why_in_a_line_and_comes_back(page, stage, kind, said):
+    answer = (
+        f"new Response('A reason.', {{ status: 502, headers: {{ 'Content-Type': '{kind}' }} }})"
+    )
+    page.value(f"globalThis.fetch = () => Promise.resolve({answer}); 0")
+    wire = stage.server._wire
+    for connection in list(wire.connections):
+        wire.loop.call_soon_threadsafe(connection.transport.abort)
+    page.until(f"document.querySelector('#note').textContent === {json.dumps(said)}")
+    page.until("document.querySelector('#note').textContent === ''")
+    page.errors.clear()
+
+
 def test_the_fake_camera_reaches_the_network_and_is_let_go(page, stage):
     wait_for(lambda: VIEWER in stage.loop.state.modes, "the browser's camera in the round")
     press(page, stage, "c")

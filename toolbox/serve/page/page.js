@@ -114,11 +114,13 @@ async function closed({ code, reason }) {
   retry = Math.min(2 * retry, RETRY_MOST_MS);
 }
 
-// A WebSocket does not say why it was refused, and a page does.
+// A WebSocket does not say why it was refused, and a page does; one that is no plain text comes
+// from a proxy between.
 async function refusal() {
   try {
     const answer = await fetch("page.css", { cache: "no-store" });
-    return answer.ok ? "" : (await answer.text()).trim().replace(/\.$/, "");
+    const plain = (answer.headers.get("Content-Type") || "").startsWith("text/plain");
+    return answer.ok || !plain ? "" : (await answer.text()).trim().replace(/\.$/, "");
   } catch { return ""; }
 }
 
