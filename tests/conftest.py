@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[1]
 # What tools keep in the checkout and .gitignore names.
@@ -44,6 +46,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def rounds(request: pytest.FixtureRequest) -> Callable[[int], int]:
     """How many rounds a loop goes: a sample, whose seed is fixed, or many under `make soak`."""
     return lambda sample: sample * (SOAK if request.config.getoption("--soak") else 1)
+
+
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    """Run commands of Python that would each load PyTorch first."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = Preloaded(tmp_path_factory.mktemp("preloaded"), environment)
+    yield process
+    process.close()
 
 
 def checkout() -> set[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -91,7 +89,7 @@ def test_the_dockerfile_copies_what_there_is_and_runs_what_is_documented():
     assert needed and all(f"[{name}]" in packages for name in needed)
 
 
-def test_what_the_dockerfile_copies_is_all_that_the_window_needs(tmp_path):
+def test_what_the_dockerfile_copies_is_all_that_the_window_needs(tmp_path, preloaded):
     """The image's steps in a bare folder: no daemon is needed to see what is forgotten."""
     for *sources, target in steps("COPY"):
         for source in sources:
@@ -104,10 +102,7 @@ def test_what_the_dockerfile_copies_is_all_that_the_window_needs(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     environment = {key: value for key, value in ENVIRONMENT.items() if key not in HIDDEN}
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "live_vis.py"), "--headless", "--keys", "o",
-         "--screenshot", "out.png"],
-        cwd=home, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    arguments = ["--headless", "--keys", "o", "--screenshot", "out.png"]
+    done = preloaded.run([str(tmp_path / "live_vis.py"), *arguments], home, environment)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert [path.name for path in home.iterdir()] == ["out.png"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import cv2
+
+from tests.preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ def blocks() -> list[tuple[str, str]]:
     return [(mark, textwrap.dedent(code).strip() + "\n") for mark, code in found]
 
 
-def test_the_worked_example_runs_as_written(tmp_path: Path) -> None:
+def test_the_worked_example_runs_as_written(tmp_path: Path, preloaded: Preloaded) -> None:
     (tmp_path / "input_images").symlink_to(ROOT / "input_images")
     paths = os.pathsep.join([str(ROOT), str(tmp_path)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
@@ -32,15 +32,12 @@ def test_the_worked_example_runs_as_written(tmp_path: Path) -> None:
         if kind == "file":
             (tmp_path / name).write_text(code, encoding="utf-8")
             continue
-        command = [sys.executable, "-c", code]
+        command = ["-c", code]
         if kind == "shell":
             words = shlex.split(code)
             assert words[0] == ".venv/bin/python"
-            script = [str(ROOT / word) if word == "live_vis.py" else word for word in words[1:]]
-            command = [sys.executable, *script]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
+            command = [str(ROOT / word) if word == "live_vis.py" else word for word in words[1:]]
+        done = preloaded.run(command, tmp_path, environment)
         assert done.returncode == 0, (code, done.stderr)
         said[name] = done.stdout
     assert seen == ["file", "run", "shell", "file", "shell", "shell", "shell", "run"]

@@ -1,7 +1,7 @@
 """A viewer that is no browser: decodes and confirms what it is sent, and presses keys.
 
 A process of its own, so that it has its own interpreter, as a browser has:
-`python -m bench.lab.browser_client ADDRESS KEYS`. It prints a line of JSON when its standard input
+`python bench/lab/browser_client.py ADDRESS KEYS`. It prints a line of JSON when its standard input
 ends.
 """
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.lab import browser_client
 from bench.lab.live_stage import Audience, Stage, stage
 from bench.lab.nets import CALTECH, YOS, Model
 from bench.lab.video import write_video
@@ -57,12 +58,9 @@ def _served(on: Stage) -> Iterator[tuple[ServedWindow, Server, Hall]]:
 @contextmanager
 def _client(url: str, hall: Hall, keys: str = "") -> Iterator[subprocess.Popen[str]]:
     """Have a viewer of another process look on."""
-    command = [sys.executable, "-m", "bench.lab.browser_client", url, keys]
+    command = [sys.executable, browser_client.__file__, url, keys]  # as a file: without torch
     before = hall.count
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         _wait_for_viewer(hall, before)
         yield process

@@ -14,7 +14,9 @@ import pytest
 
 import settings as settings_file
 from caffevis.app import CaffeVisApp
+from caffevis.live import ascents
 from live_vis import for_script, make_inputs, make_loop
+from optimize.params import preset_values
 from tests.browser import Browser, find_chromium
 from tests.e2e.conftest import PANES, wait_for
 from toolbox.app.core import CORE_BINDINGS
@@ -88,9 +90,14 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(world):
-    stage = Stage(world)
-    yield stage
-    stage.close()
+    def short(preset: int) -> dict[str, object]:
+        return {**preset_values(preset), "max_iter": 10}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ascents, "preset_values", short)  # their end is what is compared
+        stage = Stage(world)
+        yield stage
+        stage.close()
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_a_cell_shows_the_page_and_close_ends_it(world):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"model": "none.pt2"}, "none.pt2"),
+        ({"model": "none.prototxt"}, "none.prototxt needs its weights: --weights FILE"),
         ({"photos": "no/such.jpg"}, "--image: there is no no/such.jpg"),
         ({"photos": np.zeros((3, 3, 4), np.uint8)}, "photo 1 is an array of uint8 and shape"),
         ({"photos": [np.zeros((3, 3, 3))]}, "photo 1 is an array of float64 and shape (3, 3, 3)"),
