@@ -59,7 +59,10 @@ def open_sent(data: bytes, name: str, most: int = MAX_PIXELS) -> Image:
     except PIL.Image.DecompressionBombError:
         width = height = most
     except (OSError, ValueError, SyntaxError, TypeError, EOFError, KeyError, OverflowError):
-        raise ImageError(f"{name} cannot be read: it is not a picture, or cut off") from None
+        raise ImageError(
+            f"{name} cannot be read: it is no JPEG, PNG, WebP, GIF, BMP or TIFF picture, or cut "
+            "off; save it as JPEG or PNG"
+        ) from None
     if width * height > most:
         raise ImageError(
             f"{name} cannot be read: it has more than the {most / 1e6:.0f} million pixels that "
