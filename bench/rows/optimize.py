@@ -20,6 +20,7 @@ ITERATIONS = 8  # of which two blur; times are scaled to those of an image
 IMAGE_ITERATIONS = 300
 RECIPE_PRESET, PRESETS_BESIDE = 3, (5, 6)
 UNIT_ITERATIONS = 120  # of the unit images that `python -m visualizations` makes
+BESIDE_ITERATIONS = 5  # with four steps between them, of which one blurs, as of any four
 GOAL_PRESETS = 1.3
 RECIPE = FindParams.preset(3, lr_policy="rms", max_iter=ITERATIONS)
 
@@ -94,7 +95,7 @@ def _begun(
     )
     size, channels = optimizer.batch_size(first), optimizer.channels(layer)
     runs = [first.replaced(push_channel=k % channels, rand_seed=k // channels) for k in range(size)]
-    return lambda: deque(islice(optimizer.moments(runs), ITERATIONS), maxlen=0), size
+    return lambda: deque(islice(optimizer.moments(runs), BESIDE_ITERATIONS), maxlen=0), size
 
 
 def _presets(optimizer: GradientOptimizer, layer: str, budget: float) -> Table:
@@ -103,7 +104,7 @@ def _presets(optimizer: GradientOptimizer, layer: str, budget: float) -> Table:
     }
     medians = interleaved({f"preset {preset}": run for preset, (run, _) in begun.items()}, budget)
     seconds = {
-        f"preset {preset}": medians[f"preset {preset}"] * UNIT_ITERATIONS / ITERATIONS / size
+        f"preset {preset}": medians[f"preset {preset}"] * UNIT_ITERATIONS / BESIDE_ITERATIONS / size
         for preset, (_, size) in begun.items()
     }
     reference = f"preset {RECIPE_PRESET}"

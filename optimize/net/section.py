@@ -192,6 +192,10 @@ class Section:
         ]
         self.size = size
         self.device = net.blobs[part.source].device
+        # Of one image, before any batch has given the blobs another size.
+        tops = self._net.top_names.values()
+        self._sizes = [sum(math.prod(self._net.blobs[t].shape) for t in names) for names in tops]
+        self._largest = max(math.prod(blob.shape) for blob in self._net.blobs.values())
         self._starts = sorted(((part.layers.index(i), t) for t, i in part.starts.items()))[::-1]
         self._last = len(part.layers) - 1
 
@@ -228,12 +232,11 @@ class Section:
 
     def sizes(self) -> list[int]:
         """Return how many values each layer of the part writes for one image."""
-        tops = self._net.top_names.values()
-        return [sum(math.prod(self._net.blobs[top].shape) for top in names) for names in tops]
+        return self._sizes
 
     def largest(self) -> int:
         """Return how many values the largest map of one image has."""
-        return max(math.prod(blob.shape) for blob in self._net.blobs.values())
+        return self._largest
 
     def broken_layer(self) -> str | None:
         """Return the name of a layer whose parameters are not all finite numbers, if any is."""

@@ -133,12 +133,13 @@ def draws(canvas: Canvas, shape: tuple[int, ...], stream: int) -> Tensor:
 
 
 def parts(value: Tensor) -> list[slice]:
-    """Return a batch in parts of few enough members that a processor's cache holds one.
+    """Return a batch in parts of few enough members that the processors' caches hold one.
 
     What is done with all members in a row of short operations is done part by part: each
-    operation then finds in the cache what the one before it has left there. A GPU gets all
-    at once.
+    operation then finds in the cache what the one before it has left there. Each thread has a
+    cache and its share of a part. A GPU gets all at once.
     """
     count, each = len(value), max(1, value[0].numel())
-    most = max(1, _CACHED_VALUES // each) if value.device.type == "cpu" else count
+    at_once = max(1, _CACHED_VALUES // each) * torch.get_num_threads()
+    most = at_once if value.device.type == "cpu" else count
     return [slice(at, min(at + most, count)) for at in range(0, count, most)]

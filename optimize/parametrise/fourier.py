@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,10 +13,15 @@ from optimize.parametrise.series import Series, frequencies
 
 _STREAM = 11
 _START = 0.01  # of the scaled coefficients' normal draws
-# A little more than 1: with 1, SqueezeNet's pictures have a slope of -2.0 to -2.15 in their power
-# spectrum where photos have -2.4 to -3.0; with 1.2 it is -2.4 (measured on classes).
-_POWER = 1.2
-_GAIN = 0.25
+# More than 1, so that forms come before texture: SqueezeNet's class images are a few large things
+# with 1.4 and many small ones with 1.2 or less. The power spectrum's slope is -2.7 with 1.4, -2.3
+# with 1.2 and -2.0 to -2.15 with 1, where photos have -2.4 to -3.0.
+_POWER = 1.4
+_GAIN = 0.14
+# Photos' colours differ less than their brightness; a filter of a first layer may look for nothing
+# else. So in an image of this side all directions of colour are held alike, and in a larger one,
+# as its pixels are more, the photos' own soon prevail.
+_COLOUR_SIDE = 40
 
 
 def scales(height: int, width: int) -> Tensor:
@@ -28,10 +35,30 @@ def scales(height: int, width: int) -> Tensor:
     Returns
     -------
     Tensor, shape (height, width // 2 + 1)
-        gain / frequency**1.2, frequency in cycles a pixel; zero counts as the lowest one.
+        gain / frequency**1.4, frequency in cycles a pixel; zero counts as the lowest one.
     """
     lowest = 1 / max(height, width)
     return _GAIN / frequencies(height, width).clamp_min(lowest) ** _POWER
+
+
+def colour_gains(colour: Sequence[Sequence[float]], height: int, width: int) -> Tensor:
+    """Return what makes up for short directions of colour in a small image.
+
+    Parameters
+    ----------
+    colour : 3x3
+        `PhotoStatistics.colour`; its longest column has length 1.
+    height, width : int
+        Of the image.
+
+    Returns
+    -------
+    Tensor, shape (3,)
+        At least 1: with it each column is at least min(1, 40**2 / (height * width)) long.
+    """
+    least = min(1.0, _COLOUR_SIDE**2 / (height * width))
+    lengths = torch.linalg.vector_norm(torch.tensor(colour, dtype=torch.float32), dim=0)
+    return (least / lengths).clamp_min(1)
 
 
 class Fourier(Parametrisation):
@@ -48,7 +75,11 @@ class Fourier(Parametrisation):
     def __init__(self, canvas: Canvas) -> None:
         self._series = Series(canvas)
         height, width = self._series.size
-        self._scales = scales(height, width).to(canvas.start.device)[..., None]
+        gains = torch.ones(canvas.start.shape[1])
+        if len(gains) == len(canvas.photos.colour):
+            gains = colour_gains(canvas.photos.colour, *canvas.start.shape[2:])
+        held_as = gains.view(-1, 1, 1, 1) * scales(height, width)[..., None]
+        self._scales = held_as.to(canvas.start.device)
         held = draws(canvas, (canvas.start.shape[1], height, width // 2 + 1, 2), _STREAM) * _START
         if any(canvas.given):
             begun = torch.view_as_real(self._series.coefficients(canvas.start)) / self._scales
@@ -62,7 +93,7 @@ class Fourier(Parametrisation):
         """Return the images."""
         for part in parts(self._image):
             scaled = torch.view_as_complex(self._held[part] * self._scales)
-            self._image[part] = self._series.image(scaled)
+            self._series.image(scaled, out=self._image[part])
         return self._image
 
     def gradient(self, grad: Tensor, part: slice) -> Tensor:

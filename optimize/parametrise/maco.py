@@ -73,7 +73,7 @@ class Maco(Parametrisation):
         """Return the images."""
         for part in parts(self._image):
             made = self._coefficients[part].copy_(self.coefficients(self._free[part]))
-            self._image[part] = self._series.image(made)
+            self._series.image(made, out=self._image[part])
         return self._image
 
     def coefficients(self, free: Tensor) -> Tensor:

@@ -62,10 +62,10 @@ class Series:
         twice[0] = twice[-1] = 1
         self._twice = twice
 
-    def image(self, coefficients: Tensor) -> Tensor:
-        """Return images minus the mean for (n, channels, h, w // 2 + 1) complex numbers."""
+    def image(self, coefficients: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return images minus the mean, in `out`, for (n, channels, h, w // 2 + 1) numbers."""
         share = self.odds(coefficients).sigmoid_()
-        return torch.addcmul(self._low, self._span, share, out=share)
+        return torch.addcmul(self._low, self._span, share, out=share if out is None else out)
 
     def odds(self, coefficients: Tensor) -> Tensor:
         """Return the images' log-odds, (n, channels, h, w)."""

@@ -11,7 +11,7 @@ import torch
 from optimize.errors import OptimizeError
 from optimize.parametrise import photo_statistics
 from optimize.parametrise.base import Canvas, Uphill, parts
-from optimize.parametrise.fourier import Fourier, scales
+from optimize.parametrise.fourier import Fourier, colour_gains, scales
 from optimize.parametrise.maco import Maco, whole_phases
 from optimize.parametrise.photo_statistics import colour_matrix, log_odds, measure
 from optimize.parametrise.series import Series, fast_size, frequencies
@@ -74,8 +74,32 @@ def test_frequencies_and_scales_fall_as_they_should():
     np.testing.assert_allclose(away[2, 3], np.hypot(2 / 6, 3 / 8), rtol=1e-6)
     np.testing.assert_allclose(away[5, 0], 1 / 6, rtol=1e-6)
     found = scales(6, 8).numpy()
-    np.testing.assert_allclose(found[2, 3] / found[0, 1], (8 * away[2, 3]) ** -1.2, rtol=1e-5)
+    np.testing.assert_allclose(found[2, 3] / found[0, 1], (8 * away[2, 3]) ** -1.4, rtol=1e-5)
     assert found[0, 0] == found.max()
+
+
+def test_small_images_hold_all_directions_of_colour_alike_and_large_ones_as_photos():
+    colour = np.array(photo_statistics.default().colour)
+    lengths = np.linalg.norm(colour, axis=0)
+    np.testing.assert_allclose(lengths * colour_gains(colour, 15, 15).numpy(), 1, rtol=1e-5)
+    middle = lengths * colour_gains(colour, 50, 80).numpy()
+    np.testing.assert_allclose(middle, np.maximum(lengths, 0.4), rtol=1e-5)
+    np.testing.assert_array_equal(colour_gains(colour, 119, 119), 1)
+
+
+def test_a_small_image_takes_the_colours_of_its_gradient():
+    red = torch.zeros(1, 3, 1, 1)
+    red[:, 2] = 1  # the input is BGR
+    colourful = []
+    for size in (12, 120):
+        board = canvas(size, size, members=1)
+        held = Fourier(board)
+        for i in range(4):
+            grad, one = red.expand_as(held.image()), torch.ones(1)
+            held.step(Uphill(grad, one, one, one > 0, i, 4))
+        blue, green, red_ = (held.image() - board.low).mean((0, 2, 3)) - 127.5
+        colourful.append(float((red_ - blue) / (blue + green + red_)))
+    assert colourful[0] > 2 * colourful[1]
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -132,9 +156,12 @@ def test_the_gradient_of_what_is_held_is_the_images_change(kind, height, width, 
 
 def test_parts_are_all_members_in_their_order(monkeypatch):
     monkeypatch.setattr("optimize.parametrise.base._CACHED_VALUES", 50)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
     assert parts(torch.zeros(5, 4, 5)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
     assert parts(torch.zeros(2, 100)) == [slice(0, 1), slice(1, 2)]
     assert parts(torch.zeros(5, 4, 5, device="meta")) == [slice(0, 5)]
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)  # a cache each
+    assert parts(torch.zeros(5, 4, 5)) == [slice(0, 4), slice(4, 5)]
 
 
 @pytest.mark.parametrize("kind", [Fourier, Maco])
