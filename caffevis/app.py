@@ -21,6 +21,7 @@ from caffevis.model.opening import ENGINE_ERRORS, engine_net, image_input
 from caffevis.model.start import start_state
 from caffevis.model.threads import compute_threads
 from caffevis.net.histogram import Record, follow
+from caffevis.net.lanes import Lanes
 from caffevis.net.measures import top_units
 from caffevis.net.network import Network
 from caffevis.net.request import Back, NetRequest, NetResult
@@ -39,7 +40,7 @@ from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray
 from toolbox.settings.config import Settings
 from toolbox.window.pointer import CLICK, Pointer
-from toolbox.workers.worker import Worker, close_all
+from toolbox.workers.worker import close_all
 
 FRAME_SECONDS = 0.02  # that images being made wait for a frame, an iteration
 TEXT_KEYS = ("space", "backspace", "enter", "esc")
@@ -89,11 +90,11 @@ class CaffeVisApp:
         net, prepare, self._classes = opened.net, opened.prepare, opened.classes
         self._title = opened.title
         self._takes_pairs, self._aspect = bool(prepare.pair), prepare.aspect
-        threads = compute_threads(settings.caffevis_compute_threads)
-        self._network = Network(net, prepare, self._classes.listed, threads, clock)
+        self._threads = compute_threads(settings.caffevis_compute_threads)
+        self._network = Network(net, prepare, self._classes.listed, self._threads.alone, clock)
         occluder = Occluder(net, prepare, image_input(net), self._classes.listed)
         self._causes = CausesApp(occluder, self._classes, self._look, ENGINE_ERRORS)
-        self._worker: Worker[NetRequest, NetResult] | None = None
+        self._worker: Lanes | None = None
         growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches, opened.files)
@@ -123,7 +124,7 @@ class CaffeVisApp:
 
     def start(self) -> None:
         """Start the threads."""
-        self._worker = Worker(self._network, "network", expected=ENGINE_ERRORS)
+        self._worker = Lanes(self._network, self._network.twin, self._threads, ENGINE_ERRORS)
         self._images.start()
         self._views.start()
 
@@ -343,28 +344,21 @@ class CaffeVisApp:
     def _ask(self) -> None:
         """Submit what is wanted now.
 
-        While a frame is being computed, a change of view is asked of that same
-        frame first: it needs no second forward pass, so the key is seen to act
-        before the next frame is begun; another layer even without its back pass,
-        which comes with the next frame. Where the worker has begun the next one
-        already, the earlier frame would cost a forward pass again: the change is
-        then asked of the newest.
+        A change of view is asked of the frames being computed too: it needs no second
+        forward pass, so the key is seen to act before the next frame is begun; another
+        layer even without its back pass, which comes with the next frame.
         """
         if self._worker is None or self._frame is None:
             return
-        current = self._worker.current
-        if current is not None:
+        under_way = self._worker.under_way
+        for current in under_way:
             request = self._request(current.frame)
             if request.layer != current.layer:
                 request = replace(request, back=None, cam=None)
-            if request == self._submitted != current:
-                return  # it is the next to be begun
-            if request != current and self._worker.submit_behind(current, request):
-                self._submitted = request
-                return
+            self._worker.follow(current, request)
         request = self._request(self._frame)
         if request not in (self._answered, self._submitted):
-            waits = current is not None and current.frame is not self._frame
+            waits = bool(under_way) and all(one.frame is not self._frame for one in under_way)
             request = replace(request, values=self._prepared(self._frame, waits))
             self._submitted = request
             self._worker.submit(request)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ from toolbox.window.pointer import MouseEvent
 
 LAYER = "conv5"
 MOVES = {"a unit": "lj", "a layer": "ou"}  # kind of move -> keys there and back
+COUNTING = threading.Lock()
 PRESS_EVERY = (0.04, 0.07)  # seconds; each press is drawn before the next
 
 
@@ -72,16 +73,45 @@ class Checked:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._net, name)
 
+    @property
+    def between_layers(self) -> Callable[[], None] | None:
+        """What the engine calls between layers; see `torchcaffe.Net`."""
+        call: Callable[[], None] | None = self._net.between_layers
+        return call
+
+    @between_layers.setter
+    def between_layers(self, call: Callable[[], None] | None) -> None:
+        self._net.between_layers = call
+
+    def twin(self) -> Checked:
+        """Return the net's twin, which notes its frames in the same places."""
+        other = _Second(self._net.twin(), self._wanted)
+        other.first, other._recent, other.sums = self, self._recent, self.sums
+        return other
+
     def forward(self) -> None:
         """Run the net; remember the frame's number with a sum of its activations."""
         blue = self._net.blobs["data"].data[0, :1] + MEAN[0]
         number = read_number(blue.transpose(1, 2, 0))
         self._wanted.release()
         self._net.forward()
-        self.processed += 1
-        self.twice += number in self._recent
-        self._recent.append(number)
+        self._count(number)
         self.sums[number] = float(self._net.blobs[LAYER].data.sum())
+
+    def _count(self, number: int) -> None:
+        with COUNTING:
+            self.processed += 1
+            self.twice += number in self._recent
+            self._recent.append(number)
+
+
+class _Second(Checked):
+    """A twin, whose frames the first counts."""
+
+    first: Checked
+
+    def _count(self, number: int) -> None:
+        self.first._count(number)
 
 
 @dataclass
@@ -141,6 +171,9 @@ class Audience(Window):
         Where keys are pressed, it ends when they have led back to where they began.
         """
         self.watched = Watched()
+        moving = cast(Any, loop.inputs)._moving
+        if moving is not None:  # nobody asked for frames meanwhile: it does not hang
+            moving._read_at = time.monotonic()
         begun = time.perf_counter()
         self._until, self._frames = begun + seconds, frames
         self._press_at = begun + PRESS_EVERY[1] if presses else float("inf")
@@ -207,7 +240,9 @@ class Stage:
 
 
 @contextmanager
-def stage(model: Model, video: Path, window: Window | None = None) -> Iterator[Stage]:
+def stage(
+    model: Model, video: Path, window: Window | None = None, threads: int | None = None
+) -> Iterator[Stage]:
     """Start the app on a video with a unit of conv5 and its deconv selected.
 
     Parameters
@@ -218,8 +253,10 @@ def stage(model: Model, video: Path, window: Window | None = None) -> Iterator[S
         Read as fast as the net takes frames.
     window : Window or None
         See `Audience`.
+    threads : int, optional
+        `caffevis_compute_threads`; with one, there is one lane.
     """
-    settings = config.load(declared.TABLE, None)
+    settings = config.load(declared.TABLE, None).replaced(caffevis_compute_threads=threads)
     wanted = threading.Semaphore(1)
     net = Checked(model.load(), wanted)
     app = CaffeVisApp(settings, net=net)

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,23 +18,28 @@ from typing import Any
 import numpy as np
 
 import torchcaffe as caffe
-from bench.lab.live_stage import forward_and_deconv, stage
+from bench.lab.live_stage import Stage, Watched, forward_and_deconv, stage
 from bench.lab.nets import CALTECH, YOS, Model
 from bench.lab.timing import interleaved
 from bench.lab.video import write_video
 from bench.registry import Table, benchmark, goal
+from bench.rows.busy import beside
 from caffevis.model.threads import compute_threads
 from toolbox.window.highgui import Display, Window
 from toolbox.workers.cores import cores
 
 CORES = 2
 GOALS = {CALTECH.name: 45.0, YOS.name: 30.0}  # frames a second
-SHARE = 0.85  # of what the net alone reaches
+SHARE = 0.85  # of what the net alone reaches in one thread, in one lane
+GAIN = {YOS.name: 1.3}  # frames in two lanes, of those in one
+BUSY_SHARE = 0.5  # of the frames, beside one busy process
 KEY_MS = 50.0
 GROWTH_MB = 20.0
 MANY = 10_000
 MODELS = {model.name: model for model in (CALTECH, YOS)}
 BARE, WINDOW = "no window", "window"
+ONE, TWO = "one lane", "two lanes"
+WAYS = {ONE: 1, TWO: None}  # the setting `caffevis_compute_threads`
 
 
 @contextmanager
@@ -71,8 +77,41 @@ def _net_alone(model: Model, threads: int) -> Callable[[], None]:
     return run
 
 
+@dataclass
+class Way:
+    """What was seen of the app in one of `WAYS`: seconds a frame, of each press, and counts."""
+
+    on: Stage
+    frames: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)  # a busy process
+    keys: dict[str, list[float]] = field(default_factory=dict)
+    shown: int = 0
+    mixed: int = 0
+
+    def attend(self, seconds: float, presses: bool = False) -> Watched:
+        """Run the app for so long; count."""
+        watched = self.on.audience.attend(self.on.loop, seconds, presses)
+        self.shown, self.mixed = self.shown + watched.shown, self.mixed + watched.mixed
+        return watched
+
+    def numbers(self) -> dict[str, Any]:
+        """Return medians and counts."""
+        return {
+            "app": median(self.frames),
+            "beside": median(self.beside) if self.beside else None,
+            "keys": self.keys,
+            "shown": self.shown,
+            "twice": self.on.net.twice,
+            "mixed": self.mixed,
+        }
+
+
+def _rate(watched: Watched) -> float:
+    return watched.seconds / max(watched.shown, 1)
+
+
 def measure(model: Model, video: Path, seconds: float, window: Window | None) -> dict[str, Any]:
-    """Run net and app in turns, then the app with keys.
+    """Run net and app in turns, the app in one lane and in two, without and with keys.
 
     Parameters
     ----------
@@ -81,41 +120,44 @@ def measure(model: Model, video: Path, seconds: float, window: Window | None) ->
     video : Path
         What the app is shown.
     seconds : float
-        For the turns, and again for the keys.
+        For the frames, and again for the keys.
     window : Window or None
         A real one, or none.
 
     Returns
     -------
     dict
-        `alone` (threads -> seconds a frame), `app` (seconds a frame), `keys` (kind -> seconds
-        of each press), counts `shown`, `twice`, `mixed`, and `growth` in
-        megabytes while keys were pressed.
+        `alone` (threads -> seconds a frame), `ways` (way -> `Way.numbers`), and `growth` of
+        memory in megabytes, once each way had run with keys.
     """
-    counts = sorted({compute_threads(None), cores()})
+    counts = sorted({compute_threads(None).alone, cores()})
     runs = {str(threads): _net_alone(model, threads) for threads in counts}
     rounds = max(2, round(seconds / 2.5))
-    part = seconds / rounds / (len(runs) + 3)
+    part = seconds / rounds / (len(runs) + 4 * len(WAYS))
     alone: dict[str, list[float]] = {threads: [] for threads in runs}
-    app: list[float] = []
-    with stage(model, video, window) as on:
-        on.audience.attend(on.loop, part, presses=True)
-        mixed = shown = 0
+    with ExitStack() as open_:
+        stages = {
+            way: open_.enter_context(stage(model, video, window, threads))
+            for way, threads in WAYS.items()
+        }
+        ways = {name: Way(on) for name, on in stages.items()}
+        for way in ways.values():
+            way.attend(part, presses=True)
+        before = memory_mb()
         for _ in range(rounds):
             for threads, run in runs.items():
                 alone[threads].append(interleaved({threads: run}, part)[threads])
-            watched = on.audience.attend(on.loop, 3 * part)
-            app.append(watched.seconds / max(watched.shown, 1))
-            mixed, shown = mixed + watched.mixed, shown + watched.shown
-        before = memory_mb()
-        watched = on.audience.attend(on.loop, seconds, presses=True)
+            for way in ways.values():
+                way.frames.append(_rate(way.attend(3 * part)))
+            with beside(1):
+                ways[TWO].beside.append(_rate(ways[TWO].attend(2 * part)))
+            for way in ways.values():
+                watched = way.attend(seconds / rounds / len(WAYS), presses=True)
+                for kind, times in watched.drawn.items():
+                    way.keys.setdefault(kind, []).extend(times)
         return {
             "alone": {threads: median(times) for threads, times in alone.items()},
-            "app": median(app),
-            "keys": watched.drawn,
-            "shown": shown + watched.shown,
-            "twice": on.net.twice,
-            "mixed": mixed + watched.mixed,
+            "ways": {name: way.numbers() for name, way in ways.items()},
             "growth": memory_mb() - before,
         }
 
@@ -151,38 +193,56 @@ def on_display(module: str, *arguments: str) -> dict[str, Any] | None:
             server.wait()
 
 
+def _goals(model: Model, where: str, found: dict[str, Any]) -> list[str]:
+    """Say what of the goals for frame rates is met."""
+    threads, most = str(compute_threads(None).alone), max(found["alone"], key=int)
+    one, two = (found["ways"][way] for way in (ONE, TWO))
+    gain = one["app"] / two["app"]
+    more = f"{where}: frames in two lanes, of those in one"
+    said = (
+        goal(more, gain, GAIN[model.name], at_least=True)
+        if model.name in GAIN
+        else f"{more}: {gain:.2f}"
+    )
+    return [
+        goal(f"{where}: frames a second", 1 / two["app"], GOALS[model.name], at_least=True),
+        said,
+        goal(f"{where}: of the frames, beside one busy process", two["app"] / two["beside"],
+             BUSY_SHARE, at_least=True),
+        goal(f"{where}: in one lane, of the net alone in as many threads ({threads})",
+             found["alone"][threads] / one["app"], SHARE, at_least=True),
+        f"{where}: in two lanes, of the net alone in all {most} threads: "
+        f"{found['alone'][most] / two['app']:.2f}",
+    ]  # fmt: skip
+
+
 def _tables(model: Model, results: dict[str, dict[str, Any]]) -> list[Table]:
     """Lay out frame rates and keys, with the goals."""
-    threads = str(compute_threads(None))
     seconds: dict[str, float] = {}
     keys: dict[str, float] = {}
     notes, counts = [], []
     for where, found in results.items():
         for count, time in found["alone"].items():
             seconds.setdefault(f"forward and deconv alone, {count} threads", time)
-        seconds[f"app, {where}"] = found["app"]
-        share = found["alone"][threads] / found["app"]
-        most = max(found["alone"], key=int)
-        whole = found["alone"][most] / found["app"]
-        notes += [
-            goal(f"{where}: frames a second", 1 / found["app"], GOALS[model.name], at_least=True),
-            goal(f"{where}: of the net alone in as many threads ({threads})", share, SHARE,
-                 at_least=True),
-            f"{where}: of the net alone in all {most} threads, none left for a window: {whole:.2f}",
-        ]  # fmt: skip
-        for kind, times in found["keys"].items():
-            keys[f"{where}, to {kind}, median"] = float(np.median(times))
-            keys[f"{where}, to {kind}, 95th percentile"] = float(np.percentile(times, 95))
-        pressed = sum(map(len, found["keys"].values()))
-        counts.append(
-            f"{where}: {found['shown']} frames shown, {found['twice']} processed twice, "
-            f"{found['mixed']} shown with another's activations, {pressed} keys; memory grew "
-            f"by {found['growth']:.1f} MB"
-        )
+        for way, of in found["ways"].items():
+            seconds[f"app, {where}, {way}"] = of["app"]
+            for kind, times in of["keys"].items():
+                name = f"{where}, {way}, to {kind}"
+                keys[f"{name}, median"] = float(np.median(times))
+                keys[f"{name}, 95th percentile"] = float(np.percentile(times, 95))
+            pressed = sum(map(len, of["keys"].values()))
+            counts.append(
+                f"{where}, {way}: {of['shown']} frames shown, {of['twice']} processed twice, "
+                f"{of['mixed']} shown with another's activations, {pressed} keys"
+            )
+        seconds[f"app, {where}, {TWO}, beside a busy process"] = found["ways"][TWO]["beside"]
+        notes += _goals(model, where, found)
+        counts.append(f"{where}: memory grew by {found['growth']:.1f} MB")
     title = f"whole app on a video of 640x480, deconv from a unit of conv5, {model.title}"
     pressed_title = f"from a key to the picture that shows it, the net busy, {model.title}"
+    reference = f"forward and deconv alone, {compute_threads(None).alone} threads"
     return [
-        Table(title, seconds, f"forward and deconv alone, {threads} threads", notes=notes),
+        Table(title, seconds, reference, notes=notes),
         Table(pressed_title, keys, limit_ms=KEY_MS, notes=counts),
     ]
 

@@ -81,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
     below = tuple(cam_layer(unit, layers, options.cam_layer, net) for unit in units)
     what = tuple(dict.fromkeys(options.what))
     prepare = make_preprocess(net, settings)
-    network = Network(net, prepare, None, compute_threads(settings.caffevis_compute_threads))
+    threads = compute_threads(settings.caffevis_compute_threads).alone
+    network = Network(net, prepare, None, threads)
     if lacks := [word for word in what if word not in (*network.back_modes, "activation", CAM)]:
         raise ExportError(f"this network's Caffe offers no {', '.join(lacks)}; leave it out")
     job = Job(options.photos, options.out, units, what, below, settings.static_file_stretch_mode)

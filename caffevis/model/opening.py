@@ -6,13 +6,14 @@ With `network.py` the only module that knows the engine.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import torchcaffe as caffe
+from caffevis.keys.state import DECONV, GRAD, GUIDED
 from caffevis.model.layer_list import NetLike
 from caffevis.model.preprocess import InputError, Preprocess, check_swap, find_pair, fit_pair_mean
 from caffevis.model.pycaffe import PycaffeError, PycaffeNet
@@ -24,6 +25,7 @@ from torchcaffe.proto.caffe_pb2 import NetParameter
 from torchcaffe.proto.text import read_text
 from torchcaffe.proto.upgrade import upgrade
 
+BackPass = Callable[..., Any]
 EngineError = caffe.CaffeError
 ENGINE_ERRORS = (EngineError, PycaffeError)  # of either engine; one sentence each
 
@@ -228,10 +230,65 @@ def make_preprocess(net: NetLike, settings: Settings) -> Preprocess:
     )
 
 
+# Activations that deconv and guided backprop have no rule for, and what they are called.
+_UNRULED = {"Swish": "SiLU", "PReLU": "PReLU", "ELU": "ELU"}
+_UNRULED_OPERATORS = ("gelu", "hardswish", "mish", "silu", "selu", "celu", "softplus")
+
+
+def unruled(net: NetLike) -> str:
+    """Name the activations of an imported net that deconv and guided backprop have no rule for.
+
+    Caffe's own nets are not named: there it has always been so.
+    """
+    if not isinstance(net, caffe.Net) or not any(la.type == "ATen" for la in net.layers):
+        return ""
+    found = {_UNRULED[la.type]: 0 for la in net.layers if la.type in _UNRULED}
+    called = (str(getattr(la, "operator_name", "")) for la in net.layers)
+    found |= {name.split(".")[1]: 0 for name in called if name.count(".") == 2
+              and name.split(".")[1] in _UNRULED_OPERATORS}  # fmt: skip
+    return ", ".join(found)
+
+
+def back_passes(net: NetLike) -> dict[str, BackPass]:
+    """List the back passes that a network offers, by mode, in the order of `BACK_MODES`."""
+    passes: dict[str, BackPass] = {
+        GRAD: net.backward_from_layer,
+        DECONV: net.deconv_from_layer,
+    }
+    guided = getattr(net, "guided_from_layer", None)
+    return passes if guided is None else {**passes, GUIDED: guided}
+
+
 def run_once(net: NetLike, values: FloatArray) -> None:
     """Compute every blob for one prepared picture."""
     net.blobs[image_input(net)].data[...] = values
     net.forward()
+
+
+# Layers whose tops depend on more than bottoms and parameters, and users' own code.
+_REMEMBERING = frozenset({"DummyData", "LSTM", "Lstm", "MemoryData", "Python", "RNN"})
+
+
+def second_net(net: NetLike) -> NetLike | None:
+    """Return a net that computes the same of a picture, at the same time on another thread.
+
+    It has the same parameters, blobs of its own, and what the net's other inputs hold. None
+    where there can be none: a compiled Caffe, a GPU, in which two would only take turns, and a
+    net in which a picture depends on those before.
+    """
+    make = getattr(net, "twin", None)
+    if make is None or caffe.device.current().type != "cpu":
+        return None
+    if getattr(net, "phase", caffe.TEST) != caffe.TEST:  # it may draw random numbers
+        return None
+    for layer in net.layers:
+        ours = type(layer).__module__.partition(".")[0] == caffe.__name__
+        if layer.type in _REMEMBERING or not ours:
+            return None
+    twin: NetLike = make()
+    for name in set(net.inputs) - {image_input(net)}:
+        twin.blobs[name].data[...] = net.blobs[name].data
+    return twin
 
 
 def engine_net(net: NetLike) -> Any:

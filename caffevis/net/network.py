@@ -6,7 +6,8 @@ With `opening.py` the only module that knows the engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,52 +16,27 @@ import numpy as np
 import torchcaffe as caffe
 from caffevis.causes.asked import Question
 from caffevis.causes.worker import CausesWorker
-from caffevis.keys.state import DECONV, GRAD, GUIDED, Origin
+from caffevis.keys.state import DECONV, GUIDED, Origin
 from caffevis.model.layer_list import NetLike, image_of, start_layer
-from caffevis.model.opening import EngineError, image_input
+from caffevis.model.opening import (
+    EngineError,
+    back_passes,
+    image_input,
+    second_net,
+    unruled,
+)
 from caffevis.model.preprocess import Preprocess
 from caffevis.net.cam import Cam, grad_cam, seed
 from caffevis.net.finite import all_finite, first_broken
 from caffevis.net.measures import layer_stats
 from caffevis.net.principal import Principal
 from caffevis.net.receptive_fields import Fields
-from caffevis.net.request import Back, NetRequest, NetResult
+from caffevis.net.request import Back, NetRequest, NetResult, Superseded
 from caffevis.net.weights import Weights, find_weights
 from toolbox.app.protocol import Timing
 from toolbox.drawing.tiles import as_maps
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray
-
-BackPass = Callable[..., Any]
-
-
-# Activations that deconv and guided backprop have no rule for, and what they are called.
-_UNRULED = {"Swish": "SiLU", "PReLU": "PReLU", "ELU": "ELU"}
-_UNRULED_OPERATORS = ("gelu", "hardswish", "mish", "silu", "selu", "celu", "softplus")
-
-
-def unruled(net: NetLike) -> str:
-    """Name the activations of an imported net that deconv and guided backprop have no rule for.
-
-    Caffe's own nets are not named: there it has always been so.
-    """
-    if not isinstance(net, caffe.Net) or not any(la.type == "ATen" for la in net.layers):
-        return ""
-    found = {_UNRULED[la.type]: 0 for la in net.layers if la.type in _UNRULED}
-    called = (str(getattr(la, "operator_name", "")) for la in net.layers)
-    found |= {name.split(".")[1]: 0 for name in called if name.count(".") == 2
-              and name.split(".")[1] in _UNRULED_OPERATORS}  # fmt: skip
-    return ", ".join(found)
-
-
-def back_passes(net: NetLike) -> dict[str, BackPass]:
-    """List the back passes that a network offers, by mode, in the order of `BACK_MODES`."""
-    passes: dict[str, BackPass] = {
-        GRAD: net.backward_from_layer,
-        DECONV: net.deconv_from_layer,
-    }
-    guided = getattr(net, "guided_from_layer", None)
-    return passes if guided is None else {**passes, GUIDED: guided}
 
 
 def find_fields(net: NetLike, layer: str, prepare: Preprocess) -> Fields:
@@ -122,13 +98,13 @@ class Network:
     Parameters
     ----------
     net : NetLike
-        The network; from now on used only here, in the worker's thread.
+        The network; from now on used only here, in the lane's thread.
     preprocess : Preprocess
         From frame to input.
     prob_layer : str or None
         Whose values every result carries.
     threads : int
-        How many threads compute.
+        How many compute where a call says nothing else.
     clock : callable
         Seconds, for timings.
     """
@@ -145,8 +121,10 @@ class Network:
         self._input = net.blobs[image_input(net)]
         self._preprocess = preprocess
         self._prob_layer = prob_layer
-        self._threads: int | None = threads
+        self._threads, self._set = threads, 0
         self._clock = clock
+        self._superseded: Callable[[], bool] = lambda: False
+        self._passed: list[Timing] = []  # that no result has told of yet
         self._frame: Frame | None = None
         self._back: Back | None = None
         self._cam: tuple[str, Origin, Cam] | None = None
@@ -161,30 +139,59 @@ class Network:
         self._passes = back_passes(net)
         self.back_modes = tuple(self._passes)
 
-    def __call__(self, request: NetRequest) -> NetResult:
+    def twin(self) -> Network | None:
+        """Return another one with the same parameters, to compute at the same time.
+
+        None where there can be none.
+        """
+        net = second_net(self._net)
+        if net is None:
+            return None
+        return Network(net, self._preprocess, self._prob_layer, self._threads, self._clock)
+
+    def __call__(
+        self,
+        request: NetRequest,
+        superseded: Callable[[], bool] = lambda: False,
+        threads: int | None = None,
+    ) -> NetResult:
         """Compute what a request asks for and has not been computed already.
+
+        Parameters
+        ----------
+        request : NetRequest
+            What is wanted.
+        superseded : callable
+            Tells whether it still is; asked between forward and back pass, and by the bundled
+            engine between the layers of the back pass.
+        threads : int, optional
+            How many compute.
 
         Raises
         ------
+        Superseded
+            It is not wanted any more; what was computed of the frame is kept.
         EngineError
             The engine failed; one sentence.
         """
-        if self._threads is not None:
+        if (threads or self._threads) != self._set:
             # Set here because OpenMP keeps the number for each calling thread.
-            caffe.set_threads(self._threads)
-            self._threads = None
-        timings = []
+            self._set = threads or self._threads
+            caffe.set_threads(self._set)
         if request.frame is not self._frame:
-            timings.append(self._timed("forward", lambda: self._forward(request)))
+            self._passed = [self._timed("forward", lambda: self._forward(request))]
         if request.trial != self._causes.trial:
-            timings.append(self._timed("trial", lambda: self._try(request)))
+            self._passed.append(self._timed("trial", lambda: self._try(request)))
+        self._superseded = superseded
+        self._give_up()
         if request.cam is not None and (self._cam or ())[:2] != (request.layer, request.cam):
             wanted = (request.layer, request.cam)
-            timings.append(self._timed("grad-cam", lambda: self._find_cam(*wanted)))
+            self._passed.append(self._timed("grad-cam", lambda: self._find_cam(*wanted)))
         if request.back is not None and request.back != self._back:
             back = request.back
-            timings.append(self._timed(back.mode, lambda: self._go_back(back)))
-        return self._result(request, tuple(timings))
+            self._passed.append(self._timed(back.mode, lambda: self._go_back(back)))
+        timings, self._passed = tuple(self._passed), []
+        return self._result(request, timings)
 
     def _timed(self, name: str, work: Callable[[], None]) -> Timing:
         begun = self._clock()
@@ -217,8 +224,26 @@ class Network:
             back.origin.layer, values
         )[back.origin.unit]
         layer = start_layer(self._net, back.origin.layer)
-        self._passes[back.mode](layer, diff, zero_higher=True)
+        with self._interruptible():
+            self._passes[back.mode](layer, diff, zero_higher=True)
         self._back = back
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let the engine ask between layers whether to go on."""
+        net: Any = self._net
+        if not hasattr(net, "between_layers"):
+            yield
+            return
+        net.between_layers = self._give_up
+        try:
+            yield
+        finally:
+            net.between_layers = None
+
+    def _give_up(self) -> None:
+        if self._superseded():
+            raise Superseded
 
     def _find_cam(self, layer: str, wanted: Origin) -> None:
         """Compute Grad-CAM of a unit in a layer; the diffs of a back pass are lost."""

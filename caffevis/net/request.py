@@ -19,6 +19,10 @@ from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray
 
 
+class Superseded(Exception):
+    """What was asked for is no longer wanted: there is no result."""
+
+
 @dataclass(frozen=True)
 class Back:
     """A back pass: by which rule, from which unit."""

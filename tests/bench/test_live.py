@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from bench.lab import live_stage
-from bench.lab.nets import CALTECH, PHOTO, Model
+from bench.lab.nets import CALTECH, PHOTO, YOS, Model
 from bench.lab.video import BITS, FRAMES, PacedVideo, draw_number, read_number, write_video
 from bench.registry import BENCHMARKS, goal
 from bench.rows import live
 from caffevis.net.network import NetRequest, NetResult
 from toolbox.input.frame import Frame
+from toolbox.input.wanted import CAMERA
 from toolbox.pictures.crop import to_aspect
 from toolbox.pictures.images import resize, to_rgb8
 
@@ -54,14 +55,25 @@ def test_a_number_survives_cutting_and_shrinking(video, side):
         assert read_number(square) == number
 
 
-def test_the_app_runs_on_it_and_nothing_is_mixed_up(video):
-    with live_stage.stage(RANDOM, video) as on:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_app_runs_on_it_and_nothing_is_mixed_up(video, threads):
+    with live_stage.stage(RANDOM, video, threads=threads) as on:
         watched = on.audience.attend(on.loop, 60, presses=True, frames=30)
         assert watched.shown >= 30
         assert len(on.net.sums) >= 30
         assert (watched.mixed, on.net.twice) == (0, 0)
         assert set(watched.drawn) <= set(live_stage.MOVES)
         assert sum(map(len, watched.drawn.values())) >= 4
+
+
+def test_a_stage_that_nobody_attended_goes_on(video, monkeypatch):
+    with live_stage.stage(RANDOM, video) as on:
+        on.audience.attend(on.loop, 60, frames=2)
+        monkeypatch.setattr("toolbox.input.video.STALL_SECONDS", 0.5)
+        on.loop.inputs._moving._read_at -= 10
+        on.audience.attend(on.loop, 60, frames=2)
+        assert on.loop.state.mode == CAMERA
+        assert on.net.twice == 0
 
 
 def test_another_frames_activations_are_counted():
@@ -99,16 +111,21 @@ def test_a_frame_that_goes_through_the_net_again_is_counted():
 
 def test_a_measurement_has_every_number(video):
     found = live.measure(RANDOM, video, 0.6, None)
-    assert set(found["keys"]) <= set(live_stage.MOVES)
-    assert (found["twice"], found["mixed"]) == (0, 0)
     assert 0 < min(found["alone"].values()) < 60
-    named = Model(CALTECH.name, RANDOM.prototxt, RANDOM.caffemodel)
-    found["keys"] = {kind: [0.01, 0.02] for kind in live_stage.MOVES}
-    rates, keys = live._tables(named, {live.BARE: found})
-    assert "app, no window" in rates.seconds
-    assert [note.count("goal") for note in rates.notes] == [1, 1, 0]
-    assert "no window, to a layer, 95th percentile" in keys.seconds
-    assert "0 processed twice" in keys.text()
+    for way in found["ways"].values():
+        assert set(way["keys"]) <= set(live_stage.MOVES)
+        assert (way["twice"], way["mixed"]) == (0, 0)
+        way["keys"] = {kind: [0.01, 0.02] for kind in live_stage.MOVES}
+    found["ways"][live.ONE]["app"], found["ways"][live.TWO]["app"] = 0.04, 0.02
+    found["ways"][live.TWO]["beside"] = 0.03
+    for model, goals in ((CALTECH, 3), (YOS, 4)):
+        rates, keys = live._tables(model, {live.BARE: found})
+        assert "app, no window, two lanes" in rates.seconds
+        assert sum(note.count("goal") for note in rates.notes) == goals
+        assert "no window: frames in two lanes, of those in one: 2" in rates.notes[1]
+        assert "busy process: 0.667 (goal: at least 0.5; met)" in rates.notes[2]
+        assert "no window, two lanes, to a layer, 95th percentile" in keys.seconds
+        assert "0 processed twice" in keys.text()
 
 
 def test_goals_say_whether_they_are_met():

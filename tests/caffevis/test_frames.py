@@ -25,7 +25,7 @@ from toolbox.input.video import Spec
 from toolbox.run.loop import Loop
 from toolbox.settings import config
 
-SIDE, BLOCKS, FRAMES = 16, 4, 300
+SIDE, BLOCKS, FRAMES = 16, 4, 150
 NET = """
 name: "copies" force_backward: true
 layer { name: "data" type: "Input" top: "data"
@@ -109,15 +109,28 @@ class Watched:
             blobs[0].data[...] = np.eye(3).reshape(3, 3, 1, 1)
         self.forwarded: list[int] = []
         self.random = np.random.default_rng(1)
-        forward = self.net.forward
+        self.in_second: list[int] = []
+        twin = self.net.twin
+
+        def watched_twin() -> caffe.Net:
+            net = twin()
+            self.watch(net, self.in_second, monkeypatch)
+            return net
+
+        monkeypatch.setattr(self.net, "twin", watched_twin)
+        self.watch(self.net, [], monkeypatch)
+
+    def watch(self, net: caffe.Net, own: list[int], monkeypatch) -> None:
+        forward = net.forward
 
         def watched() -> None:
-            planes = self.net.blobs["data"].data[0]
-            self.forwarded.append(decode(planes.transpose(1, 2, 0)))
+            number = decode(net.blobs["data"].data[0].transpose(1, 2, 0))
+            self.forwarded.append(number)
+            own.append(number)
             time.sleep(self.random.uniform(0, 0.006))
             forward()
 
-        monkeypatch.setattr(self.net, "forward", watched)
+        monkeypatch.setattr(net, "forward", watched)
 
 
 @pytest.fixture
@@ -125,10 +138,16 @@ def watched(tmp_path, monkeypatch) -> Watched:
     return Watched(tmp_path, monkeypatch)
 
 
+@pytest.fixture(params=[1, 2], ids=["one lane", "two lanes"])
+def lanes(request) -> int:
+    return request.param
+
+
 @pytest.fixture
-def loop(watched):
+def loop(watched, lanes):
     inputs = Inputs(FileQuery(folder="/nowhere"), Spec(0, "camera 0"), opener=lambda _: Camera())
-    loop = Loop(SETTINGS, [CaffeVisApp(SETTINGS, net=watched.net)], inputs)
+    settings = SETTINGS.replaced(caffevis_compute_threads=lanes)
+    loop = Loop(settings, [CaffeVisApp(settings, net=watched.net)], inputs)
     loop.state = toggle_mode(loop.state)
     yield loop
     assert loop.close()
@@ -159,7 +178,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("case", KEYS)
-def test_no_frame_goes_forward_twice_and_none_is_mixed_with_another(loop, watched, case: str):
+def test_no_frame_goes_forward_twice_and_none_is_mixed_with_another(loop, watched, lanes, case):
     random, keys = np.random.default_rng(2), itertools.cycle(KEYS[case] or [""])
     loop.press("down")
     loop.press("m")
@@ -176,7 +195,12 @@ def test_no_frame_goes_forward_twice_and_none_is_mixed_with_another(loop, watche
             loop.press(next(keys))
         time.sleep(random.uniform(0, 0.002))
     forwarded = watched.forwarded
-    assert forwarded == sorted(set(forwarded)), "a frame went forward twice, or after a later one"
+    assert len(forwarded) == len(set(forwarded)), "a frame went forward twice"
+    if lanes == 1:
+        assert forwarded == sorted(forwarded), "a frame went forward after a later one"
+        assert not watched.in_second
+    else:
+        assert len(watched.in_second) > FRAMES / 10
     assert seen == sorted(seen), "an earlier frame was shown after a later one"
     assert set(seen) <= set(forwarded)
     assert checked > len(seen) > FRAMES / 3
@@ -202,18 +226,18 @@ def test_a_change_of_view_never_goes_back_to_a_frame_that_is_past(watched, monke
         if frame is frames[0]:
             assert begun.acquire(timeout=10)
     worker = app._worker
-    first = worker.current
+    (first,) = worker.under_way
     assert first.frame is frames[0]
     gate.release()
     assert begun.acquire(timeout=10)
     with pytest.MonkeyPatch.context() as patch:
         # The key's action looked at the worker just before it went on to the second frame.
-        patch.setattr(type(worker), "current", property(lambda _: first))
+        patch.setattr(type(worker), "under_way", property(lambda _: (first,)))
         app.handle({key: row for row in CaffeVisApp.bindings for key in row.keys}["o"])
     for _ in range(3):
         gate.release()
     deadline = time.monotonic() + 10
-    while worker.current is not None or worker._pending is not None:
+    while worker.under_way or worker._pending is not None:
         assert time.monotonic() < deadline
         time.sleep(0.002)
     while not app.settled():

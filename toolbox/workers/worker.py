@@ -116,27 +116,6 @@ class Worker(Generic[Request, Result]):
             self._pending = request
             self._changed.notify_all()
 
-    def submit_behind(self, current: Request, request: Request) -> bool:
-        """Ask for work that makes sense only right after the request being worked on.
-
-        Parameters
-        ----------
-        current : object
-            What `current` returned.
-        request : object
-            Replaces a request that has not been begun.
-
-        Returns
-        -------
-        bool
-            False where the worker has gone on in the meantime: nothing was asked.
-        """
-        with self._changed:
-            if self._current is not current:
-                return False
-            self._pending = request
-            return True
-
     def outcomes(self) -> list[Outcome[Request, Result]]:
         """Take what is done since the last call, oldest first, without waiting."""
         with self._changed:
@@ -171,13 +150,6 @@ class Worker(Generic[Request, Result]):
         """
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._outcomes), seconds)
-
-    def let_pass(self, seconds: float) -> None:
-        """Wait until the request being worked on is done, at most this long; for other threads."""
-        with self._changed:
-            current = self._current
-            if current is not None:
-                self._changed.wait_for(lambda: self._current is not current, seconds)
 
     def close(self, seconds: float = 2.0) -> bool:
         """Stop after the request being worked on, and join the thread.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,12 @@ class Net(Building, Passes, PycaffeNames):
         What each blob counts in the loss.
     left_out : dict of str to str
         Names and types of the layers that `leave_out_unknown` left out.
+    between_layers : callable or None
+        Called before each layer of a back pass from one blob (`zero_higher`). What it raises
+        ends the pass, with the diffs below not computed.
     """
+
+    between_layers: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -223,6 +228,8 @@ class Net(Building, Passes, PycaffeNames):
         reached, i = {id(blob)}, start
         while i >= end:
             if any(id(top) in reached for top in self.nodes[i].tops):
+                if self.between_layers is not None:
+                    self.between_layers()
                 i = self._step_down(i, end, rule, params=False)
                 reached.update(id(bottom) for bottom in self.nodes[i].bottoms)
             i -= 1

@@ -172,10 +172,13 @@ def test_batches_become_one_image(make_fake):
 
 def test_window_keeps_a_core_for_itself(monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    assert threads.compute_threads(None) == 7
-    assert threads.compute_threads(3) == 3
+    assert threads.compute_threads(None) == (7, 4)
+    assert threads.compute_threads(3) == (3, 1)
+    assert threads.compute_threads(1) == (1, 0)
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    assert threads.compute_threads(None) == (1, 1)
     monkeypatch.setattr(threads, "cores", lambda: 1)
-    assert threads.compute_threads(None) == 1
+    assert threads.compute_threads(None) == (1, 0)
 
 
 def test_a_frame_may_be_prepared_before_and_is_the_same_request(network, make_frame):
