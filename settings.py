@@ -87,8 +87,9 @@ _MODEL = (
     Setting("caffevis_gpu_id", 0, kind.whole(),
             "which GPU"),
     Setting("caffevis_compute_threads", None, kind.optional(kind.whole(1)),
-            "threads that compute; None: one less than there are cores, so that the"
-            " window stays quick"),
+            "threads that compute, in all; None: a single picture has all cores but one, the"
+            " window's, and of a video two frames are computed at a time, which share all; 1: one"
+            " frame at a time"),
     Setting("installed_apps", (("caffevis.app", "CaffeVisApp"),), kind.apps(),
             "(module, class) of each app; keys go to them in this order"),
 )  # fmt: skip

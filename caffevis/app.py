@@ -13,6 +13,7 @@ from caffevis.causes_app import CausesApp
 from caffevis.keys import transitions as go
 from caffevis.keys.keymap import BINDINGS
 from caffevis.keys.state import State, first_state
+from caffevis.live.giving_way import GiveWay
 from caffevis.live.unit_growth import UnitGrowth
 from caffevis.live.unit_patches import PhotoPatches
 from caffevis.model.classes import class_unit
@@ -42,7 +43,6 @@ from toolbox.settings.config import Settings
 from toolbox.window.pointer import CLICK, Pointer
 from toolbox.workers.worker import close_all
 
-FRAME_SECONDS = 0.02  # that images being made wait for a frame, an iteration
 TEXT_KEYS = ("space", "backspace", "enter", "esc")
 
 
@@ -95,7 +95,8 @@ class CaffeVisApp:
         occluder = Occluder(net, prepare, image_input(net), self._classes.listed)
         self._causes = CausesApp(occluder, self._classes, self._look, ENGINE_ERRORS)
         self._worker: Lanes | None = None
-        growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._frames_first)
+        self._give_way = GiveWay()
+        growth = UnitGrowth(settings, engine_net(net), self._network.prepare, self._give_way)
         patches = PhotoPatches(settings, net)
         self._images = UnitImages(settings, self._look, growth, patches, opened.files)
         self._views = ViewsApp(settings)
@@ -125,6 +126,7 @@ class CaffeVisApp:
     def start(self) -> None:
         """Start the threads."""
         self._worker = Lanes(self._network, self._network.twin, self._threads, ENGINE_ERRORS)
+        self._give_way.to(self._worker.let_pass)
         self._images.start()
         self._views.start()
 
@@ -190,6 +192,7 @@ class CaffeVisApp:
         return layers.tile_grid(layers.view(shown.state, shown.result, self._look), room)
 
     def _change(self, state: State) -> None:
+        self._give_way.key()
         self._state = state
         self._fit_shown()
         self._seek()
@@ -201,11 +204,6 @@ class CaffeVisApp:
         self._images.update(self._state)
         self._state = go.consistent(self._state, self._images.has_image(self._state))
         self._images.make(self._state, self._frame)
-
-    def _frames_first(self) -> None:
-        """Let the frame that is being computed go first; in the thread that makes images."""
-        if self._worker is not None:
-            self._worker.let_pass(FRAME_SECONDS)
 
     def _seek(self) -> None:
         """Go to the layer's strongest unit, or where causes lead, if that is asked and known."""

@@ -86,7 +86,6 @@ class Lanes:
         self._pending: NetRequest | None = None
         self._outcomes: deque[Outcome[NetRequest, NetResult]] = deque()
         self._begun = self._delivered = 0  # frames begun; the newest that was handed out
-        self._finished = 0  # requests
         self._closing = False
         works = [partial(self._run, self._lanes[0])]
         works += [partial(self._run_second, open_second)] if threads.each_of_two else []
@@ -134,8 +133,10 @@ class Lanes:
     def busy(self) -> bool:
         """Whether a request is waiting, being worked on, or its outcome not taken."""
         with self._changed:
-            at_work = any(lane.current or lane.behind for lane in self._lanes)
-            return self._pending is not None or at_work or bool(self._outcomes)
+            return self._is_at_work() or bool(self._outcomes)
+
+    def _is_at_work(self) -> bool:
+        return self._pending is not None or any(la.current or la.behind for la in self._lanes)
 
     def wait(self, seconds: float) -> bool:
         """Wait until an outcome can be taken, at most so long; return whether there is one."""
@@ -143,11 +144,9 @@ class Lanes:
             return self._changed.wait_for(lambda: bool(self._outcomes), seconds)
 
     def let_pass(self, seconds: float) -> None:
-        """Wait until a request being worked on is done, at most this long; for other threads."""
+        """Wait until no request waits or is being worked on, at most so long; for other threads."""
         with self._changed:
-            before = self._finished
-            if any(lane.current is not None for lane in self._lanes):
-                self._changed.wait_for(lambda: self._finished != before, seconds)
+            self._changed.wait_for(lambda: not self._is_at_work(), seconds)
 
     def close(self, seconds: float = 2.0) -> bool:
         """Stop soon, and join the threads; see `Worker.close`."""
@@ -244,7 +243,6 @@ class Lanes:
                 self._outcomes.append(Outcome(request, value, error, seconds))
                 self._delivered = lane.number
             lane.current = None
-            self._finished += 1
             self._changed.notify_all()
 
     def _is_superseded(self, lane: _Lane) -> bool:

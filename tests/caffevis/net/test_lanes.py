@@ -313,6 +313,20 @@ def test_lanes_begin_apart(lanes, first, second, ask, monkeypatch):
         lanes._pending = None
 
 
+def test_others_wait_while_frames_move_and_no_longer(lanes, first, second, ask):
+    both(lanes, first, second, ask(1), ask(2))
+    passed = threading.Event()
+    other = threading.Thread(target=lambda: [lanes.let_pass(WAIT), passed.set()])
+    other.start()
+    first.go.release()
+    collect(lanes, 1)
+    assert not passed.is_set()  # the second still computes
+    second.go.release()
+    assert passed.wait(WAIT)
+    other.join()
+    assert not lanes.under_way
+
+
 def test_closing_ends_back_passes_and_both_threads(lanes, first, second, ask):
     both(lanes, first, second, ask(1, unit=5), ask(2, unit=5))
     lanes.submit(ask(3))
