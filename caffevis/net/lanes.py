@@ -185,17 +185,21 @@ class Lanes:
         return _is_plain(request)
 
     def _run(self, lane: _Lane) -> None:
-        while True:
-            with self._changed:
-                while not self._closing and lane.behind is None:
-                    pause = self._pause(lane)
-                    if pause is not None and pause <= 0:
-                        break
-                    self._changed.wait(pause)
-                if self._closing:
-                    return
-                request, threads = self._begin(lane)
-            self._work_at(lane, request, threads)
+        while (found := self._next(lane)) is not None:
+            self._work_at(lane, *found)
+
+    def _next(self, lane: _Lane) -> tuple[NetRequest, int] | None:
+        """Wait for a lane's next request, and how many threads compute it; None: it is over."""
+        with self._changed:
+            while not self._closing:
+                if lane.behind is not None:
+                    return lane.behind, self._begin(lane, lane.behind, first=False)
+                pause, request = self._pause(lane), self._pending
+                if request is not None and pause is not None and pause <= 0:
+                    self._pending = None
+                    return request, self._begin(lane, request, first=True)
+                self._changed.wait(pause)
+        return None
 
     def _pause(self, lane: _Lane) -> float | None:
         """Return in how many seconds a lane may begin what waits; None: it is not for it."""
@@ -213,18 +217,15 @@ class Lanes:
         now = time.perf_counter()
         return max((each.begun + APART * each.seconds - now for each in others), default=0.0)
 
-    def _begin(self, lane: _Lane) -> tuple[NetRequest, int]:
-        """Take a lane's next request; return it with how many threads compute."""
-        request, lane.behind, lane.first = lane.behind, None, lane.behind is None
-        if request is None:
-            request, self._pending = self._pending, None
-        assert request is not None
+    def _begin(self, lane: _Lane, request: NetRequest, first: bool) -> int:
+        """Note what a lane is at; return how many threads compute."""
         if request.frame is not lane.frame:
             self._begun += 1
             lane.frame, lane.number, lane.begun = request.frame, self._begun, time.perf_counter()
         alone = all(each is lane or each.current is None for each in self._lanes)
-        lane.current, lane.dropped = request, False
-        return request, self._counts.alone if alone else self._counts.each_of_two
+        lane.current, lane.behind = request, None
+        lane.first, lane.dropped = first, False
+        return self._counts.alone if alone else self._counts.each_of_two
 
     def _work_at(self, lane: _Lane, request: NetRequest, threads: int) -> None:
         begun, value, error = time.perf_counter(), None, None

@@ -152,9 +152,17 @@ def test_keys_act_at_once_while_the_network_computes(app, net, make_frame):
     assert app.shown_frame().id == 1
 
 
-def test_a_change_of_view_goes_before_the_next_frame(app, net, make_frame):
+@pytest.fixture
+def taken(app, monkeypatch) -> list:
+    """The requests of all results that the app took, in order."""
+    requests, take = [], app._take
+    monkeypatch.setattr(app, "_take", lambda got: (requests.append(got.request), take(got)))
+    return requests
+
+
+def test_a_change_of_view_goes_before_the_next_frame(app, net, make_frame, taken):
     gate, begun = threading.Event(), threading.Event()
-    forward, seen = net.forward, []
+    forward = net.forward
 
     def gated() -> None:
         begun.set()
@@ -169,19 +177,11 @@ def test_a_change_of_view_goes_before_the_next_frame(app, net, make_frame):
     app.update()
     press(app, "o")
     gate.set()
-    deadline = time.monotonic() + 10
-    while not app.settled():
-        assert time.monotonic() < deadline
-        app.wait(0.05)
-        before = app.result
-        app.update()
-        if app.result is not before and app.result is not None:
-            seen.append((app.result.request.frame.id, app.result.request.layer))
-    assert seen[-1] == (2, "fc")
-    assert (1, "fc") in seen
+    settle(app)
+    assert [(one.frame.id, one.layer) for one in taken] == [(1, "fc"), (2, "fc")]
 
 
-def test_another_layer_is_shown_at_once_and_its_back_pass_follows(app, net, make_frame):
+def test_another_layer_is_shown_at_once_and_its_back_pass_follows(app, net, make_frame, taken):
     app.set_frame(make_frame(1))
     press(app, "o down b")
     settle(app)
@@ -193,15 +193,9 @@ def test_another_layer_is_shown_at_once_and_its_back_pass_follows(app, net, make
     while not net.calls:
         assert time.monotonic() < deadline
     press(app, "u")
-    seen = []
-    while not app.settled():
-        assert time.monotonic() < deadline
-        app.wait(0.05)
-        app.update()
-        request = app.result.request
-        if request.layer == "conv" and (not seen or seen[-1] is not request):
-            seen.append(request)
-    assert [request.back is None for request in seen] == [True, False]
+    del taken[:]
+    settle(app)
+    assert [(one.layer, one.back is None) for one in taken] == [("conv", True), ("conv", False)]
     assert app.result.back_image is not None
     # The old view's back pass is not made any more: the key goes first.
     assert [call[0] for call in net.calls] == ["forward", "grad"]
