@@ -28,7 +28,7 @@ from caffevis.net.request import NetRequest, NetResult, Superseded
 from toolbox.input.frame import Frame
 from toolbox.workers.worker import Outcome, sentence_of
 
-APART = 0.4  # of a frame's time, between the begins of two lanes: pictures come evenly
+APART = 0.3  # of a frame's time, between the begins of two lanes: pictures come evenly
 NAME = "network"
 
 
