@@ -132,7 +132,7 @@ def measure(model: Model, video: Path, seconds: float, window: Window | None) ->
     """
     counts = sorted({compute_threads(None).alone, cores()})
     runs = {str(threads): _net_alone(model, threads) for threads in counts}
-    rounds = max(2, round(seconds / 2.5))
+    rounds = max(1, round(seconds / 2.5))
     part = seconds / rounds / (len(runs) + 4 * len(WAYS))
     alone: dict[str, list[float]] = {threads: [] for threads in runs}
     with ExitStack() as open_:

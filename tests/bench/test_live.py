@@ -111,7 +111,7 @@ def test_a_frame_that_goes_through_the_net_again_is_counted():
 
 
 def test_a_measurement_has_every_number(video):
-    found = live.measure(RANDOM, video, 0.6, None)
+    found = live.measure(RANDOM, video, 0.3, None)
     assert 0 < min(found["alone"].values()) < 60
     for way in found["ways"].values():
         assert set(way["keys"]) <= set(live_stage.MOVES)
