@@ -193,6 +193,8 @@ class CaffeVisApp:
 
     def _change(self, state: State) -> None:
         self._give_way.key()
+        if self._worker is not None:
+            self._worker.key()
         self._state = state
         self._fit_shown()
         self._seek()

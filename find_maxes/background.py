@@ -291,6 +291,9 @@ def end_with(stream: IO[str]) -> None:
 def main() -> int:
     """Scan what the first line of standard input says; return the exit status."""
     os.nice(NICE)
+    if hasattr(os, "SCHED_IDLE"):  # Linux: whoever else wakes up goes first at once
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the window's, which ends this
     caffe.set_threads(1)
     cv2.setNumThreads(1)

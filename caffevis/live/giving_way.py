@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 KEY_SECONDS = 0.1  # for which a key has the machine to itself, until its picture is there
-REST = 3.0  # times as long as it computed, it rests beside moving frames: a quarter of a core
+REST = 4.0  # times as long as it computed, it rests beside moving frames: a fifth of a core
 LONGEST = 0.2  # seconds of rest
 
 

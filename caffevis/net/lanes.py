@@ -10,12 +10,14 @@ a function of the frame: trials and questions with their means over frames, comp
 colours follow those of the frame before. Where no twin can be had (a compiled Caffe, a GPU, a
 network that remembers; `caffevis.model.opening.second_net`), there is one lane.
 
-Keys come first. What is wanted of a frame under way may change (`follow`): the work for the old
+Keys come first. After one, the second lane begins nothing for a while, so that the window has
+time of a core to draw in. What is wanted of a frame under way may change (`follow`): the work for the old
 view is then dropped at the next step, and the lane answers the new view from the blobs it has.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -28,6 +30,7 @@ from caffevis.net.request import NetRequest, NetResult, Superseded
 from toolbox.input.frame import Frame
 from toolbox.workers.worker import Outcome, sentence_of
 
+KEY_SECONDS = 0.1  # after a key, for which the second lane begins nothing: the window draws
 APART = 0.3  # of a frame's time, between the begins of two lanes: pictures come evenly
 NAME = "network"
 
@@ -85,6 +88,7 @@ class Lanes:
         self._lanes = [_Lane(network)]
         self._pending: NetRequest | None = None
         self._outcomes: deque[Outcome[NetRequest, NetResult]] = deque()
+        self._keyed = -math.inf
         self._begun = self._delivered = 0  # frames begun; the newest that was handed out
         self._closing = False
         works = [partial(self._run, self._lanes[0])]
@@ -100,6 +104,11 @@ class Lanes:
         with self._changed:
             self._pending = request
             self._changed.notify_all()
+
+    def key(self) -> None:
+        """Take it that something was pressed."""
+        with self._changed:
+            self._keyed = time.perf_counter()
 
     @property
     def under_way(self) -> tuple[NetRequest, ...]:
@@ -214,8 +223,9 @@ class Lanes:
         if lane is not first and first.current is None:
             return None
         others = [each for each in self._lanes if each is not lane and each.current is not None]
-        now = time.perf_counter()
-        return max((each.begun + APART * each.seconds - now for each in others), default=0.0)
+        due = [each.begun + APART * each.seconds for each in others]
+        due += [] if lane is first else [self._keyed + KEY_SECONDS]
+        return max(due, default=0.0) - time.perf_counter()
 
     def _begin(self, lane: _Lane, request: NetRequest, first: bool) -> int:
         """Note what a lane is at; return how many threads compute."""

@@ -313,6 +313,20 @@ def test_lanes_begin_apart(lanes, first, second, ask, monkeypatch):
         lanes._pending = None
 
 
+def test_after_a_key_the_second_lane_begins_nothing_and_the_first_does(lanes, first, second, ask):
+    lanes.submit(ask(1))
+    assert first.started.acquire(timeout=WAIT)
+    lanes.key()
+    with lanes._changed:
+        other = module._Lane(second)
+        lanes._pending = ask(2)
+        assert 0 < lanes._pause(other) <= module.KEY_SECONDS
+        assert lanes._pause(lanes._lanes[0]) <= 0
+        lanes._keyed -= 60
+        assert lanes._pause(other) < 0
+        lanes._pending = None
+
+
 def test_others_wait_while_frames_move_and_no_longer(lanes, first, second, ask):
     both(lanes, first, second, ask(1), ask(2))
     passed = threading.Event()
