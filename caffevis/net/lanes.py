@@ -10,9 +10,9 @@ a function of the frame: trials and questions with their means over frames, comp
 colours follow those of the frame before. Where no twin can be had (a compiled Caffe, a GPU, a
 network that remembers; `caffevis.model.opening.second_net`), there is one lane.
 
-Keys come first. After one, the second lane begins nothing for a while, so that the window has
-time of a core to draw in. What is wanted of a frame under way may change (`follow`): the work for the old
+Keys come first. What is wanted of a frame under way may change (`follow`): the work for the old
 view is then dropped at the next step, and the lane answers the new view from the blobs it has.
+After a key the second lane begins nothing for a while, so that the window has a core to draw with.
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ def test_a_stage_that_nobody_attended_goes_on(video):
         while on.loop.inputs._moving.latest() is not None:
             pass  # nothing is left to take, and none comes before it is wanted
         on.loop.inputs._moving._read_at -= 1000
+        threading.Timer(0.2, on.net._wanted.release, [2]).start()
         on.audience.attend(on.loop, 60, frames=2)
         assert on.loop.state.mode == CAMERA
         assert on.net.twice == 0

@@ -16,6 +16,7 @@ import pytest
 
 import torchcaffe as caffe
 from caffevis.app import CaffeVisApp
+from caffevis.net import lanes as two_lanes
 from settings import TABLE
 from toolbox.app.core import toggle_mode
 from toolbox.input.files import FileQuery
@@ -135,6 +136,7 @@ class Watched:
 
 @pytest.fixture
 def watched(tmp_path, monkeypatch) -> Watched:
+    monkeypatch.setattr(two_lanes, "KEY_SECONDS", 0.0)  # keys come all the time here
     return Watched(tmp_path, monkeypatch)
 
 
