@@ -21,7 +21,7 @@ _GAIN = 0.25
 # Photos' colours differ less than their brightness; a filter of a first layer may look for nothing
 # else. So in an image of this side all directions of colour are held alike, and in a larger one,
 # as its pixels are more, the photos' own soon prevail.
-_COLOUR_SIDE = 40
+_COLOUR_SIDE = 24
 
 
 def scales(height: int, width: int) -> Tensor:
@@ -54,7 +54,7 @@ def colour_gains(colour: Sequence[Sequence[float]], height: int, width: int) -> 
     Returns
     -------
     Tensor, shape (3,)
-        At least 1: with it each column is at least min(1, 40**2 / (height * width)) long.
+        At least 1: with it each column is at least min(1, 24**2 / (height * width)) long.
     """
     least = min(1.0, _COLOUR_SIDE**2 / (height * width))
     lengths = torch.linalg.vector_norm(torch.tensor(colour, dtype=torch.float32), dim=0)

@@ -83,7 +83,7 @@ def test_small_images_hold_all_directions_of_colour_alike_and_large_ones_as_phot
     lengths = np.linalg.norm(colour, axis=0)
     np.testing.assert_allclose(lengths * colour_gains(colour, 15, 15).numpy(), 1, rtol=1e-5)
     middle = lengths * colour_gains(colour, 50, 80).numpy()
-    np.testing.assert_allclose(middle, np.maximum(lengths, 0.4), rtol=1e-5)
+    np.testing.assert_allclose(middle, np.maximum(lengths, 0.144), rtol=1e-5)
     np.testing.assert_array_equal(colour_gains(colour, 119, 119), 1)
 
 
