@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,9 +39,10 @@ from toolbox.settings.config import Settings
 SEEDS = 9
 EVERY_SECONDS = 0.04  # a picture, at most so often
 PULL = 0.02  # towards the picture: balanced at 50 grey levels' distance
-KEPT = 12  # units whose images are kept: nine of 227 x 227 pixels take 8 MB
-BEGUN_BYTES = 1 << 28  # of images that are not finished, and wait for their unit to be shown again
+KEPT_BYTES = 32 << 20  # of units' finished images: nine of 227 x 227 pixels take 7 MB
+BEGUN_BYTES = 64 << 20  # of images that are not finished, and wait for their unit to be shown again
 COPIES = 10  # of an image that its ascent holds, at most: as it is, its best, momenta, a gradient
+RECORDS = 1 << 17  # bytes of what is noted of a unit's images beside them, about
 
 
 Key = tuple[Origin, int, Frame | None]
@@ -95,7 +97,7 @@ class Ascents:
         self._files = files
         self._optimizer: GradientOptimizer | None = None
         self._made: OrderedDict[Key, Growth] = OrderedDict()
-        self._unfinished: Unfinished[Growth, Growth] = Unfinished(BEGUN_BYTES)
+        self._unfinished: Unfinished[Growth, Growth] = Unfinished(BEGUN_BYTES, attrgetter("held"))
         self._tiles: dict[tuple[str, int, tuple[int, int]], dict[int, Image]] = {}
 
     def open(self) -> None:
@@ -119,37 +121,35 @@ class Ascents:
         """Make a unit's images, and keep them for a while."""
         try:
             if key not in self._made:
-                make = partial(self._make, *key)
-                made = yield from self._unfinished.go_on(key, make, self._held_by(key))
+                made = yield from self._unfinished.go_on(key, partial(self._make, *key))
                 self._made[key] = made
-                while len(self._made) > KEPT:
-                    self._made.popitem(last=False)
+                self._forget()
             self._made.move_to_end(key)
             yield self._made[key]
         except (OptimizeError, *ENGINE_ERRORS) as error:
             yield _without(key[0], key[1], str(error))
 
-    def _held_by(self, key: Key) -> int:
-        """Return about how many bytes a unit's images hold while they are made."""
-        optimizer, first = self._opened(), self.runs(key[0], key[1])[0]
-        side_by_side = min(SEEDS, optimizer.batch_size(first))
-        return COPIES * side_by_side * optimizer.image_values(first) * np.float32().nbytes
+    def _forget(self) -> None:
+        """Forget finished images beyond the limit, those shown longest ago first."""
+        while len(self._made) > 1 and sum(each.held for each in self._made.values()) > KEPT_BYTES:
+            self._made.popitem(last=False)
 
     def _make(
         self, unit: Origin, recipe: int, photo: Frame | None
     ) -> Generator[Growth | None, None, Growth]:
         """Make one image, and where it starts from noise then all; return how they look."""
         optimizer, runs = self._opened(), self.runs(unit, recipe)
-        starts, about = None, RECIPES[recipe].name
+        starts, about, held = None, RECIPES[recipe].name, RECORDS
         if photo is not None:
             runs, about = (
                 [runs[0].replaced(pull=PULL)],
                 f"{about} from {os.path.basename(photo.name)}",
             )
             starts = [np.asarray(self._prepare(photo)[0], np.float32)]
+            held += starts[0].nbytes + sum(image.nbytes for image in photo.images)
 
         def growth(step: Step) -> Growth:
-            return _growth(unit, about, step)
+            return _growth(unit, about, step, held)
 
         results = yield from _told(_run(optimizer, runs[:1], [], starts), growth)
         if results[0].without_gradient:
@@ -159,7 +159,7 @@ class Ascents:
             results = yield from _told(_run(optimizer, runs, [picture]), growth)
         spec, name = defaults_of(self._settings).model, photo.name if photo is not None else ""
         made = Made(optimizer, spec, runs[0], results, os.path.basename(name))
-        return _finished(unit, about, made)
+        return _finished(unit, about, made, held)
 
     def _fill(self, fill: Fill, recipe: int) -> Iterator[Filled | None]:
         """Make the first image of one unit after the other."""
@@ -287,11 +287,11 @@ def _name(unit: Origin) -> str:
 
 def _without(unit: Origin, recipe: int, why: str) -> Growth:
     """Say why a unit has no image."""
-    return Growth(None, RECIPES[recipe].name, f"{_name(unit)}: no image", why)
+    return Growth(None, RECIPES[recipe].name, f"{_name(unit)}: no image", why, held=RECORDS)
 
 
-def _growth(unit: Origin, about: str, step: Step) -> Growth:
-    """Say how far some images are, of which those not begun are black."""
+def _growth(unit: Origin, about: str, step: Step, held: int) -> Growth:
+    """Say how far some images are, of which those not begun are black; `held` beside them."""
     nothing = np.zeros_like(next(iter(step.shown.values())))
     number, of = step.moment.iteration + 1, step.moment.members[0].max_iter
     which = "image 1" if step.count == 1 else f"images 1 to {step.count}"
@@ -300,15 +300,17 @@ def _growth(unit: Origin, about: str, step: Step) -> Growth:
         picture=tiled([step.shown.get(k, nothing) for k in range(step.count)]),
         title=f"{about}: {which}",
         caption=f"{_name(unit)}, {number} of {of}, objective {objective:.4g}",
+        held=held + COPIES * step.moment.images.nbytes,
     )
 
 
-def _finished(unit: Origin, about: str, made: Made) -> Growth:
-    """Show the images as the batch tool does."""
+def _finished(unit: Origin, about: str, made: Made, held: int) -> Growth:
+    """Show the images as the batch tool does; `held` beside them."""
     results, name = made.results, _name(unit)
     objective = max(found.best_obj for found in results)
+    picture = tiled([picture_of(made.optimizer, found) for found in results])
     return Growth(
-        picture=tiled([picture_of(made.optimizer, found) for found in results]),
+        picture=picture,
         title=f"{about}: {len(results)} image" + "s" * (len(results) > 1),
         caption=f"{name}, objective {objective:.4g}",
         note=next((f"{name}: {found.note}" for found in results if found.note), ""),
@@ -316,6 +318,7 @@ def _finished(unit: Origin, about: str, made: Made) -> Growth:
         made=replace(
             made, results=[replace(found, last=found.last[:, :0].copy()) for found in results]
         ),
+        held=held + picture.nbytes + sum(found.best.nbytes for found in results),
     )
 
 

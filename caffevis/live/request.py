@@ -70,6 +70,8 @@ class Growth:
         What the user has to know, such as that the gradient was zero; else empty.
     made : object
         The finished images as the batch tool has them; None before.
+    held : int
+        About how many bytes are held for the unit.
     """
 
     picture: Image | None
@@ -77,6 +79,7 @@ class Growth:
     caption: str
     note: str = ""
     made: Any = None
+    held: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ End = TypeVar("End")
 @dataclass(eq=False)
 class _Begun(Generic[News, End]):
     work: Generator[News | None, None, End]
-    held: int
+    held: int = 0
     last: News | None = None
 
 
@@ -26,14 +26,17 @@ class Unfinished(Generic[News, End]):
     limit : int
         Bytes that all of them hold together; the one gone on with longest ago goes first, and
         the newest always stays.
+    held_for : callable
+        Says of news about how many bytes are held by the work that it is from, which holds next
+        to nothing before its first news.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, held_for: Callable[[News], int]) -> None:
+        self._limit, self._held_for = limit, held_for
         self._begun: OrderedDict[Hashable, _Begun[News, End]] = OrderedDict()
 
     def go_on(
-        self, key: Hashable, begin: Callable[[], Generator[News | None, None, End]], held: int
+        self, key: Hashable, begin: Callable[[], Generator[News | None, None, End]]
     ) -> Generator[News | None, None, End]:
         """Go on with a piece of work, or begin it.
 
@@ -43,8 +46,6 @@ class Unfinished(Generic[News, End]):
             Which.
         begin : callable
             Returns the work, where there is none begun.
-        held : int
-            About how many bytes it holds while it waits.
 
         Yields
         ------
@@ -58,9 +59,8 @@ class Unfinished(Generic[News, End]):
         """
         begun = self._begun.get(key)
         if begun is None:
-            begun = self._begun[key] = _Begun(begin(), held)
+            begun = self._begun[key] = _Begun(begin())
         self._begun.move_to_end(key)
-        self._trim()
         if begun.last is not None:
             yield begun.last
         while True:
@@ -73,7 +73,9 @@ class Unfinished(Generic[News, End]):
             except BaseException:
                 del self._begun[key]
                 raise
-            begun.last = news or begun.last
+            if news is not None:
+                begun.last, begun.held = news, self._held_for(news)
+                self._trim()
             yield news
 
     def _trim(self) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import torchcaffe as caffe
-from caffevis.keys.state import MAKE_NONE, ZOOM_IMAGE, ZOOM_UNIT
+from caffevis.keys.state import MAKE_NONE, ZOOM_IMAGE, ZOOM_UNIT, Origin
 from caffevis.live import ascents
-from caffevis.live.ascents import PULL
+from caffevis.live.ascents import COPIES, PULL, RECORDS
 from caffevis.live.recipes import RECIPES
+from caffevis.live.request import Wanted
 from caffevis.units.montage import shrink
 from optimize.__main__ import main as optimize
 from optimize.output.pictures import encoded
@@ -141,6 +143,31 @@ def test_another_units_image_is_never_shown_under_a_units_name(drive, quick):
     on.press("left")
     on.until(lambda: on.picture() and on.picture().image is not None)
     assert on.picture().caption.startswith("conv2:0, objective")  # it was kept: there at once
+
+
+def test_finished_images_are_kept_within_bytes(drive, quick, monkeypatch):
+    monkeypatch.setattr(ascents, "KEPT_BYTES", 1)  # the newest stays
+    on = drive(caffevis_make_images=False)
+    on.press("o down 2")
+    on.settle()
+    assert "objective" in on.picture().caption
+    on.press("right")
+    on.settle()
+    assert on.picture().caption.startswith("conv2:1, objective ")
+    on.press("left")
+    on.until(lambda: on.picture() and on.picture().image is not None)
+    assert 0 < far(on.picture()) < quick  # it was forgotten: made again
+
+
+def test_what_waits_is_counted_with_the_picture_that_it_starts_from(drive, make_photo, threads):
+    _, frame = make_photo(24)
+    work, held = drive().app._images._growth._open(), []
+    for photo in (None, frame):
+        (news,) = islice(work(Wanted(Origin("conv2", 2), 0, photo=photo)), 1)
+        held.append(news.growth.held)
+    values = 24 * 24 * 3 * 4  # what it starts from, in the network's input
+    assert held[1] - held[0] == values + frame.image.nbytes
+    assert held[0] >= RECORDS + COPIES * 9 * 9 * 3 * 4
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ def first(work, count: int) -> list[int]:
 
 def test_it_goes_on_after_what_was_last_and_ends_once():
     begun: list[int] = []
-    waiting: Unfinished[int, int] = Unfinished(100)
-    work = waiting.go_on("a", lambda: counting(5, begun), 10)
+    waiting: Unfinished[int, int] = Unfinished(100, lambda news: 10)
+    work = waiting.go_on("a", lambda: counting(5, begun))
     assert first(work, 2) == [1, 2]
     work.close()  # as the thread does when another unit is wanted
-    assert first(waiting.go_on("b", lambda: counting(3, begun), 10), 1) == [1]
-    work = waiting.go_on("a", lambda: counting(5, begun), 10)
+    assert first(waiting.go_on("b", lambda: counting(3, begun)), 1) == [1]
+    work = waiting.go_on("a", lambda: counting(5, begun))
     assert first(work, 3) == [2, 3, 4]
     with pytest.raises(StopIteration) as ended:
         next(work)
@@ -33,11 +33,11 @@ def test_it_goes_on_after_what_was_last_and_ends_once():
 
 def test_beyond_the_limit_the_one_that_waits_longest_is_dropped():
     begun: list[int] = []
-    waiting: Unfinished[int, int] = Unfinished(25)
+    waiting: Unfinished[int, int] = Unfinished(25, lambda news: 10 * news)
     for key in "abca":
-        first(waiting.go_on(key, lambda: counting(9, begun), 10), 2)
+        first(waiting.go_on(key, lambda: counting(9, begun)), 1)
     assert (len(begun), waiting.held) == (4, 20)  # `a` was dropped for `c`
-    first(waiting.go_on("large", lambda: counting(9, begun), 1000), 2)
+    first(waiting.go_on("large", lambda: counting(200, begun)), 100)  # it holds more and more
     assert waiting.held == 1000
 
 
@@ -46,8 +46,8 @@ def test_what_fails_is_not_kept():
         yield 1
         raise ValueError
 
-    waiting: Unfinished[int, None] = Unfinished(25)
-    work = waiting.go_on("a", failing, 10)
+    waiting: Unfinished[int, None] = Unfinished(25, lambda news: 10)
+    work = waiting.go_on("a", failing)
     assert next(work) == 1
     with pytest.raises(ValueError):
         next(work)
