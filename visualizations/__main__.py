@@ -18,7 +18,7 @@ from toolbox.settings.config import SettingsError
 from visualizations.errors import VisualizationsError
 from visualizations.forecast import forecast
 from visualizations.making import BUNDLED, ITERATIONS, PRESET, Making, settings_path
-from visualizations.pipeline import make
+from visualizations.pipeline import alone, make
 
 PROGRAM = "python -m visualizations"
 
@@ -105,9 +105,11 @@ def _making(options: argparse.Namespace) -> Making:
 def run(options: argparse.Namespace) -> None:
     """Plan, and where the user wants more than the plan, make the images."""
     making = _making(options)
-    found = forecast(making)
-    if not options.plan:
-        make(making, found)
+    if options.plan:
+        forecast(making)
+        return
+    with alone(making.work_folder) as held:
+        make(making, forecast(making), held)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from toolbox.workers import file_lock
 from toolbox.workers.heartbeat import Heartbeat
 from visualizations import steps
 from visualizations.errors import VisualizationsError
@@ -18,8 +21,33 @@ from visualizations.shrink import Shrink, shrink_folder
 _TOLD = 10.0  # planned seconds after which the pace tells something
 
 
-def make(making: Making, plan: Forecast) -> None:
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[tuple[int, ...]]:
+    """Wait until no other process works in a folder; give what the commands are to hold.
+
+    A command goes on where only the process that started it is killed, so the lock is its own too.
+    """
+    with (folder / "at_work").open("ab") as file:
+        if not file_lock.there_are_locks():
+            yield ()
+            return
+        if not file_lock.take(file):
+            say(f"another process works in {folder}, or a command of one that was killed: waiting")
+            file_lock.take(file, wait=True)
+        yield (file.fileno(),)
+
+
+def make(making: Making, plan: Forecast, held: tuple[int, ...] = ()) -> None:
     """Do all that is not done yet, and write the finished folder.
+
+    Parameters
+    ----------
+    making : Making
+        What is wanted.
+    plan : Forecast
+        What is not there yet.
+    held : tuple of int
+        Open files that the commands hold as well (`alone`).
 
     Raises
     ------
@@ -30,7 +58,7 @@ def make(making: Making, plan: Forecast) -> None:
     todo = [s for s in _steps(making, plan) if s.done is None or not s.done.exists()]
     clock = Remaining([step.seconds for step in todo])
     for number, step in enumerate(todo):
-        _do(step, clock.text(number))
+        _do(step, clock.text(number), held)
     columns = max(c for c in range(1, 6) if (c - 1) ** 2 < making.seeds)
     how = Shrink(making.tile or None, making.quality, columns,
                  fields={layer.name: layer.side for layer in layers})  # fmt: skip
@@ -63,9 +91,9 @@ def _steps(making: Making, plan: Forecast) -> list[steps.Step]:
     return found
 
 
-def _do(step: steps.Step, how_far: str) -> None:
+def _do(step: steps.Step, how_far: str, held: tuple[int, ...]) -> None:
     print(f"== {step.title} ({how_far})", flush=True)
-    status = subprocess.run(step.command, cwd=ROOT, check=False).returncode
+    status = subprocess.run(step.command, cwd=ROOT, check=False, pass_fds=held).returncode
     if status in (130, -2):
         raise KeyboardInterrupt
     # 1: some photos were bad, or some units have no image, and were named

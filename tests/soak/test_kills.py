@@ -5,9 +5,12 @@ Only under `make soak`; `make test` has a few kills of each tool beside its othe
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -69,12 +72,52 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+def times(folder: Path) -> dict[Path, int]:
+    """Return when files and folders last changed; what goes on alone may still remove some."""
+    found = {}
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            found[path] = path.stat().st_mtime_ns
+    return found
+
+
 def start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Run a tool, in a process group of its own."""
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=ROOT, env=ENVIRONMENT, stdout=file, stderr=file
-        )
+            [sys.executable, "-m", *words], cwd=ROOT, env=ENVIRONMENT, stdout=file, stderr=file,
+            start_new_session=True,
+        )  # fmt: skip
+
+
+def work_of(process: int) -> float:
+    """Return the seconds of processor time of a process, its children and those that ended."""
+    place = Path(f"/proc/{process}")
+    fields = (place / "stat").read_text("utf-8").rpartition(")")[2].split()
+    children = (place / "task" / str(process) / "children").read_text("utf-8").split()
+    own = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(work_of(int(child)) for child in children)
+
+
+def ended(process: subprocess.Popen[bytes], work: float, alone: bool = False) -> float | None:
+    """Let it work so long, and kill it if it still runs; return its work if it ended by itself.
+
+    Processor time, because wall-clock time to the end depends on what else the machine does. What
+    it started is killed too, as where a machine is switched off, or goes on `alone`.
+    """
+    done = 0.0
+    for _ in range(60_000):  # of 10 ms, which do not pass while all of this is stopped
+        if process.poll() is not None:
+            return done
+        with contextlib.suppress(OSError):
+            done = work_of(process.pid)
+        if done > work:
+            break
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL) if alone else os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert done > work, "it hangs"
+    return None
 
 
 @pytest.mark.parametrize("words", [scan, ascend, both], ids=lambda words: words.__name__)
@@ -88,27 +131,27 @@ def test_killed_at_random_moments(
         pytest.skip("a hundred runs; make soak has them")
     whole, broken, log = tmp_path / "whole", tmp_path / "broken", tmp_path / "log.txt"
     whole.mkdir()
-    begun = time.monotonic()
-    assert start(words(model, whole), log).wait(600) == 0, log.read_text()
-    longest = time.monotonic() - begun
+    process = start(words(model, whole), log)
+    longest = ended(process, math.inf)
+    assert longest and process.returncode == 0, log.read_text()
     wanted, draw = contents(whole), random.Random(words.__name__)
-    kills = finished = 0
+    kills = struck = finished = 0
     while kills < KILLS or not finished:
         broken.mkdir(exist_ok=True)
+        before = times(broken)
         process = start(words(model, broken), log)
-        try:
-            # Now and then it is left to end, so that ends are compared.
-            patience = 600 if kills >= KILLS else draw.uniform(0.2, 1.0) * longest
-            assert process.wait(patience) == 0, log.read_text()[-2000:]
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # Now and then it is left to end, so that ends are compared.
+        work = math.inf if kills >= KILLS else draw.uniform(0.4, 1.0) * longest
+        if ended(process, work, draw.random() < 0.5) is None:
             kills += 1
+            struck += before != times(broken)
             continue
+        assert process.returncode == 0, log.read_text()[-2000:]
         finished += 1
         assert contents(broken) == wanted
         shutil.rmtree(broken)
-    print(f"{words.__name__}: {kills} kills, {finished} ends, each the unbroken run's bytes")
+    print(f"{words.__name__}: {kills} kills, {struck} of them after something was written, "
+          f"{finished} ends, each the unbroken run's bytes")  # fmt: skip
 
 
 def order_of(model: Model, photos: Path, cache: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from caffevis.units.image_paths import KINDS, UnitFolder
 from find_maxes import crop_max_patches, find_max_acts
 from optimize.__main__ import main as optimize_main
 from toolbox.pictures.stamp import foreign, stamp_of
+from toolbox.workers import file_lock
 from visualizations import pipeline, speed_probe
 from visualizations.__main__ import main
 from visualizations.errors import VisualizationsError
@@ -24,7 +26,7 @@ from visualizations.pipeline import Remaining
 from visualizations.plan import OPTIMISED, PATCHES, Layer, Rates, duration, estimate, parse_layer
 from visualizations.shrink import Shrink, layer_of, shrink_folder, shrink_tiles
 from visualizations.speed_probe import time_layers
-from visualizations.steps import list_photos
+from visualizations.steps import Step, list_photos
 
 NET = """
 name: "tiny"
@@ -117,6 +119,43 @@ def test_one_command_makes_every_picture_and_a_second_one_changes_nothing(
 def test_the_commands_are_run(model: Path) -> None:
     assert main(arguments(model, "--layers", "fc")) == 0
     assert len(pictures(model / "units")) == 1 + 3 * 3
+
+
+@pytest.mark.skipif(not file_lock.there_are_locks(), reason="this system has no locks")
+@pytest.mark.usefixtures("quick")
+def test_it_waits_for_what_a_killed_one_left_at_work(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(arguments(model, "--layers", "fc")) == 0
+    (work,) = (model / "work").glob("tiny-*")
+    waits, ends = threading.Event(), []
+    monkeypatch.setattr(pipeline, "say", lambda text: waits.set() if "waiting" in text else None)
+    with (work / "at_work").open("rb") as left:
+        assert file_lock.take(left)  # as the command of a killed process has it
+        again = threading.Thread(
+            target=lambda: ends.append(main(arguments(model, "--layers", "fc")))
+        )
+        again.start()
+        assert waits.wait(60)
+        assert not ends
+    again.join(60)
+    assert ends == [0]
+
+
+def test_a_command_holds_the_lock_too(tmp_path: Path) -> None:
+    program = """
+import os, sys
+try:
+    os.fstat(int(sys.argv[1]))
+except OSError:
+    sys.exit(5)
+"""
+    with pipeline.alone(tmp_path) as held:
+        for number in held:  # none where there are no locks
+            command = [sys.executable, "-S", "-c", program, str(number)]
+            pipeline._do(Step("it holds", command), "", held)
+            with pytest.raises(VisualizationsError, match="ended with 5"):
+                pipeline._do(Step("it does not", command), "", ())
 
 
 @pytest.mark.usefixtures("quick")

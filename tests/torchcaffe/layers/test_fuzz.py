@@ -264,7 +264,7 @@ def test_mutated_means(tmp_path, rounds):
         ("mean.binaryproto", blobproto),
     ):
         path = tmp_path / name
-        refused, count = 0, rounds(400)
+        refused, count = 0, rounds(500)
         for i in range(count):
             path.write_bytes(mutate_bytes(rng, data, 100))
             refused += attempt(f"{name} {i}", functools.partial(caffe.io.load_mean, path))
