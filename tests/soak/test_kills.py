@@ -25,6 +25,7 @@ from find_maxes.photos.net_input import Recipe
 from find_maxes.scan.network import NetFiles
 from tests.conftest import ROOT
 from tests.find_maxes.conftest import TINY, Model, build_model
+from tests.soak.forked import Forked
 
 KILLS = 100
 PHOTOS = 1600  # of a scan: it takes about as long as starting the process
@@ -81,8 +82,10 @@ def times(folder: Path) -> dict[Path, int]:
     return found
 
 
-def start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
+def start(words: list[str], log: Path) -> subprocess.Popen[bytes] | Forked:
     """Run a tool, in a process group of its own."""
+    if words[0] == "visualizations":
+        return Forked(words, log)  # one run would load PyTorch four times
     with log.open("ab") as file:
         return subprocess.Popen(
             [sys.executable, "-m", *words], cwd=ROOT, env=ENVIRONMENT, stdout=file, stderr=file,
@@ -99,7 +102,9 @@ def work_of(process: int) -> float:
     return own + sum(work_of(int(child)) for child in children)
 
 
-def ended(process: subprocess.Popen[bytes], work: float, alone: bool = False) -> float | None:
+def ended(
+    process: subprocess.Popen[bytes] | Forked, work: float, alone: bool = False
+) -> float | None:
     """Let it work so long, and kill it if it still runs; return its work if it ended by itself.
 
     Processor time, because wall-clock time to the end depends on what else the machine does. What
@@ -135,13 +140,14 @@ def test_killed_at_random_moments(
     longest = ended(process, math.inf)
     assert longest and process.returncode == 0, log.read_text()
     wanted, draw = contents(whole), random.Random(words.__name__)
+    least = 0.4 if words is not both else 0.1  # what is before is loading PyTorch
     kills = struck = finished = 0
     while kills < KILLS or not finished:
         broken.mkdir(exist_ok=True)
         before = times(broken)
         process = start(words(model, broken), log)
         # Now and then it is left to end, so that ends are compared.
-        work = math.inf if kills >= KILLS else draw.uniform(0.4, 1.0) * longest
+        work = math.inf if kills >= KILLS else draw.uniform(least, 1.0) * longest
         if ended(process, work, draw.random() < 0.5) is None:
             kills += 1
             struck += before != times(broken)
