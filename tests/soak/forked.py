@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
+
 from find_maxes import crop_max_patches, find_max_acts
 from optimize.__main__ import main as optimize_main
 from visualizations import __main__ as visualizations_main
@@ -31,6 +33,7 @@ class Forked:
 
     def __init__(self, words: Sequence[str], log: Path | None = None) -> None:
         self.returncode: int | None = None
+        cv2.setNumThreads(1)  # a fork that ends the threads OpenCV has here would hang
         self.pid = os.fork()
         if not self.pid:
             try:
