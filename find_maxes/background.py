@@ -236,12 +236,11 @@ def _alone(folder: Path, teller: Teller) -> Iterator[bool]:
     except OSError as error:
         raise UnwritableError(f"{folder} cannot be written: {reason_of(error)}") from error
     with lock:
-        waits = file_lock.there_are_locks() and not file_lock.take(lock)
-        if waits:
-            teller.tell(note="another window scans these photos: this one waits for it")
-            file_lock.take(lock, wait=True)
+        note = "another window scans these photos: this one waits for it"
+        waited = file_lock.wait_for(lock, lambda: teller.tell(note=note))
+        if waited:
             teller.tell(note="")
-        yield waits
+        yield waited
 
 
 def _go_through(

@@ -28,13 +28,9 @@ def alone(folder: Path) -> Iterator[tuple[int, ...]]:
     A command goes on where only the process that started it is killed, so the lock is its own too.
     """
     with (folder / "at_work").open("ab") as file:
-        if not file_lock.there_are_locks():
-            yield ()
-            return
-        if not file_lock.take(file):
-            say(f"another process works in {folder}, or a command of one that was killed: waiting")
-            file_lock.take(file, wait=True)
-        yield (file.fileno(),)
+        note = f"another process works in {folder}, or a command of one that was killed: waiting"
+        file_lock.wait_for(file, lambda: say(note))
+        yield (file.fileno(),) if file_lock.there_are_locks() else ()
 
 
 def make(making: Making, plan: Forecast, held: tuple[int, ...] = ()) -> None:

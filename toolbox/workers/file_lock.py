@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from collections.abc import Callable
 from typing import IO, Any
 
 _fcntl: Any = None
@@ -33,6 +34,28 @@ def take(file: IO[Any], wait: bool = False) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_for(file: IO[Any], tell: Callable[[], None]) -> bool:
+    """Lock an open file, and where another process has it, wait.
+
+    Parameters
+    ----------
+    file : file
+        Open.
+    tell : callable
+        Called before waiting.
+
+    Returns
+    -------
+    bool
+        Whether it had to wait; False where the system has no such locks.
+    """
+    waits = there_are_locks() and not take(file)
+    if waits:
+        tell()
+        take(file, wait=True)
+    return waits
 
 
 def there_are_locks() -> bool:
