@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
-KEY_SECONDS = 0.1  # for which a key has the machine to itself, until its picture is there
+from caffevis.net.lanes import KEY_SECONDS
+
 REST = 4.0  # times as long as it computed, it rests beside moving frames: a fifth of a core
 LONGEST = 0.2  # seconds of rest
 

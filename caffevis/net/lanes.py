@@ -30,7 +30,7 @@ from caffevis.net.request import NetRequest, NetResult, Superseded
 from toolbox.input.frame import Frame
 from toolbox.workers.worker import Outcome, sentence_of
 
-KEY_SECONDS = 0.1  # after a key, for which the second lane begins nothing: the window draws
+KEY_SECONDS = 0.1  # that a key has the machine: no second lane, no images made, the window draws
 APART = 0.3  # of a frame's time, between the begins of two lanes: pictures come evenly
 NAME = "network"
 

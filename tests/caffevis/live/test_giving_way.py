@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from caffevis.live import giving_way
-from caffevis.live.giving_way import KEY_SECONDS, LONGEST, REST, GiveWay
+from caffevis.live.giving_way import LONGEST, REST, GiveWay
+from caffevis.net.lanes import KEY_SECONDS
 
 
 class Clock:
