@@ -35,6 +35,7 @@ from optimize.params import FindParams, preset_values
 from toolbox.input.frame import Frame
 from toolbox.pictures.images import FloatArray, Image
 from toolbox.settings.config import Settings
+from toolbox.workers.cache import drop_oldest
 
 SEEDS = 9
 EVERY_SECONDS = 0.04  # a picture, at most so often
@@ -42,6 +43,7 @@ PULL = 0.02  # towards the picture: balanced at 50 grey levels' distance
 KEPT_BYTES = 32 << 20  # of units' finished images: nine of 227 x 227 pixels take 7 MB
 BEGUN_BYTES = 64 << 20  # of images that are not finished, and wait for their unit to be shown again
 COPIES = 10  # of an image that its ascent holds, at most: as it is, its best, momenta, a gradient
+TILES_BYTES = 16 << 20  # of layers' first images, in the size that the layers pane shows them
 RECORDS = 1 << 17  # bytes of what is noted of a unit's images beside them, about
 
 
@@ -98,7 +100,7 @@ class Ascents:
         self._optimizer: GradientOptimizer | None = None
         self._made: OrderedDict[Key, Growth] = OrderedDict()
         self._unfinished: Unfinished[Growth, Growth] = Unfinished(BEGUN_BYTES, attrgetter("held"))
-        self._tiles: dict[tuple[str, int, tuple[int, int]], dict[int, Image]] = {}
+        self._tiles: OrderedDict[tuple[str, int, tuple[int, int]], dict[int, Image]] = OrderedDict()
 
     def open(self) -> None:
         """Open the optimiser before it is needed; what is wrong is said when it is."""
@@ -123,16 +125,11 @@ class Ascents:
             if key not in self._made:
                 made = yield from self._unfinished.go_on(key, partial(self._make, *key))
                 self._made[key] = made
-                self._forget()
+                drop_oldest(self._made, KEPT_BYTES, attrgetter("held"))
             self._made.move_to_end(key)
             yield self._made[key]
         except (OptimizeError, *ENGINE_ERRORS) as error:
             yield _without(key[0], key[1], str(error))
-
-    def _forget(self) -> None:
-        """Forget finished images beyond the limit, those shown longest ago first."""
-        while len(self._made) > 1 and sum(each.held for each in self._made.values()) > KEPT_BYTES:
-            self._made.popitem(last=False)
 
     def _make(
         self, unit: Origin, recipe: int, photo: Frame | None
@@ -163,7 +160,9 @@ class Ascents:
 
     def _fill(self, fill: Fill, recipe: int) -> Iterator[Filled | None]:
         """Make the first image of one unit after the other."""
-        tiles = self._tiles.setdefault((fill.layer, recipe, fill.room), {})
+        tiles = self._tiles.setdefault(key := (fill.layer, recipe, fill.room), {})
+        self._tiles.move_to_end(key)
+        drop_oldest(self._tiles, TILES_BYTES, _bytes_of)
         left = [unit for unit in fill.units if unit not in tiles]
         yield Filled(dict(tiles), len(left))
         for done, unit in enumerate(left):
@@ -320,6 +319,10 @@ def _finished(unit: Origin, about: str, made: Made, held: int) -> Growth:
         ),
         held=held + picture.nbytes + sum(found.best.nbytes for found in results),
     )
+
+
+def _bytes_of(tiles: Mapping[int, Image]) -> int:
+    return sum(tile.nbytes for tile in tiles.values())
 
 
 def _filled(

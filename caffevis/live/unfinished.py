@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Generic, TypeVar
+
+from toolbox.workers.cache import drop_oldest
 
 News = TypeVar("News")
 End = TypeVar("End")
@@ -75,12 +78,8 @@ class Unfinished(Generic[News, End]):
                 raise
             if news is not None:
                 begun.last, begun.held = news, self._held_for(news)
-                self._trim()
+                drop_oldest(self._begun, self._limit, attrgetter("held"))
             yield news
-
-    def _trim(self) -> None:
-        while len(self._begun) > 1 and self.held > self._limit:
-            self._begun.popitem(last=False)
 
     @property
     def held(self) -> int:

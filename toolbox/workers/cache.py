@@ -1,12 +1,32 @@
-"""A cache of arrays that is bounded in bytes: what was used longest ago goes first."""
+"""What is kept is bounded in bytes: what was used longest ago goes first."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy.typing as npt
+
+Kept = TypeVar("Kept")
+
+
+def drop_oldest(kept: OrderedDict[Any, Kept], limit: int, held_by: Callable[[Kept], int]) -> None:
+    """Drop what was used longest ago until the rest is within a limit; the newest always stays.
+
+    Parameters
+    ----------
+    kept : OrderedDict
+        The last was used last.
+    limit : int
+        Bytes that all of it may hold together.
+    held_by : callable
+        Says how many bytes one of them holds.
+    """
+    held = sum(map(held_by, kept.values()))
+    while len(kept) > 1 and held > limit:
+        _, dropped = kept.popitem(last=False)
+        held -= held_by(dropped)
 
 
 class ByteCache:

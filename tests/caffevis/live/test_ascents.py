@@ -12,7 +12,7 @@ import pytest
 import torchcaffe as caffe
 from caffevis.keys.state import MAKE_NONE, ZOOM_IMAGE, ZOOM_UNIT, Origin
 from caffevis.live import ascents
-from caffevis.live.ascents import COPIES, PULL, RECORDS
+from caffevis.live.ascents import COPIES, PULL, RECORDS, TILES_BYTES
 from caffevis.live.recipes import RECIPES
 from caffevis.live.request import Wanted
 from caffevis.units.montage import shrink
@@ -353,3 +353,18 @@ def test_from_the_picture_it_is_what_the_batch_tool_makes_of_the_file(
     on.press("7")
     on.settle()
     assert "preset 6: 9 images" in on.picture().title
+
+
+@pytest.mark.parametrize("limit", [1, TILES_BYTES])
+def test_first_images_of_layers_are_kept_within_bytes(drive, quick, monkeypatch, limit):
+    monkeypatch.setattr(ascents, "TILES_BYTES", limit)  # the newest layer's stay
+    on = drive()
+    on.press("o s")
+    on.settle()
+    on.press("u")
+    on.settle()
+    assert len(on.app._images.pattern_view(on.app.state).filled.tiles) == 6
+    seen = []
+    on.press("o")
+    on.until(lambda: seen.append(on.app.message()) or on.app.settled())
+    assert ("conv2: images of 8 units are to come" in seen) == (limit == 1)
