@@ -50,6 +50,7 @@ from toolbox.settings.config import Settings, SettingsError
 from toolbox.settings.presets import PRESETS, with_model
 from toolbox.window.desktop import find_desktop, fitting_scale
 from toolbox.window.highgui import Display, NoDisplayError, Window
+from toolbox.workers.heap import hold_little
 
 USER_ERRORS = (
     SettingsError, PaneError, BindingError, ImageError, FilesError, LoopError, NoDisplayError,
@@ -173,6 +174,8 @@ def make_loop(
     viewers: FromViewers | None = None,
 ) -> Loop:
     """Put apps and inputs together; a scripted run gets a clock that stands still."""
+    if live:
+        hold_little()
     clock = time.perf_counter if live else still_clock
     apps = [make(settings, clock) for make in classes]
     inputs = make_inputs(settings, paths, not live, picture_aspect(apps), viewers)

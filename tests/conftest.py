@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.preloaded import Preloaded
+from toolbox.workers.heap import hold_little
 
 ROOT = Path(__file__).resolve().parents[1]
 # What tools keep in the checkout and .gitignore names.
@@ -33,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs a CUDA GPU; skipped where there is none")
+    if config.getoption("--soak"):
+        hold_little()  # as the window does, which is too late once there are threads
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -40,8 +40,8 @@ from toolbox.workers.cache import drop_oldest
 SEEDS = 9
 EVERY_SECONDS = 0.04  # a picture, at most so often
 PULL = 0.02  # towards the picture: balanced at 50 grey levels' distance
-KEPT_BYTES = 32 << 20  # of units' finished images: nine of 227 x 227 pixels take 7 MB
-BEGUN_BYTES = 64 << 20  # of images that are not finished, and wait for their unit to be shown again
+KEPT_BYTES = 16 << 20  # of units' finished images: nine of 227 x 227 pixels take 7 MB
+BEGUN_BYTES = 32 << 20  # of images that are not finished, and wait for their unit to be shown again
 COPIES = 10  # of an image that its ascent holds, at most: as it is, its best, momenta, a gradient
 TILES_BYTES = 16 << 20  # of layers' first images, in the size that the layers pane shows them
 RECORDS = 1 << 17  # bytes of what is noted of a unit's images beside them, about

@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -43,11 +44,41 @@ EVERY = 0.05  # seconds between keys
 KINDS = (CLICK, CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
 
 
-class Fingers(Window):
-    """In the window's place: presses keys and the mouse at random, and counts what it is shown."""
+# What takes the most memory comes first, so that all later frames are held against it: nine images
+# of a class grow, then each layer's units are gone back from, pushed and filled with images.
+# Keys, and for how many frames they are left alone.
+CLASS = ("O O O O u down 2", 440)
+LAYER = (("b b b", 4), ("u s", 8), ("s 2", 16), ("2 f6", 6), ("f6", 2))
 
-    def __init__(self, labels: list[str], frames: int, seed: int) -> None:
+
+def opening(layers: int) -> Iterator[tuple[str, int]]:
+    """Say what is pressed at first, one key after the other, and after how many frames."""
+    for keys, frames in (CLASS, *LAYER * layers):
+        *others, last = keys.split()
+        yield from ((key, 1) for key in others)
+        yield last, frames
+
+
+class Fingers(Window):
+    """In the window's place: presses keys and the mouse at random, and counts what it is shown.
+
+    Parameters
+    ----------
+    labels : list of str
+        Keys to choose from.
+    frames : int
+        After so many it ends.
+    seed : int
+        Of chance.
+    first : iterable of (str, int)
+        Keys that are pressed before, and how many frames are shown until the next.
+    """
+
+    def __init__(
+        self, labels: list[str], frames: int, seed: int, first: Iterable[tuple[str, int]] = ()
+    ) -> None:
         codes = {label: code for code, label in LABELS_BY_CODE.items()}
+        self._first, self._next = ((codes[key], wait) for key, wait in first), 0
         self._codes = [codes[label] for label in labels]
         self._random, self._frames = random.Random(seed), frames
         self._due = 0.0
@@ -67,6 +98,11 @@ class Fingers(Window):
     def poll(self, milliseconds: int) -> list[int | MouseEvent]:
         """Wait; then a key or a click, where one is due."""
         time.sleep(milliseconds / 1000)
+        if self.shown < self._next:
+            return []
+        for code, wait in self._first:
+            self._next = self.shown + wait
+            return [code]
         if time.perf_counter() < self._due:
             return []
         self._due = time.perf_counter() + EVERY
@@ -100,9 +136,11 @@ def test_random_keys(
         opener=lambda device: PacedVideo(str(device), wanted),
     )
     threads, opencv_threads = threading.active_count(), cv2.getNumThreads()
-    loop = Loop(settings, [CaffeVisApp(settings, net=CALTECH.load())], inputs)
+    app = CaffeVisApp(settings, net=CALTECH.load())
+    loop = Loop(settings, [app], inputs)
     labels = sorted({key for row in loop.bindings for key in row.keys} - LEFT_OUT)
-    fingers = Fingers(labels, SOAK if soak else SAMPLE, seed=1)
+    first = opening(len(app.state.layers)) if soak else ()
+    fingers = Fingers(labels, SOAK if soak else SAMPLE, 1, first)
     with caplog.at_level(logging.WARNING):
         while fingers.is_open():
             loop.press("c")
