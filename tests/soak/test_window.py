@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -44,19 +44,45 @@ EVERY = 0.05  # seconds between keys
 KINDS = (CLICK, CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
 
 
+Wait = Callable[[int], bool]  # whether so many frames after a key the next may come
+
 # What takes the most memory comes first, so that all later frames are held against it: nine images
 # of a class grow, then each layer's units are gone back from, pushed and filled with images.
 # Keys, and for how many frames they are left alone.
-CLASS = ("O O O O u down 2", 440)
+CLASS = "O O O O down 2"
+MOST = 5_000  # frames until nine images grow
 LAYER = (("b b b", 4), ("u s", 8), ("s 2", 16), ("2 f6", 6), ("f6", 2))
 
 
-def opening(layers: int) -> Iterator[tuple[str, int]]:
-    """Say what is pressed at first, one key after the other, and after how many frames."""
-    for keys, frames in (CLASS, *LAYER * layers):
+def opening(layers: int, nine: Callable[[], bool]) -> Iterator[tuple[str, Wait]]:
+    """Say what is pressed at first, one key after the other, and what is waited for after it.
+
+    Parameters
+    ----------
+    layers : int
+        How many there are.
+    nine : callable
+        Whether nine images of a unit grow.
+    """
+    for key in CLASS.split():
+        yield key, _after(1)
+    yield "x", lambda frames: nine() or frames >= MOST
+    for keys, frames in LAYER * layers:
         *others, last = keys.split()
-        yield from ((key, 1) for key in others)
-        yield last, frames
+        yield from ((key, _after(1)) for key in others)
+        yield last, _after(frames)
+
+
+def _after(least: int) -> Wait:
+    return lambda frames: frames >= least
+
+
+class Rate:
+    """A camera's: what is asked before each frame lets 30 of them through in a second."""
+
+    def acquire(self) -> None:
+        """Wait for the next frame."""
+        time.sleep(1 / 30)
 
 
 class Fingers(Window):
@@ -70,19 +96,19 @@ class Fingers(Window):
         After so many it ends.
     seed : int
         Of chance.
-    first : iterable of (str, int)
-        Keys that are pressed before, and how many frames are shown until the next.
+    first : iterable of (str, callable)
+        Keys that are pressed before, and what is waited for after each.
     """
 
     def __init__(
-        self, labels: list[str], frames: int, seed: int, first: Iterable[tuple[str, int]] = ()
+        self, labels: list[str], frames: int, seed: int, first: Iterable[tuple[str, Wait]] = ()
     ) -> None:
-        codes = {label: code for code, label in LABELS_BY_CODE.items()}
-        self._first, self._next = ((codes[key], wait) for key, wait in first), 0
-        self._codes = [codes[label] for label in labels]
+        self._code = {label: code for code, label in LABELS_BY_CODE.items()}
+        self._first, self._wait, self._pressed = iter(first), _after(0), 0
+        self._codes = [self._code[label] for label in labels]
         self._random, self._frames = random.Random(seed), frames
         self._due = 0.0
-        self.shown = 0
+        self.shown = self.opened = 0
         self.held: dict[int, tuple[float, int, int]] = {}
 
     def show(self, buffer: Image) -> None:
@@ -98,11 +124,11 @@ class Fingers(Window):
     def poll(self, milliseconds: int) -> list[int | MouseEvent]:
         """Wait; then a key or a click, where one is due."""
         time.sleep(milliseconds / 1000)
-        if self.shown < self._next:
+        if not self._wait(self.shown - self._pressed):
             return []
-        for code, wait in self._first:
-            self._next = self.shown + wait
-            return [code]
+        for key, wait in self._first:
+            self._wait, self._pressed, self.opened = wait, self.shown, self.shown
+            return [self._code[key]]
         if time.perf_counter() < self._due:
             return []
         self._due = time.perf_counter() + EVERY
@@ -126,40 +152,46 @@ def test_random_keys(
     soak = request.config.getoption("--soak")
     video = tmp_path / "video.avi"
     write_video(video)
-    wanted = threading.Semaphore(1000)
     settings = config.load(declared.TABLE, None).replaced(
         saved_pictures_dir=str(tmp_path), caffevis_jpg_cache_size=CACHE
     )
     inputs = Inputs(
         FileQuery(paths=(str(PHOTO),)),
         Spec(str(video), "video", loops=True),
-        opener=lambda device: PacedVideo(str(device), wanted),
+        opener=lambda device: PacedVideo(str(device), Rate()),
     )
     threads, opencv_threads = threading.active_count(), cv2.getNumThreads()
     app = CaffeVisApp(settings, net=CALTECH.load())
     loop = Loop(settings, [app], inputs)
     labels = sorted({key for row in loop.bindings for key in row.keys} - LEFT_OUT)
-    first = opening(len(app.state.layers)) if soak else ()
+    first = opening(len(app.state.layers), partial(_nine_grow, app)) if soak else ()
     fingers = Fingers(labels, SOAK if soak else SAMPLE, 1, first)
     with caplog.at_level(logging.WARNING):
         while fingers.is_open():
             loop.press("c")
-            wanted.release(1000)
             run_live(loop, fingers)
+    computed = app.frames_done()
+    print(f"{computed} frames of the video and the photo went through the net")
     begun = time.monotonic()
     closed = loop.close()
     seconds = time.monotonic() - begun
     cv2.setNumThreads(opencv_threads)
-    wanted.release(10)
     assert closed
     assert seconds < SECONDS_TO_QUIT
     assert not [record.message for record in caplog.records if record.levelno >= logging.ERROR]
     assert threading.active_count() <= threads + 1
     if soak:
-        most = partial(_most, fingers.held)
-        (memory, *counts), (later, *later_counts) = most(0, WARM), most(WARM, SOAK)
+        assert computed > SOAK / 20, "the video stood still"
+        most, warm = partial(_most, fingers.held), max(WARM, fingers.opened + LOOKS)
+        print(f"counted from frame {warm}")
+        (memory, *counts), (later, *later_counts) = most(0, warm), most(warm, SOAK)
         assert later - memory < GROWTH_MB, fingers.held
         assert all(map(int.__le__, later_counts, counts)), fingers.held
+
+
+def _nine_grow(app: CaffeVisApp) -> bool:
+    growth = app._images._growth.growth
+    return growth is not None and "images 1 to 9" in growth.title
 
 
 def _most(held: dict[int, tuple[float, int, int]], above: int, to: int) -> list[float]:
