@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 
 import numpy as np
 import pytest
@@ -178,3 +179,16 @@ def test_what_does_not_export_is_one_sentence_and_nothing_else(module, said, cap
     with pytest.raises(caffe.DefinitionError, match=said):
         from_torch(module, (3, 8, 8))
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_export_logs_stays_off_the_terminal_while_it_runs(caplog):
+    class Talks(torch.nn.Module):
+        def forward(self, x):
+            logging.getLogger("talks").error("a traceback")
+            print("and this")
+            return x * 2
+
+    from_torch(Talks(), (3, 8, 8))
+    logging.getLogger("talks").error("afterwards")
+    said = [record.message for record in caplog.records if record.name == "talks"]
+    assert said == ["afterwards"]
