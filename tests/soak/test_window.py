@@ -35,7 +35,7 @@ from toolbox.window.key_codes import LABELS_BY_CODE
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
 
 SAMPLE, SOAK = 150, 100_000  # frames
-WARM, GROWTH_MB = 1_000, 20.0
+WARM, GROWTH_MB = 1_000, 20.0  # frames of random keys before those that count
 LOOKS = 50  # frames between two looks at what the process holds
 CACHE = 8 << 20  # bytes of units' images: as many as are full before the frames that count
 SECONDS_TO_QUIT = 2.0
@@ -182,7 +182,7 @@ def test_random_keys(
     assert threading.active_count() <= threads + 1
     if soak:
         assert computed > SOAK / 20, "the video stood still"
-        most, warm = partial(_most, fingers.held), max(WARM, fingers.opened + LOOKS)
+        most, warm = partial(_most, fingers.held), fingers.opened + WARM
         print(f"counted from frame {warm}")
         (memory, *counts), (later, *later_counts) = most(0, warm), most(warm, SOAK)
         assert later - memory < GROWTH_MB, fingers.held
