@@ -29,6 +29,8 @@ from toolbox.run.loop import Loop, still_clock
 from toolbox.serve.door import parse_address
 from toolbox.serve.hall import Hall
 from toolbox.serve.limits import Log
+from toolbox.serve.messages import write_frame
+from toolbox.serve.picture import JPEG, PNG, Frame, Part, Region, encode
 from toolbox.serve.server import Rules, Server
 from toolbox.serve.window import ServedWindow
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
@@ -283,6 +285,46 @@ def test_keys_of_the_browser_are_left_to_it(page, stage):
     assert [prevented for _, prevented in kept] == [False] * 7 + [True]
     stage.rest(before + 1)
     assert stage.pressed == before + 1
+
+
+@pytest.mark.parametrize(
+    ("before", "blobs"),
+    [
+        ("0", 0),
+        ("delete globalThis.ImageDecoder", 2),  # of pages that are not secure
+        ("VideoFrame.prototype.allocationSize = () => 6", 2),  # of browsers that do not convert
+    ],
+    ids=["decoder", "insecure", "older"],
+)
+def test_a_rough_picture_has_the_colours_that_were_encoded(page, before, blobs):
+    rows, columns = np.mgrid[:91, :121]
+    picture = np.stack([2 * columns, 255 - 2 * rows, 80 + rows + columns // 2], 2).astype(np.uint8)
+    regions = (Region(0, 0, 91, 60), Region(0, 60, 30, 61), Region(30, 60, 61, 61))
+    kinds = (JPEG, JPEG, PNG)
+    messages = []
+    for pixels in (255 - picture, picture):  # the second one in the memory of the first
+        parts = tuple(
+            Part(region, kind, encode(region.of(pixels), kind))
+            for region, kind in zip(regions, kinds, strict=True)
+        )
+        messages.append(base64.b64encode(write_frame(7, Frame(121, 91, parts))).decode())
+    page.value(
+        f"(async () => {{ {before}; globalThis.blobs = 0; const make = createImageBitmap;"
+        " globalThis.createImageBitmap = (blob) => { blobs += 1; return make(blob); };"
+        " const { Picture } = await import('./picture.js?anew');"
+        " const canvas = document.createElement('canvas');"
+        " globalThis.picture = new Picture(canvas, document.createElement('div'),"
+        "   document.createElement('div'), () => {});"
+        f" globalThis.number = 0; for (const text of {json.dumps(messages)}) {{"
+        "   const data = Uint8Array.from(atob(text), (each) => each.charCodeAt()).buffer;"
+        "   number += (await picture.take(data)).number; }"
+        " document.querySelector('#window').replaceWith(canvas); canvas.id = 'window'; })()"
+    )
+    assert page.value("[number, blobs]") == [14, 2 * (blobs + 1)]  # with the PNG
+    shown = canvas(page).astype(int)
+    for part in parts:
+        pixels = cv2.imdecode(np.frombuffer(part.data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+        assert np.abs(part.region.of(shown) - pixels).max() <= (4 if part.kind == JPEG else 0)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The window's picture on its way to viewers: what changed since each of them saw it, encoded.
 
-The picture is cut into regions, the panes. Each region has a version that counts its changes,
-and each viewer remembers which versions it was sent, so a viewer that was away for a hundred
-changes gets the newest picture and nothing else, and nothing is kept for it in the meantime.
+The picture is cut into regions, the panes. What is sent of them at once is put together again
+where it makes a rectangle, since each part costs a browser something. Each region has a version
+that counts its changes, and each viewer remembers which versions it was sent, so a viewer that was
+away for a hundred changes gets the newest picture and nothing else, and nothing is kept for it in
+the meantime.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -23,6 +25,8 @@ from toolbox.pictures.images import Image
 JPEG_QUALITY = 90
 STILL_SECONDS = 0.3  # a region that has not changed for so long is sent without loss
 JPEG, PNG = "jpeg", "png"
+_THIN = 16  # times as large a neighbour, and a region goes with it
+_SAMPLE = 16  # of so many rows, one is compared first
 _ENCODINGS = {
     JPEG: (".jpg", (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)),
     PNG: (".png", (cv2.IMWRITE_PNG_COMPRESSION, 1)),
@@ -38,6 +42,11 @@ class Region:
     height: int
     width: int
 
+    @property
+    def area(self) -> int:
+        """Return how many pixels it has."""
+        return self.height * self.width
+
     def of(self, picture: Image) -> Image:
         """Return this part of a picture, as a view."""
         return picture[
@@ -47,7 +56,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Part:
-    """One encoded region of a frame."""
+    """One encoded rectangle of a frame: a region, or some that lie together."""
 
     region: Region
     kind: str
@@ -92,7 +101,8 @@ def regions_of(layout: Layout, scale: float = 1.0) -> tuple[Region, ...]:
     Returns
     -------
     tuple of Region
-        Without overlap; together they are the whole window.
+        Without overlap; together they are the whole window. A thin strip, such as the layers'
+        names above their units, is one region with what it lies along.
     """
     panes = [Region(p.row, p.column, p.height, p.width) for p in layout.panes.values()]
     rows = _edges(layout.height, ((r.row, r.row + r.height) for r in panes))
@@ -107,7 +117,47 @@ def regions_of(layout: Layout, scale: float = 1.0) -> tuple[Region, ...]:
         if free[top, left]
     ]
     scaled = [_scaled(region, scale) for region in (*panes, *between)]
-    return tuple(region for region in scaled if region.height and region.width)
+    return joined(
+        (region for region in scaled if region.height and region.width),
+        lambda one, other: _THIN * min(one.area, other.area) <= max(one.area, other.area),
+    )
+
+
+def joined(
+    regions: Iterable[Region], may: Callable[[Region, Region], bool] = lambda one, other: True
+) -> tuple[Region, ...]:
+    """Put regions together, two by two, where they make a rectangle.
+
+    Parameters
+    ----------
+    regions : iterable of Region
+        Without overlap.
+    may : callable
+        Which two; all, where it is left out.
+
+    Returns
+    -------
+    tuple of Region
+        They cover the same pixels.
+    """
+    found = list(regions)
+    while pair := next((two for two in _neighbours(found) if may(*two)), None):
+        first, last = pair
+        height = last.row + last.height - first.row
+        width = last.column + last.width - first.column
+        found[found.index(first)] = replace(first, height=height, width=width)
+        found.remove(last)
+    return tuple(found)
+
+
+def _neighbours(regions: Sequence[Region]) -> Iterator[tuple[Region, Region]]:
+    """Find which lie just below or beside which others, along the whole of an edge."""
+    tops = {(r.row, r.column, r.width): r for r in regions}
+    lefts = {(r.column, r.row, r.height): r for r in regions}
+    for region in regions:
+        below = tops.get((region.row + region.height, region.column, region.width))
+        beside = lefts.get((region.column + region.width, region.row, region.height))
+        yield from ((region, other) for other in (below, beside) if other is not None)
 
 
 def _scaled(region: Region, scale: float) -> Region:
@@ -125,9 +175,17 @@ def _edges(size: int, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]
 def _covering(regions: Sequence[Region], size: tuple[int, int]) -> Sequence[Region]:
     """Return the regions if they are just the picture, else the whole picture as one."""
     width, height = size
-    area = sum(region.height * region.width for region in regions)
+    area = sum(region.area for region in regions)
     inside = all(r.row + r.height <= height and r.column + r.width <= width for r in regions)
     return regions if inside and area == width * height else [Region(0, 0, height, width)]
+
+
+def equal(one: Image, other: Image) -> bool:
+    """Tell whether two pictures of one size are the same; quickly where some rows are not."""
+    return all(
+        cv2.norm(one[rows], other[rows], cv2.NORM_INF) == 0
+        for rows in (slice(None, None, _SAMPLE), slice(None))
+    )
 
 
 def encode(part: Image, kind: str) -> bytes:
@@ -172,7 +230,8 @@ class Encoder:
         self._changes = 0  # versions are never used again, also in a window of another size
         self._versions: dict[Region, int] = {}
         self._since: dict[Region, float] = {}
-        self._done: dict[tuple[Region, str], tuple[int, bytes]] = {}  # the newest version only
+        self._roughly: dict[Region, bytes] = {}  # of the current picture only
+        self._exactly: dict[Region, tuple[int, bytes]] = {}  # the newest version only
         self._asked: dict[Region, int] = {}
         self.quick = ThreadPoolExecutor(1, "picture encoder")
         self._thorough = ThreadPoolExecutor(1, "lossless encoder")
@@ -208,7 +267,7 @@ class Encoder:
         self._take()
         if seen.size != self._size:
             seen.size, seen.versions = self._size, {}
-        now, due, parts = self._clock(), math.inf, []
+        now, due, parts, rough = self._clock(), math.inf, [], []
         for region, version in self._versions.items():
             had = seen.versions.get(region)
             if had == (version, True):
@@ -218,11 +277,12 @@ class Encoder:
             if exact is not None:
                 parts.append(Part(region, PNG, exact))
             elif had != (version, False):
-                parts.append(Part(region, JPEG, self._rough(region)))
+                rough.append(region)
             else:
                 due = min(due, wait) if wait > 0 else due
                 continue
             seen.versions[region] = (version, exact is not None)
+        parts += [Part(region, JPEG, self._rough(region)) for region in joined(rough)]
         self._spent[JPEG] += time.thread_time() - begun
         return Frame(*self._size, tuple(parts)) if parts else due
 
@@ -238,32 +298,31 @@ class Encoder:
         if picture is None:
             return
         before, self._current = self._current, picture
+        self._roughly = {}
         size = (picture.shape[1], picture.shape[0])
         if size != self._size:
             before = None
             self._size = size
             regions = regions_of(self._layout, size[0] / self._layout.width)
             self._versions = dict.fromkeys(_covering(regions, size), 0)
-            self._done, self._asked = {}, {}
+            self._exactly, self._asked = {}, {}
         now = self._clock()
         for region in self._versions:
-            if before is None or not np.array_equal(region.of(before), region.of(picture)):
+            if before is None or not equal(region.of(before), region.of(picture)):
                 self._changes += 1
                 self._versions[region] = self._changes
                 self._since[region] = now
 
     def _rough(self, region: Region) -> bytes:
-        version = self._versions[region]
-        done = self._done.get((region, JPEG))
-        if done is None or done[0] != version:
-            done = (version, encode(region.of(self._picture()), JPEG))
-            self._done[region, JPEG] = done
-        return done[1]
+        done = self._roughly.get(region)
+        if done is None:
+            done = self._roughly[region] = encode(region.of(self._picture()), JPEG)
+        return done
 
     def _exact(self, region: Region) -> bytes | None:
         """Return the region without loss, or have that made, and None until then."""
         version = self._versions[region]
-        done = self._done.get((region, PNG))
+        done = self._exactly.get(region)
         if done is not None and done[0] == version:
             return done[1]
         if self._asked.get(region) != version:
@@ -275,7 +334,7 @@ class Encoder:
         if self._asked.get(region) != version:
             return  # it has changed since
         begun = time.thread_time()
-        self._done[region, PNG] = (version, encode(region.of(picture), PNG))
+        self._exactly[region] = (version, encode(region.of(picture), PNG))
         self._spent[PNG] += time.thread_time() - begun
         self._changed()
 

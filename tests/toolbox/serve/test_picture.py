@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from toolbox.drawing.panes import make_layout
-from toolbox.serve.picture import JPEG, PNG, STILL_SECONDS, Encoder, Frame, Seen, regions_of
+from toolbox.serve.picture import (
+    JPEG,
+    PNG,
+    STILL_SECONDS,
+    Encoder,
+    Frame,
+    Region,
+    Seen,
+    joined,
+    regions_of,
+)
 
 PANES = (("input", (0, 0, 20, 30)), ("a", (0, 30, 40, 50)), ("b", (40, 30, 20, 20)))
 LAYOUT = make_layout(PANES, [name for name, _ in PANES])
@@ -79,6 +89,53 @@ def test_regions_are_the_whole_window_once(scale):
     assert len(regions) >= len(PANES)
 
 
+def test_a_thin_strip_goes_with_what_it_lies_along():
+    panes = (("names", (0, 20, 5, 80)), ("units", (5, 20, 80, 80)), ("input", (0, 0, 85, 20)))
+    regions = regions_of(make_layout(panes, [name for name, _ in panes]))
+    assert set(regions) == {Region(0, 20, 85, 80), Region(0, 0, 85, 20)}
+
+
+@pytest.mark.parametrize(
+    ("apart", "together"),
+    [
+        ([(0, 0, 10, 20), (10, 0, 5, 20)], [(0, 0, 15, 20)]),
+        ([(10, 0, 5, 20), (0, 0, 10, 20)], [(0, 0, 15, 20)]),
+        ([(0, 0, 10, 20), (0, 20, 10, 5)], [(0, 0, 10, 25)]),
+        ([(0, 0, 5, 8), (0, 8, 15, 9), (5, 0, 5, 8), (10, 0, 5, 8)], [(0, 0, 15, 17)]),
+        ([(0, 0, 10, 20), (10, 0, 5, 19)], [(0, 0, 10, 20), (10, 0, 5, 19)]),
+        ([(0, 0, 10, 20), (11, 0, 5, 20)], [(0, 0, 10, 20), (11, 0, 5, 20)]),
+        ([(0, 0, 10, 20), (10, 20, 10, 20)], [(0, 0, 10, 20), (10, 20, 10, 20)]),
+        ([], []),
+    ],
+)  # fmt: skip
+def test_regions_that_make_a_rectangle_are_put_together(apart, together):
+    found = joined(Region(*each) for each in apart)
+    assert sorted((r.row, r.column, r.height, r.width) for r in found) == together
+
+
+def test_panes_that_change_together_are_one_part_and_nothing_else_is_in_it(encoder):
+    page, picture = Page(encoder), noise(60)
+    encoder.put(picture)
+    page.look()
+    for name in ("a", "b"):
+        LAYOUT.panes[name].of(picture)[:] ^= 128
+    picture[40:, 50:] ^= 128  # right of b, below a
+    encoder.put(picture)
+    (part,) = encoder.frame(page.seen).parts
+    assert part.region == Region(0, 30, 60, 50)
+    assert decoded(part.data).shape == (60, 50, 3)
+
+
+def test_one_pixel_that_changes_is_seen_wherever_it_is(encoder):
+    page, picture = Page(encoder), np.zeros((LAYOUT.height, LAYOUT.width, 3), np.uint8)
+    encoder.put(picture)
+    page.look()
+    for row in range(LAYOUT.panes["a"].height):
+        picture[row, 79, 2] ^= 1
+        encoder.put(picture)
+        assert page.look() == [JPEG], row
+
+
 def test_a_still_picture_comes_roughly_and_then_exactly(encoder, clock):
     page, picture = Page(encoder), noise(1)
     assert encoder.frame(page.seen) == float("inf")
@@ -125,7 +182,7 @@ def test_who_was_away_gets_the_newest_and_one_encoding_serves_all(encoder, clock
     first = encoder.frame(Seen())
     second = encoder.frame(Seen())
     assert all(a.data is b.data for a, b in zip(first.parts, second.parts, strict=True))
-    assert len(pages[1].look()) == len(regions_of(LAYOUT))
+    assert pages[1].look() == [JPEG]
     clock.now += STILL_SECONDS + 0.01
     for page in pages:
         page.look_until_exact()
@@ -169,5 +226,6 @@ def test_nothing_is_kept_of_earlier_pictures(encoder):
     for seed in range(50, 80):
         encoder.put(noise(seed))
         page.look()
-    assert len(encoder._done) <= 2 * len(regions_of(LAYOUT))
+    assert len(encoder._roughly) <= len(regions_of(LAYOUT))
+    assert encoder._exactly == {}
     assert encoder.seconds > 0
