@@ -179,9 +179,7 @@ def carry_back(
     return _transposed(diff, weight, size, geometry, fold)
 
 
-def _by_turned(
-    diff: Tensor, weight: Blob, geometry: Geometry, fold: Fold | None
-) -> Tensor | None:
+def _by_turned(diff: Tensor, weight: Blob, geometry: Geometry, fold: Fold | None) -> Tensor | None:
     """Carry back through 3x3 filters of stride 1.
 
     With one column more on each side than there is, oneDNN adds up in an order whose rounding
