@@ -58,7 +58,7 @@ def test_equal_to_double_precision(kernel, stride, pad, group, size, channels):
     assert torch.allclose(folded, unfolded, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("pad", [0, 1, 2])
+@pytest.mark.parametrize("pad", [1, 2])
 def test_no_row_of_a_3x3_gradient_is_computed_and_cut_off(monkeypatch, pad):
     rng, found, run = np.random.RandomState(0), [], packed._run
     weight = Blob((8, 16, 3, 3))
