@@ -8,30 +8,32 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from torch import Tensor
 
 import torchcaffe as caffe
 from bench.lab import deep
 from bench.lab.nets import CALTECH, YOS, Model, photo
 from bench.lab.timing import interleaved
 from bench.registry import Table, benchmark
-from torchcaffe.blobs import winograd
+from torchcaffe.blobs import packed, winograd
 from torchcaffe.blobs.blob import Blob
 from torchcaffe.layers.convolution import Convolution
 from torchcaffe.layers.linear import InnerProduct
 
-NONE = "no trick"
-# trick -> the layer types that keep their weights in oneDNN's layout
+NONE = "neither"
+# trick -> the layer types that compute by oneDNN, with weights as `torchcaffe.blobs.packed` has
+# them (kept in its layout, Winograd's convolutions and folded BatchNorms included)
 TRICKS: dict[str, tuple[type[caffe.BaseLayer], ...]] = {
     NONE: (),
-    "kept convolution weights": (Convolution,),
-    "kept fully connected weights": (InnerProduct,),
+    "convolutions": (Convolution,),
+    "fully connected layers": (InnerProduct,),
     "both": (Convolution, InnerProduct),
 }
 
 
 @contextmanager
 def only(net: caffe.Net, kinds: tuple[type[caffe.BaseLayer], ...]) -> Iterator[None]:
-    """Let only layers of these kinds keep laid-out weights, then all as before."""
+    """Let only layers of these kinds compute as `packed` does, then all as before."""
     layers = [layer for layer in net.layers if isinstance(layer, Convolution | InnerProduct)]
     before = [layer.packs for layer in layers]
     try:
@@ -74,16 +76,29 @@ def _tables(model: Model, budget: float) -> list[Table]:
     ]
 
 
-@benchmark("tricks", "what keeping weights in oneDNN's layout gives, by kind of layer")
+@benchmark("tricks", "what kept weights and oneDNN's products give, by kind of layer")
 def run(budget: float) -> list[Table]:
     """Time both nets with each trick alone."""
     return [table for model in (CALTECH, YOS) for table in _tables(model, budget)]
+
+
+def _with_cut_rows(
+    diff: Tensor, weight: Blob, geometry: packed.Geometry, fold: packed.Fold | None
+) -> Tensor | None:
+    """Carry back through 3x3 filters as before: two rows more than there are."""
+    height, width = (
+        side + 2 - 2 * pad for side, pad in zip(diff.shape[2:], geometry.pad, strict=True)
+    )
+    return packed._by_phases(diff, weight, (height, width), geometry, fold)
 
 
 # trick -> what takes it away from a net
 DEEP_TRICKS: dict[str, Callable[[caffe.Net], AbstractContextManager[object]]] = {
     "BatchNorm and Scale in the weights": lambda net: patch.object(net, "_chains", {}),
     "Winograd's convolutions": lambda net: patch.object(winograd, "way", lambda *a: None),
+    "3x3 gradients of the rows alone": lambda net: patch.object(
+        packed, "_by_turned", _with_cut_rows
+    ),
     "diffs that are not copied": lambda net: patch.object(Blob, "lend_diff", lambda blob: False),
     "ReLU's mask in place": lambda net: patch.object(Blob, "owns_diff", lambda blob: False),
 }

@@ -62,17 +62,18 @@ class LRN(Layer):
 
     def forward(self, bottoms: list[Tensor]) -> list[Tensor]:
         (x,) = bottoms
-        self._kept = self._scale(x)
-        return [x * to_minus(self._kept, self.beta)]
+        scale = self._scale(x)
+        factor = to_minus(scale, self.beta)
+        self._kept = scale, factor  # roots are dear
+        return [x * factor]
 
     def backward(self, top_diffs: list[Tensor], bottoms: list[Tensor], tops: list[Tensor]) -> Diffs:
         if self.within:
             return super().backward(top_diffs, bottoms, tops)
-        (x,), (diff,), scale = bottoms, top_diffs, self._kept
-        factor = to_minus(scale, self.beta)
-        y = x * factor  # the top may have been overwritten in place
-        ratio = window_sums(y.mul_(diff).div_(scale), self.size)
-        return [(diff * factor).sub_(ratio.mul_(x), alpha=2 * self.alpha * self.beta)]
+        (x,), (diff,), (scale, factor) = bottoms, top_diffs, self._kept
+        below = diff * factor
+        ratio = window_sums((x * below).div_(scale), self.size)
+        return [below.addcmul_(ratio, x, value=-2 * self.alpha * self.beta)]
 
     def field(self, span: Span, axis: int, bottom: int, shapes: list[Shape]) -> Span | None:
         half = self.size // 2 if self.within else 0

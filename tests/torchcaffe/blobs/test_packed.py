@@ -26,6 +26,9 @@ GEOMETRIES = [
     ((1, 1), (1, 1), (1, 1), 1, (6, 7)),  # outputs that see padding alone
     ((3, 2), (1, 1), (4, 1), 2, (6, 7)),
     ((2, 2), (2, 1), (3, 3), 1, (6, 7)),
+    ((3, 3), (1, 1), (1, 1), 1, (7, 7)),
+    ((3, 3), (1, 1), (0, 2), 2, (6, 7)),
+    ((3, 3), (1, 1), (3, 1), 1, (6, 7)),
 ]
 
 
@@ -53,6 +56,21 @@ def test_equal_to_double_precision(kernel, stride, pad, group, size, channels):
     folded = packed.carry_back(diff, weight, size, plan, fold)
     unfolded = packed.carry_back(diff * wide, weight, size, plan)
     assert torch.allclose(folded, unfolded, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("pad", [1, 2])
+def test_no_row_of_a_3x3_gradient_is_computed_and_cut_off(monkeypatch, pad):
+    rng, found, run = np.random.RandomState(0), [], packed._run
+    weight = Blob((8, 16, 3, 3))
+    weight.data[...] = rng.normal(size=weight.shape)
+    diff = torch.from_numpy(rng.normal(size=(1, 8, 7, 9)).astype(np.float32))
+    size = 9 - 2 * pad, 11 - 2 * pad
+    plan = packed.Geometry((1, 1), (pad, pad), 1)
+    former = packed._by_phases(diff, weight, size, plan, None)  # computes two rows more
+    monkeypatch.setattr(packed, "_run", lambda *args: found.append(run(*args)) or found[-1])
+    back = packed.carry_back(diff, weight, size, plan)
+    assert [top.shape[2] for top in found] == [size[0]]
+    assert torch.allclose(back, former, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 3, 16, 40])

@@ -11,8 +11,9 @@ import pytest
 import torchcaffe as caffe
 from tests.torchcaffe.layers.replicas import CASES
 from tests.torchcaffe.layers.test_layer_kinds import OWN_TESTS
+from torchcaffe.layers import normalise
 from torchcaffe.layers.data import FileData
-from torchcaffe.proto.caffe_pb2 import LayerParameter
+from torchcaffe.proto.caffe_pb2 import LayerParameter, NetParameter
 from torchcaffe.proto.text import parse_text
 
 STEP = 1e-6  # in float64: small, so that no value lies that near to a kink
@@ -222,3 +223,13 @@ def test_the_mean_of_a_whole_map_is_exact_to_float32():
     net.forward(x=x)
     mean = x.astype(np.float64).mean((2, 3), keepdims=True)
     assert np.abs(net.blobs["y"].data - mean).max() < 5e-7 * np.abs(mean).max()
+
+
+def test_the_gradient_of_lrn_takes_no_power_of_its_own(monkeypatch):
+    text = input_text("x", (1, 6, 3, 3)) + 'layer { name: "y" type: "LRN" bottom: "x" top: "y" }'
+    net = caffe.Net.from_param(parse_text(text, NetParameter()))
+    net.blobs["x"].data[...] = np.random.RandomState(0).normal(size=(1, 6, 3, 3))
+    ones = np.ones((1, 6, 3, 3), np.float32)
+    net.forward()
+    monkeypatch.setattr(normalise, "to_minus", None)
+    assert net.backward_from_layer("y", ones)["x"].any()
