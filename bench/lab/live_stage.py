@@ -29,6 +29,7 @@ from toolbox.serve.window import ServedWindow
 from toolbox.settings import config
 from toolbox.window.highgui import Window
 from toolbox.window.pointer import MouseEvent
+from toolbox.workers.heap import hold_little
 
 LAYER = "conv5"
 MOVES = {"a unit": "lj", "a layer": "ou"}  # kind of move -> keys there and back
@@ -256,6 +257,7 @@ def stage(
     threads : int, optional
         `caffevis_compute_threads`; with one, there is one lane.
     """
+    hold_little()  # as the window does
     settings = config.load(declared.TABLE, None).replaced(caffevis_compute_threads=threads)
     wanted = threading.Semaphore(1)
     net = Checked(model.load(), wanted)
