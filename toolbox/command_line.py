@@ -11,7 +11,12 @@ from collections.abc import Callable, Sequence
 
 def show_warning(message: Warning | str, *rest: object, **more: object) -> None:
     """Print a warning as one line, without the line of code that it came from."""
-    print(f"note: {message}", file=sys.stderr)
+    print(f"note: {one_line(str(message))}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """Show what a name from a file may hold and a terminal would obey: ends of lines, escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def exit_status(
@@ -42,7 +47,7 @@ def exit_status(
     try:
         return work() or 0
     except errors as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if stopped:

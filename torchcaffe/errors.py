@@ -9,6 +9,11 @@ from collections.abc import Iterable
 class CaffeError(Exception):
     """Base of every error of this package; its text is one sentence for the user."""
 
+    def __str__(self) -> str:
+        """Return the sentence, as one line whatever the names in it hold (KeyError would quote it)."""
+        text = str(self.args[0]) if self.args else ""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
 
 class FileError(CaffeError, RuntimeError):
     """A file is missing, unreadable, or not what it should be."""
@@ -40,10 +45,6 @@ class UnknownNameError(CaffeError, KeyError, ValueError):
     pycaffe looks blobs up in a dictionary (KeyError) and `start` and `end` in a list
     (ValueError).
     """
-
-    def __str__(self) -> str:
-        """Return the sentence (KeyError would quote it)."""
-        return str(self.args[0]) if self.args else ""
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
