@@ -10,7 +10,7 @@ class CaffeError(Exception):
     """Base of every error of this package; its text is one sentence for the user."""
 
     def __str__(self) -> str:
-        """Return the sentence, as one line whatever the names in it hold (KeyError would quote it)."""
+        """Return the sentence, one line whatever names it holds (KeyError would quote it)."""
         text = str(self.args[0]) if self.args else ""
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
