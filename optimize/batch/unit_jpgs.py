@@ -329,12 +329,15 @@ def _waiting(
 def as_units(found: Any, channels: Sequence[int], seeds: int) -> list[dict[str, Any]] | None:
     """Return these units' scores; None for anything else than `_score` writes."""
     units = [unit for unit in found if isinstance(unit, dict)] if isinstance(found, list) else []
-    if [unit.get("channel") for unit in units] != list(channels):
+    if not _are([unit.get("channel") for unit in units], list(channels)):
         return None
     kinds = {"is_strongest": bool, "meta_result": str, "contrast": int | float}
     for unit in units:
         values = {name: unit.get(name) for name in kinds if name in unit or name != "contrast"}
-        if unit.get("best_seed") not in range(seeds) or not isinstance(unit.get("note", ""), str):
+        best = unit.get("best_seed")
+        if not any(_are([best], [seed]) for seed in range(seeds)):
+            return None
+        if not isinstance(unit.get("note", ""), str):
             return None
         for name, value in values.items():
             if not isinstance(value, list) or len(value) != seeds:
@@ -342,6 +345,11 @@ def as_units(found: Any, channels: Sequence[int], seeds: int) -> list[dict[str, 
             if not all(isinstance(each, kinds[name]) for each in value):
                 return None
     return units
+
+
+def _are(found: list[Any], whole: list[int]) -> bool:
+    """Tell whether these are the whole numbers; JSON's 2.0 and true are none."""
+    return found == whole and all(type(each) is int for each in found)
 
 
 def _keep(

@@ -35,3 +35,28 @@ def test_names_of_a_prototxt(tmp_path, definition, said):
     text = str(caught.value)
     assert said in text.replace("\\\\", "\\")
     assert text.isprintable()
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "Deconvolution", "Im2col"])
+def test_strides_that_crash_pytorch_are_refused_and_those_before_are_computed(kind, tmp_path):
+    def net(stride):
+        path = tmp_path / "net.prototxt"
+        path.write_text(
+            'layer { name: "x" type: "Input" top: "x"'
+            " input_param { shape { dim: 2 dim: 4 dim: 6 dim: 7 } } }"
+            f'layer {{ name: "y" type: "{kind}" bottom: "x" top: "y"'
+            " convolution_param { num_output: 3 kernel_size: 3 pad_h: 2 pad_w: 0"
+            f' weight_filler {{ type: "xavier" }} stride_h: 1 stride_w: {stride} }} }}',
+            encoding="utf-8",
+        )
+        return caffe.Net(str(path), caffe.TEST)
+
+    for stride in (1001, 65535, 2**32 - 1):
+        with pytest.raises(caffe.DefinitionError, match=r"stride is \(1, \d+\); up to 1000"):
+            net(stride)
+    one = net(1000)
+    one.blobs["x"].data[...] = 1
+    one.forward()
+    one.blobs["y"].diff[...] = 1
+    one.backward()
+    assert one.blobs["x"].diff[0, 0, 0].any()

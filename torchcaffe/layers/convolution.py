@@ -13,6 +13,8 @@ from torchcaffe.blobs.blob import Shape, checked_shape
 from torchcaffe.layers.base import Diffs, Layer, Span, layer, spatial
 from torchcaffe.proto.caffe_pb2 import ConvolutionParameter
 
+MOST_STRIDE = 1000  # PyTorch 2.13 crashes in the way back of some strides from 4000 on
+
 
 class _Sliding(Layer):
     """What all layers with a sliding kernel share: their geometry."""
@@ -38,6 +40,11 @@ class _Sliding(Layer):
         for name in ("kernel", "stride", "dilation"):
             if min(getattr(self, name), default=1) < 1:
                 raise self.error(f"{name} is {getattr(self, name)}; 1 or more is accepted")
+        if max(self.stride, default=1) > MOST_STRIDE:
+            raise self.error(
+                f"stride is {self.stride}; up to {MOST_STRIDE} is computed here (networks have at "
+                "most some dozens)"
+            )
         self._is_plain = self.first == 1 and self.axes > 0
 
     def _flat(self, x: Tensor) -> Tensor:
