@@ -30,7 +30,8 @@ from toolbox.serve.door import parse_address
 from toolbox.serve.hall import Hall
 from toolbox.serve.limits import Log
 from toolbox.serve.messages import write_frame
-from toolbox.serve.picture import JPEG, PNG, Frame, Part, Region, encode
+from toolbox.serve.picture import JPEG, PNG, Frame, Part, encode
+from toolbox.serve.regions import Region
 from toolbox.serve.server import Rules, Server
 from toolbox.serve.window import ServedWindow
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent

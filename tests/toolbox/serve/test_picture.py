@@ -9,17 +9,8 @@ import numpy as np
 import pytest
 
 from toolbox.drawing.panes import make_layout
-from toolbox.serve.picture import (
-    JPEG,
-    PNG,
-    STILL_SECONDS,
-    Encoder,
-    Frame,
-    Region,
-    Seen,
-    joined,
-    regions_of,
-)
+from toolbox.serve.picture import JPEG, PNG, STILL_SECONDS, Encoder, Frame, Seen
+from toolbox.serve.regions import Region, joined, regions_of
 
 PANES = (("input", (0, 0, 20, 30)), ("a", (0, 30, 40, 50)), ("b", (40, 30, 20, 20)))
 LAYOUT = make_layout(PANES, [name for name, _ in PANES])
