@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from caffevis.from_settings import model_name, namer, read_labels
@@ -13,6 +14,7 @@ from caffevis.model.opening import ENGINE_ERRORS, make_preprocess, open_net
 from caffevis.model.preprocess import InputError, Preprocess
 from toolbox.pictures.held import HeldError
 from toolbox.settings.config import Settings, SettingsError
+from toolbox.workers.heap import keep_apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,7 @@ def open_all(settings: Settings, net: NetLike | None = None) -> Opened:
     files = OpenedFiles(settings)
     try:
         net = net or open_net(settings)
+        keep_apart(max((4 * math.prod(blob.shape) for blob in net.blobs.values()), default=0))
         found = list_layers(
             net,
             settings.caffevis_layers_aspect_ratio,

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from caffevis import opened
 from caffevis.app import CaffeVisApp
 from caffevis.from_settings import namer, read_labels
 from settings import TABLE
@@ -44,6 +45,13 @@ def settle(app: CaffeVisApp) -> None:
 def press(app: CaffeVisApp, keys: str) -> None:
     for key in keys.split():
         app.handle(BY_KEY[key])
+
+
+def test_what_comes_in_each_frame_is_kept_in_the_heap(net, monkeypatch):
+    told = []
+    monkeypatch.setattr(opened, "keep_apart", told.append)
+    CaffeVisApp(DEFAULTS, lambda: 0.0, net)
+    assert told == [max(4 * blob.data.size for blob in net.blobs.values())]
 
 
 def test_layers_come_from_the_network(app):

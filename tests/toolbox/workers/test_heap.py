@@ -15,10 +15,12 @@ from toolbox.workers.heap import NAMES
 
 PROGRAM = """
 import ctypes, re, sys, threading
-from toolbox.workers.heap import hold_little
+from toolbox.workers.heap import hold_little, keep_apart
 
 LARGE = 5 << 20
-done = hold_little() if sys.argv[1] == "little" else False
+done = sys.argv[1] != "as it is" and hold_little()
+if sys.argv[1].isdigit():
+    keep_apart(int(sys.argv[1]))
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
 libc.malloc.argtypes, libc.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
@@ -51,18 +53,21 @@ def _glibc() -> bool:
         return False
 
 
+def _plain() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in NAMES}
+
+
 @pytest.mark.skipif(not _glibc(), reason="glibc's heaps")
 @pytest.mark.parametrize(
     ("how", "chosen", "little"),
-    [("little", {}, True), ("as it is", {}, False)]
+    [("little", {}, True), ("1000", {}, True), ("as it is", {}, False)]
     + [("little", {name: "glibc.malloc.check=0" if name == NAMES[-1] else "4194304"}, False)
        for name in NAMES],
 )  # fmt: skip
 def test_heaps(how, chosen, little, tmp_path):
-    environment = {name: value for name, value in os.environ.items() if name not in NAMES}
     command = [sys.executable, "-c", PROGRAM, how, str(tmp_path / "heaps.xml")]
     ran = subprocess.run(
-        command, env={**environment, **chosen}, capture_output=True, text=True, check=True
+        command, env={**_plain(), **chosen}, capture_output=True, text=True, check=True
     )
     done, heaps, apart = ran.stdout.split()
     assert done == str(little)
@@ -71,6 +76,14 @@ def test_heaps(how, chosen, little, tmp_path):
     elif not chosen:
         assert int(heaps) > 1
         assert int(apart) < 4
+
+
+@pytest.mark.skipif(not _glibc(), reason="glibc's heaps")
+def test_pieces_of_each_frame_come_from_the_heap(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, str(3 << 20), str(tmp_path / "heaps.xml")]
+    ran = subprocess.run(command, env=_plain(), capture_output=True, text=True, check=True)
+    _, heaps, apart = ran.stdout.split()
+    assert (int(heaps), int(apart) < 4) == (1, True)  # 5 MB is less than twice 3
 
 
 @pytest.mark.parametrize("live", [True, False])
