@@ -19,6 +19,7 @@ from bench.rows import (
     find_maxes,
     forward,
     gpu,
+    heap,
     imported,
     live,
     live_images,
@@ -30,7 +31,7 @@ from bench.rows import (
 # Importing a benchmark's module registers it.
 MODULES = (
     forward, backward, imported, busy, loading, drawing, live, live_images, browser, causes,
-    optimize, find_maxes, tricks, gpu,
+    optimize, find_maxes, tricks, heap, gpu,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from toolbox.command_line import exit_status
 from toolbox.workers.cores import cores
+from toolbox.workers.heap import hold_all
 
 PATHS = ("NET_PROTOTXT", "NET_WEIGHTS", "DATADIR", "FILELIST", "OUTFILE.npz")
 EPILOG = """\
@@ -152,4 +153,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    hold_all()
     sys.exit(main())

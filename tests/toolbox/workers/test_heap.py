@@ -15,10 +15,10 @@ from toolbox.workers.heap import NAMES
 
 PROGRAM = """
 import ctypes, re, sys, threading
-from toolbox.workers.heap import hold_little, keep_apart
+from toolbox.workers.heap import hold_all, hold_little, keep_apart
 
-LARGE = 5 << 20
-done = sys.argv[1] != "as it is" and hold_little()
+LARGE = 13 << 20
+done = sys.argv[1] != "as it is" and (hold_all if sys.argv[1] == "all" else hold_little)()
 if sys.argv[1].isdigit():
     keep_apart(int(sys.argv[1]))
 libc = ctypes.CDLL(None)
@@ -79,11 +79,12 @@ def test_heaps(how, chosen, little, tmp_path):
 
 
 @pytest.mark.skipif(not _glibc(), reason="glibc's heaps")
-def test_pieces_of_each_frame_come_from_the_heap(tmp_path):
-    command = [sys.executable, "-c", PROGRAM, str(3 << 20), str(tmp_path / "heaps.xml")]
+@pytest.mark.parametrize("how", [str(7 << 20), "all"])
+def test_pieces_of_each_frame_or_of_a_batch_come_from_the_heap(how, tmp_path):
+    command = [sys.executable, "-c", PROGRAM, how, str(tmp_path / "heaps.xml")]
     ran = subprocess.run(command, env=_plain(), capture_output=True, text=True, check=True)
     _, heaps, apart = ran.stdout.split()
-    assert (int(heaps), int(apart) < 4) == (1, True)  # 5 MB is less than twice 3
+    assert (int(heaps), int(apart) < 4) == (1, True)  # 13 MB is less than twice 7
 
 
 @pytest.mark.parametrize("live", [True, False])
