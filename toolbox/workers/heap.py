@@ -67,8 +67,8 @@ def keep_apart(usual: int, environment: Mapping[str, str] = os.environ) -> bool:
     Parameters
     ----------
     usual : int
-        Bytes of the largest that comes in each frame, such as a net's largest blob; what is twice
-        as large, and at least `APART`, is apart.
+        Bytes of the largest that comes in each frame, such as a net's largest blob; what is four
+        times as large, and at least `APART`, is apart.
     environment : mapping
         As for `hold_little`.
 
@@ -77,7 +77,7 @@ def keep_apart(usual: int, environment: Mapping[str, str] = os.environ) -> bool:
     bool
         As for `hold_little`.
     """
-    least = min(max(APART, 2 * usual), MOST)
+    least = min(max(APART, 4 * usual), MOST)
     return _set({MMAP_THRESHOLD: least, TRIM_THRESHOLD: 4 * least}, environment)
 
 

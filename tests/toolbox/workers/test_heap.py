@@ -79,12 +79,12 @@ def test_heaps(how, chosen, little, tmp_path):
 
 
 @pytest.mark.skipif(not _glibc(), reason="glibc's heaps")
-@pytest.mark.parametrize("how", [str(7 << 20), "all"])
+@pytest.mark.parametrize("how", [str(4 << 20), "all"])
 def test_pieces_of_each_frame_or_of_a_batch_come_from_the_heap(how, tmp_path):
     command = [sys.executable, "-c", PROGRAM, how, str(tmp_path / "heaps.xml")]
     ran = subprocess.run(command, env=_plain(), capture_output=True, text=True, check=True)
     _, heaps, apart = ran.stdout.split()
-    assert (int(heaps), int(apart) < 4) == (1, True)  # 13 MB is less than twice 7
+    assert (int(heaps), int(apart) < 4) == (1, True)  # 13 MB is less than four times 4
 
 
 @pytest.mark.parametrize("live", [True, False])
