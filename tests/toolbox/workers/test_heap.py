@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 import live_vis
 import settings as declared
 from toolbox.settings import config
+from toolbox.workers import heap
 from toolbox.workers.heap import NAMES
 
 PROGRAM = """
@@ -97,3 +99,13 @@ def test_a_window_asks_for_it_before_it_has_threads(live, monkeypatch):
     )
     live_vis.make_loop(settings, [], live, []).close()
     assert asked == ["heap", "inputs"][not live :]
+
+
+def test_the_search_in_photos_keeps_its_memory_from_batch_to_batch(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(heap, "hold_all", lambda: asked.append("all"))
+    monkeypatch.setattr(sys, "argv", ["find_max_acts", "--help"])
+    monkeypatch.delitem(sys.modules, "find_maxes.find_max_acts", raising=False)
+    with pytest.raises(SystemExit):
+        runpy.run_module("find_maxes.find_max_acts", run_name="__main__")
+    assert asked == ["all"]
