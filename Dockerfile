@@ -24,6 +24,7 @@ COPY toolbox/ toolbox/
 COPY torchcaffe/ torchcaffe/
 COPY caffevis/ caffevis/
 COPY optimize/ optimize/
+COPY find_maxes/ find_maxes/
 COPY input_images/ input_images/
 COPY models/caffenet-caltech101/ models/caffenet-caltech101/
 

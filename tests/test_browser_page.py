@@ -89,6 +89,20 @@ def test_the_dockerfile_copies_what_there_is_and_runs_what_is_documented():
     assert needed and all(f"[{name}]" in packages for name in needed)
 
 
+def test_the_dockerfile_copies_each_package_that_what_it_copies_imports():
+    """Imported when a key asks for it, too, as the search in photos is."""
+    copied = {source.rstrip("/") for *sources, _ in steps("COPY") for source in sources}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    files = [file for name in copied & packages for file in (ROOT / name).rglob("*.py")]
+    missing = {
+        (str(file.relative_to(ROOT)), name)
+        for file in files
+        for name in re.findall(r"^\s*(?:from|import) (\w+)", file.read_text("utf-8"), re.MULTILINE)
+        if name in packages - copied
+    }
+    assert not missing
+
+
 def test_what_the_dockerfile_copies_is_all_that_the_window_needs(tmp_path, preloaded):
     """The image's steps in a bare folder: no daemon is needed to see what is forgotten."""
     for *sources, target in steps("COPY"):
