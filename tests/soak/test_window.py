@@ -44,14 +44,16 @@ EVERY = 0.05  # seconds between keys
 KINDS = (CLICK, CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
 
 
-Wait = Callable[[int], bool]  # whether so many frames after a key the next may come
+Wait = Callable[[int, float], bool]  # whether so many frames and seconds after a key the next comes
 
 # What takes the most memory comes first, so that all later frames are held against it: nine images
-# of a class grow, then each layer's units are gone back from, pushed and filled with images.
-# Keys, and for how many frames they are left alone.
+# of a class grow, then each layer's units are gone back from, pushed and filled with images, and a
+# photo is covered part by part. Keys, and for how many frames they are left alone.
 CLASS = "O O O O down 2"
 MOST = 5_000  # frames until nine images grow
+STILL = 4.0  # seconds: where nothing moves there are no frames
 LAYER = (("b b b", 4), ("u s", 8), ("s 2", 16), ("2 f6", 6), ("f6", 2))
+PHOTO_COVERED = (("c f8", 200), ("f8 c", 2))
 
 
 def opening(layers: int, nine: Callable[[], bool]) -> Iterator[tuple[str, Wait]]:
@@ -66,15 +68,15 @@ def opening(layers: int, nine: Callable[[], bool]) -> Iterator[tuple[str, Wait]]
     """
     for key in CLASS.split():
         yield key, _after(1)
-    yield "x", lambda frames: nine() or frames >= MOST
-    for keys, frames in LAYER * layers:
+    yield "x", lambda frames, seconds: nine() or frames >= MOST
+    for keys, frames in (*LAYER * layers, *PHOTO_COVERED):
         *others, last = keys.split()
         yield from ((key, _after(1)) for key in others)
         yield last, _after(frames)
 
 
 def _after(least: int) -> Wait:
-    return lambda frames: frames >= least
+    return lambda frames, seconds: frames >= least or seconds > STILL
 
 
 class Rate:
@@ -104,7 +106,8 @@ class Fingers(Window):
         self, labels: list[str], frames: int, seed: int, first: Iterable[tuple[str, Wait]] = ()
     ) -> None:
         self._code = {label: code for code, label in LABELS_BY_CODE.items()}
-        self._first, self._wait, self._pressed = iter(first), _after(0), 0
+        self._first, self._wait = iter(first), _after(0)
+        self._pressed, self._pressed_at = 0, 0.0
         self._codes = [self._code[label] for label in labels]
         self._random, self._frames = random.Random(seed), frames
         self._due = 0.0
@@ -124,10 +127,11 @@ class Fingers(Window):
     def poll(self, milliseconds: int) -> list[int | MouseEvent]:
         """Wait; then a key or a click, where one is due."""
         time.sleep(milliseconds / 1000)
-        if not self._wait(self.shown - self._pressed):
+        if not self._wait(self.shown - self._pressed, time.perf_counter() - self._pressed_at):
             return []
         for key, wait in self._first:
-            self._wait, self._pressed, self.opened = wait, self.shown, self.shown
+            self._wait, self._pressed_at = wait, time.perf_counter()
+            self._pressed = self.opened = self.shown
             return [self._code[key]]
         if time.perf_counter() < self._due:
             return []
