@@ -47,13 +47,13 @@ KINDS = (CLICK, CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
 Wait = Callable[[int, float], bool]  # whether so many frames and seconds after a key the next comes
 
 # What takes the most memory comes first, so that all later frames are held against it: nine images
-# of a class grow, then each layer's units are gone back from, pushed and filled with images, and a
-# photo is covered part by part. Keys, and for how many frames they are left alone.
+# of a class grow, then a photo is covered part by part, each layer's units are gone back from, pushed
+# and filled with images, and the photo is covered again. Keys, and how many frames they have.
 CLASS = "O O O O down 2"
 MOST = 5_000  # frames until nine images grow
 STILL = 4.0  # seconds: where nothing moves there are no frames
 LAYER = (("b b b", 4), ("u s", 8), ("s 2", 16), ("2 f6", 6), ("f6", 2))
-PHOTO_COVERED = (("c f8", 200), ("f8 c", 2))
+COVERED = (("c f8", 200), ("f8 c", 2))
 
 
 def opening(layers: int, nine: Callable[[], bool]) -> Iterator[tuple[str, Wait]]:
@@ -69,7 +69,7 @@ def opening(layers: int, nine: Callable[[], bool]) -> Iterator[tuple[str, Wait]]
     for key in CLASS.split():
         yield key, _after(1)
     yield "x", lambda frames, seconds: nine() or frames >= MOST
-    for keys, frames in (*LAYER * layers, *PHOTO_COVERED):
+    for keys, frames in (*COVERED, *LAYER * layers, ("o", 1), *COVERED):
         *others, last = keys.split()
         yield from ((key, _after(1)) for key in others)
         yield last, _after(frames)
