@@ -47,7 +47,7 @@ KINDS = (CLICK, CLICK, RIGHT_CLICK, WHEEL_UP, WHEEL_DOWN)
 Wait = Callable[[int, float], bool]  # whether so many frames and seconds after a key the next comes
 
 # What takes the most memory comes first, so that all later frames are held against it: nine images
-# of a class grow, then a photo is covered part by part, each layer's units are gone back from, pushed
+# of a class grow, a photo is covered part by part, each layer's units are gone back from, pushed
 # and filled with images, and the photo is covered again. Keys, and how many frames they have.
 CLASS = "O O O O down 2"
 MOST = 5_000  # frames until nine images grow
