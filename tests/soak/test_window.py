@@ -35,7 +35,7 @@ from toolbox.window.key_codes import LABELS_BY_CODE
 from toolbox.window.pointer import CLICK, RIGHT_CLICK, WHEEL_DOWN, WHEEL_UP, MouseEvent
 
 SAMPLE, SOAK = 150, 100_000  # frames
-WARM, GROWTH_MB = 1_000, 20.0  # frames of random keys before those that count
+WARM, GROWTH_MB = 2_000, 20.0  # frames of random keys before those that count
 LOOKS = 50  # frames between two looks at what the process holds
 CACHE = 8 << 20  # bytes of units' images: as many as are full before the frames that count
 SECONDS_TO_QUIT = 2.0
