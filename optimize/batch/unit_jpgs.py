@@ -329,13 +329,14 @@ def _waiting(
 def as_units(found: Any, channels: Sequence[int], seeds: int) -> list[dict[str, Any]] | None:
     """Return these units' scores; None for anything else than `_score` writes."""
     units = [unit for unit in found if isinstance(unit, dict)] if isinstance(found, list) else []
-    if not _are([unit.get("channel") for unit in units], list(channels)):
+    found_channels = [unit.get("channel") for unit in units]
+    if found_channels != list(channels) or not all(map(_is_whole, found_channels)):
         return None
     kinds = {"is_strongest": bool, "meta_result": str, "contrast": int | float}
     for unit in units:
         values = {name: unit.get(name) for name in kinds if name in unit or name != "contrast"}
         best = unit.get("best_seed")
-        if not any(_are([best], [seed]) for seed in range(seeds)):
+        if not _is_whole(best) or best not in range(seeds):
             return None
         if not isinstance(unit.get("note", ""), str):
             return None
@@ -347,9 +348,9 @@ def as_units(found: Any, channels: Sequence[int], seeds: int) -> list[dict[str, 
     return units
 
 
-def _are(found: list[Any], whole: list[int]) -> bool:
-    """Tell whether these are the whole numbers; JSON's 2.0 and true are none."""
-    return found == whole and all(type(each) is int for each in found)
+def _is_whole(value: Any) -> bool:
+    """Tell whether it is a whole number; JSON's 2.0 and true, which are equal to some, are none."""
+    return type(value) is int
 
 
 def _keep(
